@@ -1,0 +1,159 @@
+"""Configuration: Python is the schema, YAML holds only values, unknown keys are errors.
+
+Every problem becomes one line that names the file, the line, the key and the near miss.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from seedbed.core.errors import ConfigError
+from seedbed.core.files import read_text
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+Path_ = Sequence[str | int]
+
+
+class Config(BaseModel):
+    """Base of all configuration: frozen, unknown keys refused, defaults validated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of a JSON-able value or a Config, independent of key order."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; raises ConfigError with the line that does not parse."""
+    text = read_text(path)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        raise ConfigError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from error
+    if value is None:
+        raise ConfigError(f"{path}: is empty; a mapping of keys is needed")
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: a mapping of keys is needed, found a {type(value).__name__}")
+    return value
+
+
+def apply_sets(values: dict[str, Any], sets: Sequence[str]) -> dict[str, Any]:
+    """Apply `a.b.0.c=value` assignments (values are YAML) to a copy of `values`."""
+    result: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    for item in sets:
+        key, eq, raw = item.partition("=")
+        if not eq or not key:
+            raise ConfigError(f"--set {item}: write it as key.subkey=value")
+        try:
+            value = yaml.safe_load(raw)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {item}: the value is not YAML") from error
+        _assign(result, key.split("."), value, item)
+    return result
+
+
+def _assign(node: Any, keys: list[str], value: Any, item: str) -> None:
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(node, list):
+            if not key.isdigit() or int(key) >= len(node):
+                here = ".".join(keys[:depth])
+                raise ConfigError(f"--set {item}: {here} has entries 0 to {len(node) - 1}, not {key}")
+            place: Any = int(key)
+        elif isinstance(node, dict):
+            place = key
+            if not last and not isinstance(node.get(key), dict | list):
+                node[key] = {}
+        else:
+            raise ConfigError(f"--set {item}: {'.'.join(keys[:depth])} is a value, it has no keys")
+        if last:
+            node[place] = value
+        else:
+            node = node[place]
+
+
+def validate(model: type[ConfigT], values: dict[str, Any], source: str | Path) -> ConfigT:
+    """Build `model`; raises ConfigError with one line that names file, line and key."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{_place(source, error)}: {first_problem(error, model)}") from error
+
+
+def _place(source: str | Path, error: ValidationError) -> str:
+    if not isinstance(source, Path) or not source.is_file():
+        return str(source)
+    line = _line_of(yaml.compose(source.read_text(encoding="utf-8")), error.errors()[0]["loc"])
+    return f"{source}:{line}" if line else f"{source}"
+
+
+def _line_of(node: Any, path: Path_) -> int | None:
+    line: int | None = None
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, node = key.start_mark.line + 1, value
+                    break
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            if part < len(node.value):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+    return line
+
+
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem of a validation error in words, with the near miss for a key."""
+    problems = error.errors()
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        owner = _model_at(model, first["loc"][:-1])
+        known = sorted(owner.model_fields) if owner else []
+        near = get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+        return f"{key}: unknown key; {hint}{more}"
+    if first["type"] == "missing":
+        return f"{key}: is missing{more}"
+    what = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    given = first.get("input")
+    shown = "" if isinstance(given, dict | BaseModel) else f" (found {_short(given)})"
+    return f"{key}: {what}{shown}{more}" if key else f"{what}{more}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _model_at(model: type[BaseModel], path: Path_) -> type[BaseModel] | None:
+    current: type[BaseModel] | None = model
+    for part in path:
+        if isinstance(part, int):
+            continue
+        if current is None or part not in current.model_fields:
+            return None
+        current = _model_in(current.model_fields[part].annotation)
+    return current
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in get_args(annotation):
+        if (found := _model_in(part)) is not None:
+            return found
+    return None

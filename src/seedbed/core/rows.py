@@ -1,0 +1,89 @@
+"""The rows that worlds make and finders read: documents, questions and pairs.
+
+Whatever tells the truth (facts, roles, causes, slices) is removed by `blind()` before a
+finder sees a row.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Row(BaseModel):
+    """A frozen JSON object; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Document(Row):
+    """A training text.
+
+    `targets` are character spans [start, end) that carry the loss under `loss: answer`;
+    `weight` 0 masks the document in training without moving the order of batches.
+    """
+
+    id: str
+    text: str = Field(min_length=1)
+    targets: tuple[tuple[int, int], ...] = ()
+    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    role: str = ""
+    facts: tuple[str, ...] = ()
+    meta: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _spans_lie_in_text(self) -> "Document":
+        for start, end in self.targets:
+            if not 0 <= start < end <= len(self.text):
+                raise ValueError(f"targets: span ({start}, {end}) is outside the text")
+        return self
+
+    def blind(self) -> "Document":
+        """The text as a finder may see it: no role, facts, weight or meta."""
+        return Document(id=self.id, text=self.text, targets=self.targets)
+
+
+class Question(Row):
+    """A prompt with a closed list of choices, one of them the answer.
+
+    Without `choices` the answer stands alone: enough for finders, not for measuring.
+    `cause` names what should make the model answer it (intervals cluster by it), `split` is
+    train, id, or the name of an out-of-distribution axis, `slices` are values to report by.
+    """
+
+    id: str
+    prompt: str = Field(min_length=1)
+    choices: tuple[str, ...] = ()
+    answer: str = Field(min_length=1)
+    cause: str = ""
+    split: str = "id"
+    slices: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _answer_is_a_choice(self) -> "Question":
+        if len(set(self.choices)) != len(self.choices):
+            raise ValueError("choices: the same choice stands twice")
+        if self.choices and self.answer not in self.choices:
+            raise ValueError(f"answer: {self.answer!r} is not among the choices")
+        return self
+
+    @property
+    def target(self) -> int:
+        """Index of the answer among the choices."""
+        return self.choices.index(self.answer)
+
+    def blind(self) -> "Question":
+        """The question as a finder may see it: no cause, split or slices."""
+        return Question(id=self.id, prompt=self.prompt, choices=self.choices, answer=self.answer)
+
+
+class Pair(Row):
+    """Two questions of equal token length that differ in one cause (for patching)."""
+
+    id: str
+    clean: Question
+    corrupt: Question
+    cause: str = ""
+
+    def blind(self) -> "Pair":
+        """The pair without its cause."""
+        return Pair(id=self.id, clean=self.clean.blind(), corrupt=self.corrupt.blind())

@@ -1,0 +1,45 @@
+"""The contract of a finder: blind rows and a subject in, a claim out.
+
+Everything random draws from `subject.seed`, so one subject gives one claim.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from seedbed.core.kinds import Kinded, Kinds
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.sites import Claim, SiteKind
+
+if TYPE_CHECKING:
+    from seedbed.models.subject import Subject
+
+
+class Finder(Kinded):
+    """Base of finders; subclasses add their knobs as fields and a default `kind`.
+
+    `label` names the row in tables (default: the kind), so one kind can stand twice.
+    """
+
+    label: str = ""
+    sites: ClassVar[SiteKind] = SiteKind.DOCUMENT
+
+    @property
+    def name(self) -> str:
+        """What tables and folders call this finder."""
+        return self.label or self.kind
+
+    def find(
+        self,
+        subject: "Subject",
+        documents: Sequence[Document],
+        questions: Sequence[Question],
+        pairs: Sequence[Pair],
+    ) -> Claim:
+        """Score every site for every question; rows are blind (no role, cause or slice).
+
+        Returns a Claim of shape [questions, sites], in the order given; higher = more.
+        """
+        raise NotImplementedError
+
+
+FINDERS: Kinds[Finder] = Kinds("finder", "seedbed.finders", Finder)

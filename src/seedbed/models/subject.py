@@ -1,0 +1,98 @@
+"""A subject: a model, its tokenizer, and the checkpoints that training left behind.
+
+Finders and measuring take subjects only, whatever made them: from scratch, a folder, a hub id.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+
+from seedbed.core.kinds import Kinded, Kinds
+from seedbed.core.rows import Document
+from seedbed.models.tokens import Batch, Loss, Sequence_, encode_document, fill_id, pad
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights saved during training: optimiser `step`, the epoch reached, the learning rate."""
+
+    step: int
+    epoch: float
+    lr: float
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A causal language model ready to be read.
+
+    `loss` is the loss it was trained with, which gradient finders use again. `checkpoints`
+    run from the earliest to the last; the model itself holds the last weights.
+    """
+
+    model: Any
+    tokenizer: Any
+    seed: int = 0
+    loss: Loss = "text"
+    batch: int = 32
+    checkpoints: tuple[Checkpoint, ...] = ()
+
+    @property
+    def context(self) -> int:
+        """Most tokens that the model takes."""
+        return int(getattr(self.model.config, "max_position_embeddings", 0) or 2**30)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next(self.model.parameters()).device
+
+    def encode(self, documents: Sequence[Document]) -> list[Sequence_]:
+        """Token ids of documents, with the tokens that the training loss predicts."""
+        return [encode_document(self.tokenizer, d, self.loss, self.context) for d in documents]
+
+    def batches(
+        self, sequences: Sequence[Sequence_], size: int | None = None
+    ) -> Iterator[tuple[list[int], Batch]]:
+        """(indices, padded batch) over all sequences, similar lengths together."""
+        order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
+        size = size or self.batch
+        for start in range(0, len(order), size):
+            index = order[start : start + size]
+            batch = pad([sequences[i] for i in index], fill_id(self.tokenizer))
+            yield index, batch.to(self.device)
+
+    @contextmanager
+    def at(self, checkpoint: Checkpoint) -> Iterator["Subject"]:
+        """This subject with the weights of `checkpoint`; the last weights return afterwards."""
+        from seedbed.models.folders import load_weights, trainable_state
+
+        last = {name: tensor.clone() for name, tensor in trainable_state(self.model).items()}
+        load_weights(self.model, checkpoint.folder)
+        try:
+            yield replace(self, checkpoints=())
+        finally:
+            self.model.load_state_dict(last, strict=False)
+
+
+class SubjectConfig(Kinded):
+    """Base of subject kinds: what `subject:` in a study file configures."""
+
+    batch: int = Field(default=32, ge=1)
+    remote: ClassVar[bool] = False
+
+    def build(self, texts: Sequence[str], new_tokens: Sequence[str], seed: int) -> Subject:
+        """A fresh subject before training.
+
+        `texts` is everything it must be able to read (a from-scratch kind makes its
+        vocabulary from it), `new_tokens` are words that become one token each.
+        """
+        raise NotImplementedError
+
+
+SUBJECTS: Kinds[SubjectConfig] = Kinds("subject", "seedbed.models", SubjectConfig)

@@ -1,0 +1,134 @@
+"""Text to token ids: the only place where documents, prompts and choices are tokenised.
+
+A prompt and a choice are tokenised together and split at their common prefix, so that a
+choice is scored on the ids the model would really see after that prompt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from seedbed.core.errors import InputError
+from seedbed.core.rows import Document
+
+Loss = Literal["text", "answer"]
+
+
+@dataclass(frozen=True)
+class Sequence_:
+    """Token ids and, for each, whether the loss asks the model to predict it.
+
+    The first token is never predicted.
+    """
+
+    ids: tuple[int, ...]
+    predicted: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded tensors, each [rows, length]: ids, attention mask (1 = real), predicted."""
+
+    ids: Tensor
+    mask: Tensor
+    predicted: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on `device`."""
+        return Batch(self.ids.to(device), self.mask.to(device), self.predicted.to(device))
+
+
+def encode_document(tokenizer: Any, document: Document, loss: Loss, context: int) -> Sequence_:
+    """Tokenise a training document; under `answer` only tokens that touch a target span count.
+
+    Raises InputError if the document holds an unknown token, is longer than `context` tokens,
+    or has no target span under `loss="answer"`.
+    """
+    coded = tokenizer(document.text, add_special_tokens=False, return_offsets_mapping=True)
+    ids, offsets = coded["input_ids"], coded["offset_mapping"]
+    _refuse_unknown(tokenizer, ids, offsets, document.text, f"document {document.id!r}")
+    if loss == "text":
+        predicted = [True] * len(ids)
+    else:
+        if not document.targets:
+            raise InputError(f"document {document.id!r}: has no targets, which loss 'answer' needs")
+        predicted = [
+            any(start < e and s < end for s, e in document.targets) and end > start
+            for start, end in offsets
+        ]
+    lead = _lead(tokenizer)
+    ids, predicted = lead + ids, [False] * len(lead) + predicted
+    if len(ids) > context:
+        raise InputError(
+            f"document {document.id!r}: {len(ids)} tokens, but the model's context is {context}"
+        )
+    predicted[0] = False
+    return Sequence_(tuple(ids), tuple(predicted))
+
+
+def encode_choice(
+    tokenizer: Any, prompt: str, choice: str, context: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(prompt ids, choice ids). Spaces at the end of the prompt belong to the choice.
+
+    The split stands at the longest common prefix of the prompt's ids and the whole's ids, so
+    a tokenizer that merges across the border is scored on what it really produces.
+    """
+    head = prompt.rstrip(" ")
+    whole_text = head + _border(prompt[len(head) :], choice) + choice
+    coded = tokenizer(whole_text, add_special_tokens=False, return_offsets_mapping=True)
+    whole: list[int] = coded["input_ids"]
+    shown = f"{prompt!r} + {choice!r}"
+    _refuse_unknown(tokenizer, whole, coded["offset_mapping"], whole_text, shown)
+    part: list[int] = tokenizer(head, add_special_tokens=False)["input_ids"]
+    split = 0
+    while split < min(len(part), len(whole) - 1) and part[split] == whole[split]:
+        split += 1
+    lead = _lead(tokenizer)
+    if len(lead) + len(whole) > context:
+        raise InputError(f"{shown}: {len(whole)} tokens, but the model's context is {context}")
+    return tuple(lead + whole[:split]), tuple(whole[split:])
+
+
+def _border(spaces: str, choice: str) -> str:
+    return spaces or ("" if choice.startswith((" ", "\n")) else " ")
+
+
+def _lead(tokenizer: Any) -> list[int]:
+    return [i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id]
+
+
+def _refuse_unknown(
+    tokenizer: Any, ids: list[int], offsets: list[tuple[int, int]], text: str, where: str
+) -> None:
+    unknown = tokenizer.unk_token_id
+    if unknown is None or unknown in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        return
+    for token, (start, end) in zip(ids, offsets, strict=True):
+        if token == unknown:
+            raise InputError(f"{where}: the tokenizer does not know {text[start:end]!r}")
+
+
+def pad(sequences: Sequence[Sequence_], fill: int, length: int | None = None) -> Batch:
+    """Pad on the right to the longest sequence (or `length`)."""
+    width = length or max(len(s.ids) for s in sequences)
+    ids = torch.full((len(sequences), width), fill, dtype=torch.long)
+    mask = torch.zeros((len(sequences), width), dtype=torch.long)
+    predicted = torch.zeros((len(sequences), width), dtype=torch.bool)
+    for row, sequence in enumerate(sequences):
+        n = len(sequence.ids)
+        ids[row, :n] = torch.tensor(sequence.ids)
+        mask[row, :n] = 1
+        predicted[row, :n] = torch.tensor(sequence.predicted)
+    return Batch(ids, mask, predicted)
+
+
+def fill_id(tokenizer: Any) -> int:
+    """The id that padding uses; what it is never matters, since it is masked."""
+    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id):
+        if token is not None:
+            return int(token)
+    return 0

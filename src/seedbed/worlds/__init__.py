@@ -1,0 +1,1 @@
+"""Worlds plant a known cause and keep the truth about it. No torch here."""

@@ -1,0 +1,52 @@
+"""The contract of a world: rows made from a seed, the truth about them, and the gate.
+
+A world is a frozen configuration; every method is a pure function of it and the seed.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from seedbed.core.config import Config
+from seedbed.core.kinds import Kinded, Kinds
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.sites import SiteKind, Truth
+
+
+class Gate(Config):
+    """Learned first: which questions a subject must answer before any finder runs.
+
+    Questions are grouped by the slice `by`. A group passes if the lower end of the 95 %
+    interval of its accuracy is at least its chance level + `margin`. A group that fails is
+    left out, and the study stops if it is `required` (empty: every group is).
+    """
+
+    by: str = "depth"
+    margin: float = Field(default=0.3, ge=0, lt=1)
+    required: tuple[str, ...] = ()
+
+
+class World(Kinded):
+    """Base of worlds; subclasses add their knobs as fields and a default `kind`."""
+
+    gate: Gate = Gate()
+    sites: ClassVar[SiteKind] = SiteKind.DOCUMENT
+
+    def documents(self, seed: int) -> list[Document]:
+        """Training texts with the facts they carry and their role, in training order."""
+        raise NotImplementedError
+
+    def questions(self, seed: int) -> list[Question]:
+        """Held-out questions with choices, answer, cause, split and slices."""
+        raise NotImplementedError
+
+    def pairs(self, seed: int) -> list[Pair]:
+        """Clean and corrupt questions that differ in one cause; empty if there are none."""
+        return []
+
+    def truth(self, seed: int) -> Truth:
+        """The declared truth: `questions(seed)` × sites, in their orders."""
+        raise NotImplementedError
+
+
+WORLDS: Kinds[World] = Kinds("world", "seedbed.worlds", World)
