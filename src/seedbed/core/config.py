@@ -17,7 +17,16 @@ from seedbed.core.errors import ConfigError
 from seedbed.core.files import read_text
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
-Path_ = Sequence[str | int]
+KeyPath = Sequence[str | int]
+
+
+class NestedProblem(ValueError):
+    """A problem inside a value that is built by kind: where in it, and what."""
+
+    def __init__(self, inner: ValidationError, model: type[BaseModel]) -> None:
+        self.path: tuple[str | int, ...] = _path(inner)
+        super().__init__(_what(inner, model))
+
 
 
 class Config(BaseModel):
@@ -95,11 +104,11 @@ def validate(model: type[ConfigT], values: dict[str, Any], source: str | Path) -
 def _place(source: str | Path, error: ValidationError) -> str:
     if not isinstance(source, Path) or not source.is_file():
         return str(source)
-    line = _line_of(yaml.compose(source.read_text(encoding="utf-8")), error.errors()[0]["loc"])
+    line = _line_of(yaml.compose(source.read_text(encoding="utf-8")), _path(error))
     return f"{source}:{line}" if line else f"{source}"
 
 
-def _line_of(node: Any, path: Path_) -> int | None:
+def _line_of(node: Any, path: KeyPath) -> int | None:
     line: int | None = None
     for part in path:
         if isinstance(node, yaml.MappingNode):
@@ -116,22 +125,32 @@ def _line_of(node: Any, path: Path_) -> int | None:
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem of a validation error in words, with the near miss for a key."""
+    key = ".".join(str(part) for part in _path(error))
+    return f"{key}: {_what(error, model)}" if key else _what(error, model)
+
+
+def _path(error: ValidationError) -> tuple[str | int, ...]:
+    first = error.errors()[0]
+    inner = first.get("ctx", {}).get("error")
+    return (*first["loc"], *(inner.path if isinstance(inner, NestedProblem) else ()))
+
+
+def _what(error: ValidationError, model: type[BaseModel]) -> str:
     problems = error.errors()
     first = problems[0]
-    key = ".".join(str(part) for part in first["loc"])
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
         owner = _model_at(model, first["loc"][:-1])
         known = sorted(owner.model_fields) if owner else []
         near = get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-        return f"{key}: unknown key; {hint}{more}"
+        return f"unknown key; {hint}{more}"
     if first["type"] == "missing":
-        return f"{key}: is missing{more}"
+        return f"is missing{more}"
     what = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     given = first.get("input")
-    shown = "" if isinstance(given, dict | BaseModel) else f" (found {_short(given)})"
-    return f"{key}: {what}{shown}{more}" if key else f"{what}{more}"
+    quiet = isinstance(given, dict | list | BaseModel) or first["type"] == "value_error"
+    return f"{what}{more}" if quiet else f"{what} (found {_short(given)}){more}"
 
 
 def _short(value: Any) -> str:
@@ -139,7 +158,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _model_at(model: type[BaseModel], path: Path_) -> type[BaseModel] | None:
+def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     current: type[BaseModel] | None = model
     for part in path:
         if isinstance(part, int):

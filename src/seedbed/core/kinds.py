@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from seedbed.core.config import Config, first_problem
+from seedbed.core.config import Config, NestedProblem
 from seedbed.core.errors import ConfigError
 
 KindT = TypeVar("KindT", bound="Kinded")
@@ -109,4 +109,4 @@ class Kinds(Generic[KindT]):
         try:
             return cls.model_validate({**values, "kind": kind})
         except ValidationError as error:
-            raise ValueError(first_problem(error, cls)) from error
+            raise NestedProblem(error, cls) from error

@@ -89,6 +89,12 @@ class Claim:
             bad = int((~np.isfinite(self.scores)).sum())
             raise ValueError(f"{bad} of {self.scores.size} scores are not finite")
 
+    def arranged(self, sites: tuple[str, ...]) -> "Claim":
+        """The same claim with its sites in another order."""
+        place = {s: i for i, s in enumerate(self.sites)}
+        scores = self.scores[:, [place[s] for s in sites]]
+        return Claim(self.questions, sites, scores, self.site_kind, self.notes)
+
     def save(self, path: Path) -> None:
         """Write as .npz."""
         meta = {"site_kind": self.site_kind, "notes": self.notes}

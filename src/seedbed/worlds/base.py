@@ -40,6 +40,10 @@ class World(Kinded):
         """Held-out questions with choices, answer, cause, split and slices."""
         raise NotImplementedError
 
+    def tokens(self, seed: int) -> list[str]:
+        """Made-up words that a pretrained tokenizer should get as one new token each."""
+        return []
+
     def pairs(self, seed: int) -> list[Pair]:
         """Clean and corrupt questions that differ in one cause; empty if there are none."""
         return []

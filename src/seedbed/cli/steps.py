@@ -1,0 +1,203 @@
+"""Each stage of a study on the user's own files: data, train, measure, find, score."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seedbed.cli.study import Sets
+
+Seed = Annotated[int, typer.Option(help="Seed of every random stream.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for name, command in (
+        ("data", data_command), ("train", train_command), ("measure", measure_command),
+        ("find", find_command), ("score", score_command),
+    ):  # fmt: skip
+        app.command(name)(command)
+
+
+def data_command(
+    world: Annotated[str, typer.Argument(help="A kind of world, or a study file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the rows.")],
+    seed: Seed = 0,
+    sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
+) -> None:
+    """Plant: write documents.jsonl, questions.jsonl, pairs.jsonl and the truth of a world."""
+    from seedbed.core.files import atomic_folder
+    from seedbed.core.sites import Truth
+    from seedbed.core.tables import write_truth
+    from seedbed.studies.stages import make_data
+    from seedbed.worlds.base import WORLDS
+
+    built = _built(WORLDS, "world", world, sets)
+    with atomic_folder(out) as folder:
+        make_data(built, seed, folder)
+        write_truth(folder / "truth.jsonl", Truth.load(folder / "truth.npz"))
+    typer.echo(out)
+
+
+def train_command(
+    documents: Annotated[Path, typer.Argument(help="Documents, JSONL.")],
+    config: Annotated[Path, typer.Option(help="YAML with the keys subject and training.")],
+    out: Annotated[Path, typer.Option(help="Folder for the subject and its history.")],
+    questions: Annotated[
+        Path | None, typer.Option(help="Questions whose words a from-scratch vocabulary needs.")
+    ] = None,
+    tokens: Annotated[Path | None, typer.Option(help="JSON list of new one-token words.")] = None,
+    seed: Seed = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Torch threads.")] = 1,
+    sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
+) -> None:
+    """Train a subject on documents; an interrupted call goes on. Works under accelerate launch."""
+    from rich.console import Console
+
+    from seedbed.cli.study import Display
+    from seedbed.core.config import apply_sets, read_yaml, validate
+    from seedbed.core.files import read_json
+    from seedbed.core.foreign import read_documents, read_questions
+    from seedbed.runs.record import locked
+    from seedbed.studies import stages
+    from seedbed.studies.study import TrainingPart
+
+    values = apply_sets(read_yaml(config), sets)
+    part = validate(TrainingPart, {k: values[k] for k in ("subject", "training") if k in values}, config)
+    rows = read_documents(documents)
+    asked = read_questions(questions) if questions else []
+    new = read_json(tokens) if tokens else []
+    stages.set_threads(threads)
+    with stages.alone(lambda: locked(out)), Display(Console(stderr=True)) as display:
+        stages.make_subject(
+            part.subject, part.training, rows, asked, new, seed, out,
+            lambda done, total, text: display.progress(seed, "train", done, total, text),
+        )  # fmt: skip
+    typer.echo(out / "subject")
+
+
+def measure_command(
+    subject: Annotated[str, typer.Argument(help="A subject folder, a model folder or a hub id.")],
+    questions: Annotated[Path, typer.Argument(help="Questions with choices, JSONL.")],
+    out: Annotated[Path, typer.Option(help="Where the answers go, JSONL.")],
+) -> None:
+    """Ask a subject closed questions; accuracy by slice beside chance, majority and copying."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from seedbed.core.files import write_rows
+    from seedbed.core.foreign import read_questions
+    from seedbed.measuring.answers import answer, summarise
+    from seedbed.models.folders import open_subject
+
+    rows = read_questions(questions)
+    answers = answer(open_subject(subject), rows)
+    write_rows(out, answers)
+    table = Table("slice", "questions", "accuracy", "95 %", "chance", "majority", "copied", "p(answer)",
+                  box=None, pad_edge=False)  # fmt: skip
+    for s in summarise(rows, answers)[:30]:
+        table.add_row(
+            s.slice, str(s.n), f"{s.accuracy:.3f}", f"{s.low:.3f}–{s.high:.3f}", f"{s.chance:.3f}",
+            f"{s.majority:.3f}", f"{s.copied:.3f}", f"{s.probability:.3f}",
+        )  # fmt: skip
+    Console().print(table)
+
+
+def find_command(
+    finder: Annotated[str, typer.Argument(help="A kind of finder, or path/to/file.py:Class.")],
+    documents: Annotated[Path, typer.Option(help="Documents, JSONL.")],
+    questions: Annotated[Path, typer.Option(help="Prompts with answers, JSONL.")],
+    subject: Annotated[str, typer.Option(help="A subject folder, a model folder or a hub id.")],
+    out: Annotated[Path, typer.Option(help="Where the claim goes: .jsonl or .npz.")],
+    top: Annotated[int, typer.Option(min=0, help="Print so many documents a question.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Torch threads.")] = 1,
+    sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
+) -> None:
+    """Rank documents for questions with one finder."""
+    from rich.console import Console
+
+    from seedbed.core.foreign import read_documents, read_questions
+    from seedbed.core.tables import write_claim
+    from seedbed.finders.base import FINDERS
+    from seedbed.models.folders import open_subject
+    from seedbed.studies.stages import run_finder, set_threads
+
+    built = _built(FINDERS, "finder", finder, sets)
+    rows, asked = read_documents(documents), read_questions(questions)
+    set_threads(threads)
+    claim, cost = run_finder(built, open_subject(subject), rows, asked, [])
+    write_claim(out, claim)
+    console = Console()
+    text = {d.id: " ".join(d.text.split()) for d in rows}
+    for question, scores in zip(asked[:5], claim.scores, strict=False) if top else ():
+        console.print(f"{question.prompt!r} → {question.answer!r}", markup=False, highlight=False)
+        for s in (-scores).argsort(kind="stable")[:top]:
+            line = f"  {scores[s]:>10.4g}  {claim.sites[s]}  {text[claim.sites[s]][:70]}"
+            console.print(line, markup=False, highlight=False, overflow="ellipsis", no_wrap=True)
+    notes = "; ".join(f"{k}: {v}" for k, v in sorted(claim.notes.items()))
+    console.print(
+        f"{built.name}: {len(asked)} questions × {len(rows)} documents in {cost.seconds:.1f} s, "
+        f"{cost.peak_mib:.0f} MiB. {notes}", markup=False, highlight=False,
+    )  # fmt: skip
+
+
+def score_command(
+    claims: Annotated[list[Path], typer.Argument(help="Claims of one or several finders.")],
+    truth: Annotated[Path, typer.Option(help="The truth, .jsonl or .npz.")],
+    questions: Annotated[Path, typer.Option(help="The questions, for slices and causes.")],
+    out: Annotated[Path, typer.Option(help="Where the scores go: a JSON list of rows.")],
+) -> None:
+    """Mark claims against a truth, beside chance and an oracle, with intervals over causes."""
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    from seedbed.core.errors import InputError
+    from seedbed.core.files import write_json
+    from seedbed.core.foreign import read_questions
+    from seedbed.core.tables import read_claim, read_truth
+    from seedbed.scoring.rows import SeedResults, collect
+
+    read = {path.stem: read_claim(path) for path in claims}
+    if len(read) < len(claims):
+        raise InputError("two claims have the same file name, which names their rows")
+    first = next(iter(read.values()))
+    for path, claim in zip(claims, read.values(), strict=True):
+        if (claim.questions, set(claim.sites)) != (first.questions, set(first.sites)):
+            raise InputError(f"{path}: its questions or sites differ from those of {claims[0]}")
+    by_id = {q.id: q for q in read_questions(questions)}
+    if missing := [q for q in first.questions if q not in by_id]:
+        raise InputError(f"{questions}: has no question {missing[0]!r}, which {claims[0]} speaks of")
+    result = SeedResults(
+        seed=0,
+        questions=[by_id[q] for q in first.questions],
+        correct=np.zeros(len(first.questions), dtype=bool),
+        truth=read_truth(truth, first.questions, first.sites),
+        claims={name: claim.arranged(first.sites) for name, claim in read.items()},
+        costs={},
+    )
+    rows = collect([result])
+    write_json(out, [r.model_dump(mode="json") for r in rows])
+    table = Table("finder", "metric", "value", "95 %", "chance", "oracle", box=None, pad_edge=False)
+    for row in rows:
+        if row.slice == "all" and not row.metric.startswith("top10") and row.value is not None:
+            table.add_row(row.finder, row.metric, f"{row.value:.3f}", f"{row.low:.3f}–{row.high:.3f}",
+                          f"{row.chance:.3f}", f"{row.oracle:.3f}")  # fmt: skip
+    Console().print(table)
+
+
+def _built(kinds: Any, noun: str, given: str, sets: list[str]) -> Any:
+    """Build a world or finder from a kind or a YAML file, with assignments."""
+    from seedbed.core.config import apply_sets, read_yaml
+    from seedbed.core.errors import ConfigError
+
+    values: Any = {"kind": given}
+    if given.endswith((".yaml", ".yml")):
+        values = read_yaml(Path(given)).get(noun)
+        if not isinstance(values, dict):
+            raise ConfigError(f"{given}: has no {noun}")
+    try:
+        return kinds.build(apply_sets(values, sets))
+    except ValueError as error:
+        path = ".".join(map(str, getattr(error, "path", ())))
+        raise ConfigError(f"{noun} {given}: {path}{': ' if path else ''}{error}") from error

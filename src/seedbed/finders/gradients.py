@@ -1,0 +1,184 @@
+"""Gradient similarity: does a step on the document lower the loss on the question?
+
+Exact, with every trainable layer and no projection; the products are made from per-token
+factors (see `factors` and `gram`), so a document's whole gradient never exists.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from seedbed.core.errors import InputError
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.sites import Claim
+from seedbed.finders.base import Finder
+from seedbed.finders.factors import Capture, capturing
+from seedbed.finders.gram import Questions, squared_norms
+from seedbed.models.logits import token_losses
+from seedbed.models.subject import Subject
+from seedbed.models.tokens import Sequence_, encode_choice, fill_id, pad
+
+
+class Gradients(Finder):
+    """Dot product or cosine of the loss gradients of document and question."""
+
+    kind: str = "gradients"
+    measure: Literal["dot", "cosine"] = "dot"
+    checkpoints: Literal["last", "all"] = Field(
+        default="last", description="all: summed over checkpoints, times their learning rates"
+    )
+    answer: bool = Field(default=True, description="false: the subject's own choice, not the answer")
+    memory: int = Field(default=1024, ge=16, description="MiB for factors and temporaries")
+
+    def find(
+        self,
+        subject: Subject,
+        documents: Sequence[Document],
+        questions: Sequence[Question],
+        pairs: Sequence[Pair],
+    ) -> Claim:
+        """Score ⟨∇ document loss, ∇ question loss⟩ [questions, documents], higher = helps.
+
+        The document loss is the training loss summed over its predicted tokens, the question
+        loss −log p(answer | prompt). With `checkpoints: all` the score is Σ lr · product over
+        checkpoints (TracIn, Pruthi et al. 2020, eq. 3), for cosines divided by Σ lr. Raises
+        InputError if nothing is trainable or checkpoints are asked for and missing.
+        """
+        asked = questions_of(subject, questions, self.answer)
+        sequences = subject.encode(documents)
+        moments = list(subject.checkpoints) if self.checkpoints == "all" else [None]
+        if not moments:
+            raise InputError("gradients: checkpoints 'all', but the subject has none; use 'last'")
+        rates = [1.0 if moment is None else moment.lr for moment in moments]
+        whole = sum(rates) if self.measure == "cosine" else 1.0
+        if not any(rates):
+            raise InputError("gradients: the learning rate is 0 at every checkpoint; use 'last'")
+        scores = np.zeros((len(questions), len(documents)))
+        for moment, rate in zip(moments, rates, strict=True):
+            if not rate:
+                continue
+            with ExitStack() as stack:
+                then = subject if moment is None else stack.enter_context(subject.at(moment))
+                cosine = self.measure == "cosine"
+                found = gradient_products(then, sequences, asked, cosine, self.memory)
+            scores += rate / whole * (found.cosine() if cosine else found.dot)
+        notes = dict(found.notes)
+        used = f"all {len(moments)}, weighted by learning rate"
+        notes["checkpoints"] = "the last only" if self.checkpoints == "last" else used
+        ids = tuple(q.id for q in questions), tuple(d.id for d in documents)
+        return Claim(*ids, scores, notes=notes)
+
+
+@dataclass(frozen=True)
+class Products:
+    """Inner products of gradients, float64: `dot` [questions, documents] and squared norms."""
+
+    dot: np.ndarray
+    questions: np.ndarray
+    documents: np.ndarray
+    notes: dict[str, str]
+
+    def cosine(self) -> np.ndarray:
+        """[questions, documents]; 0 where a gradient is zero."""
+        size = np.sqrt(np.outer(self.questions, self.documents))
+        return np.divide(self.dot, size, out=np.zeros_like(self.dot), where=size > 0)
+
+
+def gradient_products(
+    subject: Subject,
+    documents: Sequence[Sequence_],
+    questions: Sequence[Sequence_],
+    norms: bool,
+    memory: int = 1024,
+) -> Products:
+    """Products of every question's gradient with every document's, and norms if asked for.
+
+    `memory` (MiB) bounds the factors of a batch and those of the questions; more questions
+    than fit are taken in turns, each with a pass over the documents. Raises InputError if the
+    model has no trainable parameter that can be read.
+    """
+    dot = np.zeros((len(questions), len(documents)))
+    square_q, square_d = np.zeros(len(questions)), np.zeros(len(documents))
+    room = memory * 2**20 // 8
+    with capturing(subject.model) as capture:
+        turns = _turns(questions, room // capture.floats)
+        for turn in turns:
+            held = [questions[i] for i in turn]
+            rows = _rows(subject, held, room, capture.floats)
+            read = [(i, capture.read(batch)) for i, batch in subject.batches(held, rows)]
+            if norms:
+                for index, factors in read:
+                    square_q[[turn[i] for i in index]] = squared_norms(factors).cpu().numpy()
+            gathered = Questions.gather(read, len(turn))
+            mean = sum(len(s.ids) for s in documents) / max(1, len(documents))
+            ways = gathered.choose(mean, room)
+            rows = _rows(subject, documents, room, capture.floats)
+            for index, batch in subject.batches(documents, rows):
+                total, square = gathered.products(capture.read(batch), norms)
+                dot[np.ix_(turn, index)] = total.cpu().numpy()
+                square_d[index] = square.cpu().numpy()
+        notes = {"products": _sum_up(ways), "left_out": _left_out(capture)}
+    return Products(dot, square_q, square_d, {k: v for k, v in notes.items() if v})
+
+
+def questions_of(
+    subject: Subject, questions: Sequence[Question], answer: bool
+) -> list[Sequence_]:
+    """Prompt and answer (or the choice the subject finds most probable), the latter predicted."""
+    if answer:
+        return [_asked(subject, q.prompt, q.answer) for q in questions]
+    tried = [(n, _asked(subject, q.prompt, c)) for n, q in enumerate(questions) for c in q.choices]
+    sums = torch.zeros(len(tried))
+    with torch.no_grad():
+        for index, batch in subject.batches([s for _, s in tried]):
+            losses, rows = token_losses(subject.model, batch)
+            sums[index] = torch.zeros(len(index)).index_add_(0, rows.cpu(), losses.cpu())
+    best: dict[int, tuple[float, Sequence_]] = {}
+    for (n, sequence), loss in zip(tried, sums.tolist(), strict=True):
+        if n not in best or loss < best[n][0]:
+            best[n] = (loss, sequence)
+    return [best[n][1] for n in range(len(questions))]
+
+
+def _asked(subject: Subject, prompt: str, choice: str) -> Sequence_:
+    before, after = encode_choice(subject.tokenizer, prompt, choice, subject.context)
+    if not before:
+        raise InputError(f"gradients: the prompt {prompt!r} has no token before the answer")
+    return Sequence_(before + after, (False,) * len(before) + (True,) * len(after))
+
+
+def _turns(questions: Sequence[Sequence_], tokens: int) -> list[list[int]]:
+    turns: list[list[int]] = [[]]
+    left = tokens
+    for i, sequence in enumerate(questions):
+        if turns[-1] and len(sequence.ids) > left:
+            turns.append([])
+            left = tokens
+        turns[-1].append(i)
+        left -= len(sequence.ids)
+    return turns
+
+
+def _rows(subject: Subject, sequences: Sequence[Sequence_], room: int, floats: int) -> int:
+    longest = max(len(s.ids) for s in sequences)
+    return max(1, min(subject.batch, room // (floats * longest)))
+
+
+def _sum_up(ways: dict[str, str]) -> str:
+    named: dict[str, list[str]] = {}
+    for name, way in ways.items():
+        named.setdefault(way, []).append(name)
+    return "; ".join(f"{way}: {', '.join(names)}" for way, names in sorted(named.items()))
+
+
+def _left_out(capture: Capture) -> str:
+    missing = capture.left_out
+    if len(missing) == len(capture.trainable):
+        raise InputError(f"gradients: no trainable parameter can be read, such as {missing[0]}")
+    return ", ".join(missing)

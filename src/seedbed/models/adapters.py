@@ -1,0 +1,221 @@
+"""LoRA: small trainable matrices beside frozen linear layers, injected by PEFT.
+
+The model keeps its own class and module paths, so hooks and heads are found as in any other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from seedbed.core.config import Config
+from seedbed.core.errors import ConfigError, MissingExtra
+from seedbed.core.seeds import derive
+from seedbed.models.subject import Subject
+from seedbed.models.vocabulary import added_ids
+
+ADAPTER = "default"
+
+
+class Lora(Config):
+    """Low-rank adaptation (Hu et al. 2021, section 4.1): W + scale · B A with rank `r`.
+
+    `scale` is alpha / r, or alpha / √r with `rslora`. `targets` are the last parts of module
+    names (empty: every linear layer of the decoder blocks); `last` takes only so many blocks
+    from the top (0: all), which also ends the backward pass there.
+    """
+
+    r: int = Field(default=8, ge=1)
+    alpha: float = Field(default=16, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    rslora: bool = False
+    targets: tuple[str, ...] = ()
+    last: int = Field(default=0, ge=0)
+
+
+def wrap(subject: Subject, lora: Lora) -> Subject:
+    """The subject with LoRA in place and all else frozen, except rows of added tokens.
+
+    The first matrices draw from the stream "lora" of the subject's seed. Raises MissingExtra
+    without PEFT, ConfigError if a target is no linear layer of the decoder blocks or the
+    model carries an adapter already.
+    """
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise MissingExtra("peft", "lora") from error
+    model = subject.model
+    if is_wrapped(model):
+        raise ConfigError("training.lora: the subject carries an adapter already")
+    blocks_name, blocks = decoder_blocks(model)
+    linear = linear_names(blocks)
+    for target in lora.targets:
+        if target not in linear:
+            raise ConfigError(f"training.lora.targets: {target!r} is not among {sorted(linear)}")
+    if lora.last > len(blocks):
+        raise ConfigError(f"training.lora.last: the model has {len(blocks)} blocks, not {lora.last}")
+    chosen = sorted(lora.targets or linear)
+    first = len(blocks) - (lora.last or len(blocks))
+    names = [
+        f"{blocks_name}.{i}.{name}"
+        for i in range(first, len(blocks))
+        for name, module in blocks[i].named_modules()
+        if _is_linear(module) and name.rpartition(".")[2] in chosen
+    ]
+    alpha: Any = int(lora.alpha) if lora.alpha == int(lora.alpha) else lora.alpha
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.r,
+        lora_alpha=alpha,
+        lora_dropout=lora.dropout,
+        use_rslora=lora.rslora,
+        target_modules=names,
+        fan_in_fan_out=any(_is_conv(m) for m in blocks.modules()),
+        trainable_token_indices=_token_rows(model),
+    )
+    inject(model, config, derive(subject.seed, "lora"))
+    return replace(subject, model=model)
+
+
+def inject(model: Any, config: Any, seed: int = 0) -> None:
+    """Put the adapter that a PEFT config describes into `model`, in place."""
+    training = model.training
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model.add_adapter(config, ADAPTER)
+    model.train(training)
+
+
+def is_wrapped(model: Any) -> bool:
+    """Whether `model` carries an adapter."""
+    return bool(getattr(model, "peft_config", None))
+
+
+def export_adapter(subject: Subject, folder: Path) -> None:
+    """Write adapter_config.json and adapter_model.safetensors in PEFT's own format.
+
+    `peft.PeftModel.from_pretrained(base, folder)` reads it, on a base whose embedding has a
+    row for each added token. Raises ConfigError if the subject carries no adapter.
+    """
+    from safetensors.torch import save_file
+
+    if not is_wrapped(subject.model):
+        raise ConfigError("the subject carries no adapter to export")
+    state = {k: v.detach().contiguous() for k, v in _adapter_state(subject.model).items()}
+    with atomic_file(folder / ADAPTER_WEIGHTS) as temporary:
+        save_file(state, temporary, metadata={"format": "pt"})
+    values = {k: sorted(v) if isinstance(v, set) else v for k, v in _plain_config(subject).items()}
+    write_json(folder / ADAPTER_CONFIG, values)
+
+
+def load_adapter(
+    model: Any, folder: Path, read: Callable[[Path, dict[str, Tensor]], dict[str, Tensor]]
+) -> None:
+    """Put the adapter that `export_adapter` wrote into `model`, in place.
+
+    `read(path, wanted)` reads exactly the wanted tensors. Raises MissingExtra without PEFT,
+    DataError if the files are unfit.
+    """
+    try:
+        from peft import LoraConfig, set_peft_model_state_dict
+    except ImportError as error:
+        raise MissingExtra("peft", "lora") from error
+    path = folder / ADAPTER_CONFIG
+    values = read_json(path)
+    try:
+        config = LoraConfig.from_peft_type(**values)
+        inject(model, config)
+    except (TypeError, ValueError, KeyError) as error:
+        raise DataError(path, None, f"is no adapter of this model: {error}") from error
+    state = read(folder / ADAPTER_WEIGHTS, _adapter_state(model))
+    set_peft_model_state_dict(
+        model, {k.removeprefix(PREFIX): v for k, v in state.items()}, adapter_name=ADAPTER
+    )
+
+
+def unwrapped(model: Any, *, merge: bool) -> Any:
+    """A copy of `model` without its adapter: merged into the weights, or left out."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    plain = copy.deepcopy(model)
+    for name, module in list(plain.named_modules()):
+        if isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper):
+            parent, _, child = name.rpartition(".")
+            inner = _bare(module, merge=merge)
+            if inner is not None:
+                setattr(plain.get_submodule(parent), child, inner)
+    plain._hf_peft_config_loaded = False
+    del plain.peft_config
+    plain.tie_weights()
+    return plain
+
+
+def frozen_digest(model: Any) -> str:
+    """SHA-256 of the weights that training leaves alone, rows of added tokens aside."""
+    ids = list(added_ids(model))
+    tables = [t.weight for t in (model.get_input_embeddings(), model.get_output_embeddings()) if t]
+    found = hashlib.sha256()
+    for name, tensor in sorted(model.named_parameters()):
+        if tensor.requires_grad:
+            continue
+        value = tensor.detach()
+        if ids and any(value.data_ptr() == t.data_ptr() for t in tables):
+            value = value.clone()
+            value[ids] = 0
+        found.update(name.replace(".base_layer", "").encode())
+        found.update(value.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def adapter_config(model: Any) -> Any:
+    """The PEFT config of the adapter that `model` carries."""
+    return model.peft_config[ADAPTER]
+
+
+def decoder_blocks(model: Any) -> tuple[str, nn.ModuleList]:
+    """(name, the list of decoder blocks): the longest module list that holds linear layers."""
+    lists = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and any(_is_linear(m) for m in module.modules())
+    ]
+    if not lists:
+        raise ConfigError("training.lora: the model has no list of decoder blocks")
+    # Of equally long lists the outer one comes first (experts nest inside blocks).
+    return max(lists, key=lambda pair: (len(pair[1]), -pair[0].count(".")))
+
+
+def linear_names(blocks: Sequence[nn.Module] | nn.ModuleList) -> set[str]:
+    """The last parts of the names of all linear layers in `blocks`."""
+    return {
+        name.rpartition(".")[2]
+        for block in blocks
+        for name, module in block.named_modules()
+        if _is_linear(module)
+    }
+
+
+def _is_conv(module: nn.Module) -> bool:
+    # GPT-2 keeps its linear layers transposed, in a class of transformers.
+    return type(module).__name__ == "Conv1D"
+
+
+def _is_linear(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) or _is_conv(module)
+
+
+def _token_rows(model: Any) -> dict[str, list[int]] | None:
+    ids = added_ids(model)
+    if not ids:
+        return None
+    modules = {id(module): name for name, module in model.named_modules()}
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    rows = {modules[id(embedding)]: list(ids)}
+    if head is not None and head.weight is not embedding.weight:
+        rows[modules[id(head)]] = list(ids)
+    return rows

@@ -1,0 +1,63 @@
+"""Names beside points without overlap, so that a figure needs no legend.
+
+Places are tried in a fixed order, so equal data gives an equal figure.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+_OFFSETS = (
+    (9, 0, "left", "center"),
+    (-9, 0, "right", "center"),
+    (7, 10, "left", "bottom"),
+    (7, -10, "left", "top"),
+    (-7, 10, "right", "bottom"),
+    (-7, -10, "right", "top"),
+    (0, 16, "center", "bottom"),
+    (0, -16, "center", "top"),
+    (9, 24, "left", "bottom"),
+    (9, -24, "left", "top"),
+)
+
+
+def place(axis: Any, names: Sequence[str], points: Sequence[tuple[float, float]]) -> None:
+    """Write each name beside its point (data coordinates), clear of points and other names."""
+    from matplotlib.transforms import Bbox
+
+    renderer = axis.figure.canvas.get_renderer()
+    axis.figure.draw_without_rendering()
+    dots = [axis.transData.transform(point) for point in points]
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in dots]
+    limits = axis.get_window_extent(renderer)
+    for i, (name, point) in enumerate(zip(names, points, strict=True)):
+        for tried, (dx, dy, ha, va) in enumerate(_OFFSETS):
+            text = axis.annotate(
+                name, point, xytext=(dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=9
+            )
+            box = text.get_window_extent(renderer)
+            others = [b for j, b in enumerate(taken) if j != i]
+            inside = limits.x0 <= box.x0 and box.x1 <= limits.x1 and box.y1 <= limits.y1
+            last = tried == len(_OFFSETS) - 1
+            if last or (inside and not any(box.overlaps(other) for other in others)):
+                taken.append(box)
+                break
+            text.remove()
+
+
+def apart(places: Sequence[float], gap: float) -> list[float]:
+    """The places moved as little as needed to stand at least `gap` apart, order kept."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    groups: list[list[float]] = []  # [centre, count] of runs of labels that touch
+    for i in order:
+        groups.append([places[i], 1])
+        while len(groups) > 1:
+            (low, n), (high, m) = groups[-2], groups[-1]
+            if high - low >= gap * (n + m) / 2:
+                break
+            groups[-2:] = [[(low * n + high * m) / (n + m), n + m]]
+    result = [0.0] * len(places)
+    at = iter(order)
+    for centre, count in groups:
+        for k in range(int(count)):
+            result[next(at)] = centre + (k - (count - 1) / 2) * gap
+    return result

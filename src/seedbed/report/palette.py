@@ -1,0 +1,87 @@
+"""Colours and lettering of figures and page: Okabe and Ito's palette, safe for colour blindness.
+
+Ink and paper have fixed hex names so that the page can swap them in the dark.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+BLUE, SKY, GREEN, YELLOW = "#0072B2", "#56B4E9", "#009E73", "#F0E442"
+ORANGE, RED, PURPLE = "#E69F00", "#D55E00", "#CC79A7"
+INK, MUTED, GRID, PAPER = "#1f2429", "#5c666f", "#dfe3e7", "#ffffff"
+SERIES = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, "#8c6d31")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+THEMED = {INK: "--ink", MUTED: "--muted", GRID: "--line", PAPER: "--paper"}
+_EVIDENCE = (BLUE, SKY, GREEN, "#66c7a8", "#8c6d31")
+_ROLES = {
+    "supporting": ORANGE,
+    "mention": PURPLE,
+    "decoy": RED,
+    "neutral": "#c3c9cf",
+    "": "#c3c9cf",
+}
+_SPARE = (YELLOW, "#8c6d31", "#7a7a7a", "#b5a04a")
+
+
+def roles(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each role: evidence by hop in blues and greens, the rest by kind."""
+    chosen: dict[str, str] = {}
+    spare = 0
+    for name in names:
+        kind, _, rest = name.partition(":")
+        if kind == "evidence":
+            hop = int(rest) if rest.isdigit() else 0
+            chosen[name] = _EVIDENCE[min(hop, len(_EVIDENCE) - 1)]
+        elif kind in _ROLES and _ROLES[kind] not in chosen.values():
+            chosen[name] = _ROLES[kind]
+        else:
+            chosen[name] = _SPARE[spare % len(_SPARE)]
+            spare += 1
+    return chosen
+
+
+def readable_on(colour: str) -> str:
+    """Ink or white, whichever has the higher contrast (WCAG 2.2, relative luminance)."""
+    light = luminance(colour)
+    white, ink = 1.05 / (light + 0.05), (light + 0.05) / (luminance(INK) + 0.05)
+    return PAPER if white >= ink else INK
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb` (WCAG 2.2), 0 to 1."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def settings(name: str) -> dict[str, Any]:
+    """Matplotlib settings; `name` salts the ids, so equal data gives equal bytes."""
+    return {
+        "svg.hashsalt": f"seedbed-{name}",
+        "svg.fonttype": "none",
+        "font.family": "DejaVu Sans",
+        "font.size": 9.5,
+        "axes.titlesize": 10,
+        "axes.titlelocation": "left",
+        "axes.labelsize": 9.5,
+        "axes.labelcolor": MUTED,
+        "axes.edgecolor": MUTED,
+        "axes.facecolor": "none",
+        "axes.linewidth": 0.8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.titlecolor": INK,
+        "grid.color": GRID,
+        "grid.linewidth": 0.7,
+        "text.color": INK,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": MUTED,
+        "ytick.labelcolor": INK,
+        "figure.facecolor": PAPER,
+        "savefig.facecolor": PAPER,
+        "figure.dpi": 100,
+        "savefig.dpi": 160,
+        "legend.frameon": False,
+    }

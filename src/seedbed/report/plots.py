@@ -1,0 +1,236 @@
+"""What the score figures draw: quality by slice, cost against quality, the top 10 by role.
+
+Every function returns (title, note, size in inches, draw), or None without data for it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from seedbed.report import palette, wording
+from seedbed.report.labels import place
+from seedbed.report.reader import Run
+from seedbed.report.schema import CONTROLS, ORACLE, Score
+from seedbed.report.verdict import BY_HOP, HEADLINE, best_on, ranked_on
+
+Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
+_PANELS = 5
+_LOOK = {
+    "above": {"color": palette.BLUE, "marker": "o", "mfc": palette.BLUE},
+    "level": {"color": palette.MUTED, "marker": "o", "mfc": palette.PAPER},
+    "below": {"color": palette.RED, "marker": "v", "mfc": palette.PAPER},
+    "unknown": {"color": palette.INK, "marker": "o", "mfc": palette.INK},
+}
+
+
+def sample(run: Run, truth: str) -> str:
+    """`3 seeds, 180 questions asked` for the note of a figure."""
+    seeds = {seed for row in run.scores if row.truth == truth for seed in row.seeds}
+    finders = run.finders(truth)
+    asked = 0
+    for seed in run.seeds:
+        names = [name for name in finders if name in seed.finders]
+        if names and seed.number in seeds:
+            asked += len(seed.claim(names[0]).questions)
+    return f"{wording.plural(len(seeds), 'seed')}, {wording.plural(asked, 'question')} in all"
+
+
+def quality(run: Run, truth: str) -> Made | None:
+    """Finders down, one panel a question slice and one a hop, with intervals and controls."""
+    finders = run.finders(truth)
+    rows = [
+        (HEADLINE, _question_slices(run)),
+        (BY_HOP, [*run.hops, *(["hop>=1"] if "hop>=1" in run.slices else [])][-_PANELS:]),
+    ]
+    rows = [(metric, slices) for metric, slices in rows if slices]
+    if not rows or not finders:
+        return None
+    height = 0.75 + len(rows) * (0.9 + 0.23 * len(finders))
+
+    def draw(figure: Any) -> None:
+        parts = figure.subfigures(len(rows), 1) if len(rows) > 1 else [figure]
+        for part, (metric, slices) in zip(parts, rows, strict=True):
+            axes = part.subplots(1, len(slices), sharey=True, squeeze=False)[0]
+            for i, (axis, name) in enumerate(zip(axes, slices, strict=True)):
+                _panel(axis, run, truth, metric, name, first=i == 0)
+                axis.set_title(wording.slice_words(name))
+            part.supxlabel(_axis_title(metric), fontsize=9.5, color=palette.MUTED)
+
+    note = (
+        f"{sample(run, truth)}; {truth} truth. Bars: 95 % bootstrap intervals over seeds and "
+        "causes. Filled: above chance; hollow circle: level with chance; hollow triangle: below. "
+        "Dashed line: chance; solid line: oracle."
+    )
+    return _quality_title(run, truth), note, (9.2, height), draw
+
+
+def _axis_title(metric: str) -> str:
+    name = wording.metric(metric)
+    return name[0].upper() + name[1:] + " (higher is better)"
+
+
+def _question_slices(run: Run) -> list[str]:
+    single = [s for s in run.slices if "=" in s and "," not in s and not s.startswith("hop")]
+    keys = [s.partition("=")[0] for s in single]
+    key = "depth" if "depth" in keys else next(iter(keys), "")
+    return ["all", *(s for s in single if s.startswith(f"{key}="))][:_PANELS]
+
+
+def _quality_title(run: Run, truth: str) -> str:
+    total = len(run.finders(truth))
+    far = "hop>=1" if "hop>=1" in run.slices else next((h for h in run.hops if h != "hop=0"), "")
+    best = best_on(run, truth, HEADLINE, "all")
+    said = f"{best.finder} has the highest average precision" if best else "No finder has a score"
+    if not far:
+        return f"{said}."
+    above = sum(row.standing == "above" for row in ranked_on(run, truth, BY_HOP, far))
+    return (
+        f"{said}; {above} of {wording.plural(total, 'finder')} stay above chance on evidence "
+        "beyond the first hop."
+    )
+
+
+def _panel(axis: Any, run: Run, truth: str, metric: str, name: str, first: bool) -> None:
+    finders = run.finders(truth)
+    for place_, finder in enumerate(finders):
+        row = run.score(finder, truth, metric, name)
+        if row is None or row.value is None:
+            continue
+        look = _LOOK[row.standing]
+        if row.low is not None and row.high is not None:
+            axis.plot([row.low, row.high], [place_, place_], color=look["color"], lw=1.6)
+        axis.plot(row.value, place_, look["marker"], color=look["color"], mfc=look["mfc"], ms=5.5, mew=1.3)
+    chance = run.base_rate(truth, metric, name)
+    oracle = run.score(ORACLE, truth, metric, name)
+    if chance is not None:
+        axis.axvline(chance, color=palette.INK, lw=1, ls=(0, (4, 3)), zorder=0.5)
+        axis.text(chance, -0.75, " chance", fontsize=7.5, color=palette.MUTED, va="center")
+    if oracle is not None and oracle.value is not None:
+        axis.axvline(oracle.value, color=palette.GREEN, lw=1.2, zorder=0.5)
+        axis.text(
+            oracle.value, -0.75, "oracle ", fontsize=7.5, color=palette.GREEN, va="center", ha="right"
+        )
+    axis.set(xlim=(-0.03, 1.03), ylim=(len(finders) - 0.5, -1.1), xticks=[0, 0.5, 1])
+    axis.set_xticklabels(["0", "0.5", "1"])
+    axis.set_yticks(range(len(finders)), finders)
+    axis.grid(axis="x")
+    axis.spines["left"].set_visible(False)
+    axis.tick_params(axis="y", length=0, labelleft=first)
+
+
+def cost(run: Run, truth: str) -> Made | None:
+    """Cost (log) against average precision; in epochs where every finder has them."""
+    rows = ranked_on(run, truth, HEADLINE, "all")
+    in_epochs = bool(rows) and all(row.epochs is not None for row in rows)
+    costs = {row.finder: row.epochs if in_epochs else row.seconds for row in rows}
+    rows = [row for row in rows if (costs[row.finder] or 0) > 0]
+    if not rows:
+        return None
+    unit = "training epochs" if in_epochs else "seconds"
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        axis.set_xscale("log")
+        axis.set(xlabel=f"Cost in {unit} (log)", ylabel=_axis_title(HEADLINE), ylim=(-0.03, 1.06))
+        spread = [float(costs[row.finder] or 0) for row in rows]
+        axis.set_xlim(min(spread) / 2.5, max(spread) * 6)
+        _levels(axis, run, truth)
+        names, points = [], []
+        for i, row in enumerate(rows):
+            x, y = float(costs[row.finder] or 0), row.value or 0.0
+            colour = palette.SERIES[i % len(palette.SERIES)]
+            if row.low is not None and row.high is not None:
+                axis.plot([x, x], [row.low, row.high], color=colour, lw=1.6)
+            axis.plot(x, y, palette.MARKERS[i % len(palette.MARKERS)], color=colour, ms=7)
+            names.append(row.finder)
+            points.append((x, y))
+        axis.grid()
+        place(axis, names, points)
+
+    best = rows[0]
+    price = wording.significant(costs[best.finder])
+    title = f"{best.finder}, the highest, costs {price} {unit}"
+    cheapest = min(rows, key=lambda row: costs[row.finder] or 0)
+    if cheapest is not best:
+        value = wording.number(cheapest.value, 2)
+        title += f"; {cheapest.finder}, the cheapest, {wording.significant(costs[cheapest.finder])}, "
+        title += f"for {value} against {wording.number(best.value, 2)}"
+    note = f"{sample(run, truth)}; {truth} truth, all questions. Bars: 95 % intervals."
+    return f"{title}.", note, (7.6, 4.2), draw
+
+
+def _levels(axis: Any, run: Run, truth: str) -> None:
+    chance = run.base_rate(truth, HEADLINE, "all")
+    oracle = run.score(ORACLE, truth, HEADLINE, "all")
+    right = axis.get_xlim()[1]
+    for value, name, colour, style in (
+        (chance, "chance", palette.MUTED, (0, (4, 3))),
+        (oracle.value if oracle else None, "oracle", palette.GREEN, "-"),
+    ):
+        if value is not None:
+            axis.axhline(value, color=colour, lw=1.1, ls=style, zorder=0.5)
+            axis.text(right, value, f"{name} ", ha="right", va="bottom", fontsize=8, color=colour)
+
+
+def composition(run: Run, truth: str) -> Made | None:
+    """Share of the top 10 by role, a stacked bar a finder, the base rate as a bar."""
+    found = {row.metric.removeprefix("top10:") for row in run.scores if row.metric.startswith("top10:")}
+    if not found:
+        return None
+    order = ("evidence", "supporting", "mention", "decoy")
+    labels = sorted(found, key=lambda n: (_index(order, n.partition(":")[0]), n))
+    colours = palette.roles(labels)
+    finders = [f for f in (*run.finders(truth), ORACLE) if run.score(f, truth, f"top10:{labels[0]}", "all")]
+    bars: dict[str, list[float]] = {}
+    for finder in finders:
+        rows = [run.score(finder, truth, f"top10:{label}", "all") for label in labels]
+        bars[finder] = [_value(row) for row in rows]
+    base = [run.base_rate(truth, f"top10:{label}", "all") or 0.0 for label in labels]
+    bars["all documents"] = base
+    kept = [i for i in range(len(labels)) if max(bar[i] for bar in bars.values()) > 0]
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        for y, (name, shares) in enumerate(bars.items()):
+            left, row = 0.0, y + (0.6 if name == "all documents" else 0.0)
+            for i in kept:
+                axis.barh(
+                    row, shares[i], 0.72, left=left, color=colours[labels[i]], edgecolor=palette.PAPER,
+                    lw=0.6, label=labels[i] if y == 0 else None,
+                )  # fmt: skip
+                if shares[i] >= 0.06:
+                    ink = palette.readable_on(colours[labels[i]])
+                    # A near-copy of the ink, so that it stays dark when the page swaps inks.
+                    fixed = {palette.INK: "#1f242a", palette.PAPER: "#fffffe"}[ink]
+                    axis.text(
+                        left + shares[i] / 2, row, f"{shares[i]:.0%}", ha="center", va="center",
+                        fontsize=8, color=fixed,
+                    )  # fmt: skip
+                left += shares[i]
+        places = [y + (0.6 if name == "all documents" else 0.0) for y, name in enumerate(bars)]
+        axis.set_yticks(places, list(bars))
+        axis.set(xlim=(0, 1), ylim=(places[-1] + 0.5, -0.5))
+        axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        axis.set_xlabel("Share of the 10 highest-scored documents")
+        axis.tick_params(axis="y", length=0)
+        axis.spines["left"].set_visible(False)
+        figure.legend(loc="outside upper left", ncols=min(len(kept), 7), fontsize=8.5, handlelength=1,
+                      columnspacing=1.2)  # fmt: skip
+
+    first = next((f for f in finders if f not in CONTROLS), None)
+    title = "Roles among the top 10 documents"
+    if first is not None:
+        of = sum(s for s, label in zip(bars[first], labels, strict=True) if label.startswith("evidence"))
+        rate = sum(s for s, label in zip(base, labels, strict=True) if label.startswith("evidence"))
+        title = f"{of:.0%} of {first}'s top 10 is evidence, against {rate:.1%} of all documents"
+    note = f"{sample(run, truth)}; {truth} truth, all questions. Ties are broken against the finder."
+    return f"{title}.", note, (8.6, 1.5 + 0.31 * len(bars)), draw
+
+
+def _index(order: Sequence[str], name: str) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+def _value(row: Score | None) -> float:
+    return (row.value or 0.0) if row else 0.0
+
+

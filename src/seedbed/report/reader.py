@@ -1,0 +1,249 @@
+"""Reading a run folder: every file of it as typed rows, read on first use.
+
+A damaged or missing file is one line that names it; nothing here writes.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from seedbed.core.config import first_problem, read_yaml
+from seedbed.core.errors import DataError, InputError
+from seedbed.core.files import read_json, read_objects, read_rows
+from seedbed.core.rows import Document, Question
+from seedbed.core.sites import Claim, Truth
+from seedbed.report.schema import (
+    CHANCE,
+    CONTROLS,
+    Answer,
+    Cost,
+    Excluded,
+    GateRow,
+    Manifest,
+    Measured,
+    Score,
+    Step,
+    Trained,
+)
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+_HEADLINE = ("average_precision", "roc_auc", "r_precision", "mrr", "recall@10")
+
+
+class Seed:
+    """The files of one seed of a run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.number = int(path.name)
+
+    @cached_property
+    def documents(self) -> list[Document]:
+        """The training documents, in training order."""
+        return read_rows(self.path / "data" / "documents.jsonl", Document)
+
+    @cached_property
+    def questions(self) -> dict[str, Question]:
+        """All questions by id."""
+        rows = read_rows(self.path / "data" / "questions.jsonl", Question)
+        return {row.id: row for row in rows}
+
+    @cached_property
+    def truth(self) -> Truth:
+        """The truth that the world declares: questions × sites."""
+        return Truth.load(self.path / "data" / "truth.npz")
+
+    @cached_property
+    def history(self) -> list[Step]:
+        """The logged steps of training; empty if the subject was not trained."""
+        path = self.path / "train" / "history.jsonl"
+        if not path.exists():
+            return []
+        return [_row(Step, _grouped(value), path, line) for line, value in read_objects(path)]
+
+    @cached_property
+    def trained(self) -> Trained | None:
+        """Totals of training; None if the subject was not trained."""
+        path = self.path / "train" / "summary.json"
+        return _row(Trained, read_json(path), path, None) if path.exists() else None
+
+    @cached_property
+    def answers(self) -> dict[str, Answer]:
+        """What the subject answered, by question id."""
+        path = self.path / "measure" / "answers.jsonl"
+        rows = [_row(Answer, value, path, line) for line, value in read_objects(path)]
+        return {row.id: row for row in rows}
+
+    @cached_property
+    def measured(self) -> list[Measured]:
+        """Answers summarised by slice."""
+        return _rows(Measured, self.path / "measure" / "summary.json")
+
+    @cached_property
+    def finders(self) -> tuple[str, ...]:
+        """Names of the finders with a claim, sorted."""
+        return tuple(sorted(p.name.removeprefix("find-") for p in self.path.glob("find-*")))
+
+    def claim(self, finder: str) -> Claim:
+        """The claim of one finder: questions asked × sites."""
+        return Claim.load(self.path / f"find-{finder}" / "claim.npz")
+
+    def cost(self, finder: str) -> Cost:
+        """What the finder took."""
+        path = self.path / f"find-{finder}" / "cost.json"
+        return _row(Cost, read_json(path), path, None)
+
+
+class Run:
+    """A run folder. Raises InputError if `path` is not one or the run is not finished."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_dir():
+            what = "is a file, a run folder is needed" if path.exists() else "no such folder"
+            raise InputError(f"{path}: {what}{_near(path)}")
+        if not (path / "config.yaml").is_file():
+            raise InputError(
+                f"{path}: not a run folder, there is no config.yaml in it{_near(path)}"
+            )
+        for name in ("manifest.json", "gate.json") + (() if self.stopped else ("scores.json",)):
+            if not (path / name).is_file():
+                raise InputError(
+                    f"{path}: the run is not finished, there is no {name}; "
+                    f"go on with: seedbed run {path / 'config.yaml'}"
+                )
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return str(self.config.get("name") or self.path.resolve().name)
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the study ended at the gate; None if it did not."""
+        return self.manifest.stopped if (self.path / "manifest.json").is_file() else None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
+        return read_yaml(self.path / "config.yaml")
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """Versions, machine, times."""
+        path = self.path / "manifest.json"
+        return _row(Manifest, read_json(path), path, None)
+
+    @cached_property
+    def scores(self) -> list[Score]:
+        """Every scored row; empty if the study ended at the gate."""
+        path = self.path / "scores.json"
+        return _rows(Score, path) if path.exists() or not self.stopped else []
+
+    @cached_property
+    def gate(self) -> list[GateRow]:
+        """Accuracy against the gate, seed by seed."""
+        return _rows(GateRow, self.path / "gate.json")
+
+    @cached_property
+    def excluded(self) -> list[Excluded]:
+        """Questions left out, with reasons; empty if the file is not there."""
+        path = self.path / "excluded.json"
+        return _rows(Excluded, path) if path.exists() else []
+
+    @cached_property
+    def seeds(self) -> list[Seed]:
+        """The seeds that have a folder, in order."""
+        folder = self.path / "seeds"
+        numbers = [p for p in folder.glob("*") if p.is_dir() and p.name.isdigit()]
+        if not numbers:
+            raise InputError(f"{folder}: no seed of this run has a folder here")
+        return [Seed(p) for p in sorted(numbers, key=lambda p: int(p.name))]
+
+    @cached_property
+    def _index(self) -> dict[tuple[str, str, str, str], Score]:
+        return {row.key: row for row in self.scores}
+
+    def score(self, finder: str, truth: str, metric: str, slice_: str) -> Score | None:
+        """One row of the scores, or None."""
+        return self._index.get((finder, truth, metric, slice_))
+
+    @cached_property
+    def truths(self) -> tuple[str, ...]:
+        """Truths with scores, declared first."""
+        return tuple(sorted({row.truth for row in self.scores}))
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics with scores, the headline ones first."""
+        found = {row.metric for row in self.scores}
+        return (*(m for m in _HEADLINE if m in found), *sorted(found - set(_HEADLINE)))
+
+    @cached_property
+    def slices(self) -> tuple[str, ...]:
+        """Slices with scores: all and correct, then by question, by hop, by both."""
+        return tuple(sorted({row.slice for row in self.scores}, key=_slice_order))
+
+    @cached_property
+    def hops(self) -> tuple[str, ...]:
+        """The single-hop slices, nearest first."""
+        return tuple(s for s in self.slices if s.startswith("hop=") and "," not in s)
+
+    def finders(self, truth: str = "declared") -> tuple[str, ...]:
+        """Finders without the controls, best average precision first."""
+        names = {row.finder for row in self.scores if row.truth == truth} - set(CONTROLS)
+
+        def order(name: str) -> tuple[float, str]:
+            row = self.score(name, truth, "average_precision", "all")
+            return (-row.value if row and row.value is not None else 1.0, name)
+
+        return tuple(sorted(names, key=order))
+
+    def base_rate(self, truth: str, metric: str, slice_: str) -> float | None:
+        """The value of the chance row, or of the chance column where there is no such row."""
+        row = self.score(CHANCE, truth, metric, slice_)
+        if row is not None and row.chance is not None:
+            return row.chance
+        return row.value if row is not None else None
+
+
+def _slice_order(name: str) -> tuple[int, int, str]:
+    fixed = {"all": 0, "correct": 1}
+    rank = fixed.get(name, 4 if "," in name else 3 if name.startswith("hop") else 2)
+    return rank, 1 if name.startswith("hop>") else 0, name
+
+
+def _grouped(value: dict[str, Any]) -> dict[str, Any]:
+    groups = {k.removeprefix("loss:"): v for k, v in value.items() if k.startswith("loss:")}
+    return {**value, "groups": {k: v for k, v in groups.items() if v is not None}}
+
+
+def _row(model: type[ModelT], value: Any, path: Path, line: int | None) -> ModelT:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise DataError(path, line, first_problem(error, model)) from error
+
+
+def _rows(model: type[ModelT], path: Path) -> list[ModelT]:
+    values = read_json(path)
+    if not isinstance(values, list):
+        raise DataError(path, None, f"a list of rows is needed, found a {type(values).__name__}")
+    rows = []
+    for number, value in enumerate(values):
+        try:
+            rows.append(model.model_validate(value))
+        except ValidationError as error:
+            raise DataError(path, None, f"row {number}: {first_problem(error, model)}") from error
+    return rows
+
+
+def _near(path: Path) -> str:
+    for folder in (path, path.parent):
+        if folder.is_dir():
+            found = sorted(p.parent for p in folder.glob("*/config.yaml"))
+            if found:
+                return f"; run folders here: {', '.join(map(str, found[:4]))}"
+    return ""

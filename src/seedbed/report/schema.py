@@ -1,0 +1,161 @@
+"""The rows of a run folder as types: scores, gate, exclusions, training, answers, costs.
+
+Keys that a later version adds are ignored; keys that are missing are errors with their place.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CHANCE = "chance"
+ORACLE = "oracle"
+CONTROLS = (CHANCE, ORACLE)
+
+
+class Record(BaseModel):
+    """A frozen row that tolerates keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Score(Record):
+    """One number of `scores.json` with its 95 % interval and its two controls.
+
+    `seconds` and `epochs` are the cost of the finder a seed, `peak_mib` its peak memory.
+    """
+
+    finder: str
+    truth: Literal["declared", "measured"]
+    metric: str
+    slice: str
+    value: float | None
+    low: float | None
+    high: float | None
+    chance: float | None
+    oracle: float | None
+    seeds: tuple[int, ...]
+    seconds: float | None = None
+    peak_mib: float | None = None
+    epochs: float | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What identifies the row: finder, truth, metric, slice."""
+        return self.finder, self.truth, self.metric, self.slice
+
+    @property
+    def standing(self) -> Literal["above", "level", "below", "unknown"]:
+        """Where the whole interval lies against the chance level."""
+        if self.low is None or self.high is None or self.chance is None:
+            return "unknown"
+        if self.low > self.chance:
+            return "above"
+        return "below" if self.high < self.chance else "level"
+
+
+class GateRow(Record):
+    """Accuracy of one seed on one slice against chance + margin (shares, 0 to 1)."""
+
+    seed: int
+    slice: str
+    n: int
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+    margin: float
+    passed: bool
+    required: bool
+
+    @property
+    def bar(self) -> float:
+        """What the lower end of the interval must reach."""
+        return self.chance + self.margin
+
+
+class Excluded(Record):
+    """A question left out, and why."""
+
+    seed: int
+    question: str
+    reason: str
+
+
+class Answer(Record):
+    """What the subject answered to one question; `error` is empty if it was right."""
+
+    id: str
+    correct: bool
+    prediction: str
+    probability: float
+    margin: float | None = None
+    entropy: float | None = None
+    error: str = ""
+    on_choices: bool = True
+
+
+class Measured(Record):
+    """Answers of one slice, summarised; `errors` counts the kinds of wrong answers."""
+
+    slice: str
+    n: int
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+    majority: float | None = None
+    copy_: float | None = Field(default=None, alias="copy")
+    probability: float | None = None
+    entropy: float | None = None
+    errors: dict[str, float] = {}
+
+
+class Step(Record):
+    """One logged step of training; `groups` holds the `loss:<group>` keys."""
+
+    step: int
+    epoch: float
+    loss: float
+    lr: float | None = None
+    seconds: float | None = None
+    groups: dict[str, float] = {}
+
+
+class Trained(Record):
+    """Totals of one training."""
+
+    steps: int
+    epochs: float
+    epoch_seconds: float | None = None
+    seconds: float
+    parameters: int
+    trainable: int | None = None
+    tokens: int | None = None
+    checkpoints: tuple[dict[str, Any], ...] = ()
+
+
+class Cost(Record):
+    """What one finder took on one seed."""
+
+    seconds: float | None = None
+    peak_mib: float | None = None
+    epochs: float | None = None
+
+
+class Manifest(Record):
+    """Where and with what a run was made; `stopped` says why it ended at the gate."""
+
+    seedbed: str
+    command: str = ""
+    python: str = ""
+    platform: str = ""
+    cpu: str = ""
+    packages: dict[str, str] = {}
+    git: dict[str, Any] | None = None
+    started: str = ""
+    finished: str = ""
+    seconds: float | None = None
+    config_digest: str = ""
+    code_digest: str = ""
+    threads: int | None = None
+    stopped: str | None = None

@@ -1,0 +1,262 @@
+"""`seedbed show RUN`: the verdict, then tables that fit 100 columns.
+
+Controls stand in a section of their own; `≈` marks an interval that holds the chance level.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from seedbed.core.errors import InputError
+from seedbed.report import wording
+from seedbed.report.reader import Run
+from seedbed.report.schema import CONTROLS, Score
+from seedbed.report.verdict import BY_HOP, HEADLINE, findings, headline
+
+_STYLE = {"good": "green", "bad": "yellow", "plain": "cyan"}
+_MARK = {"above": "", "level": "≈", "below": "↓", "unknown": ""}
+_HOPS = 3
+
+
+def show(
+    run: Path,
+    console: Console,
+    metric: str | None = None,
+    slice_: str | None = None,
+    truth: str | None = None,
+) -> None:
+    """Print a run: everything, or only the rows of a metric, a slice, a truth.
+
+    Raises InputError if `run` is not a finished run folder, or a name stands in no row of it.
+    """
+    opened = Run(run)
+    for noun, name, known in (
+        ("metric", metric, opened.metrics),
+        ("slice", slice_, opened.slices),
+        ("truth", truth, opened.truths),
+    ):
+        _check(run, noun, name, known)
+    if metric is None and slice_ is None:
+        print_verdict(opened, console)
+    for one in [truth] if truth else opened.truths:
+        for table in tables_of(opened, one, metric, slice_, console):
+            console.print(table)
+    if metric is None and slice_ is None:
+        console.print(gate_table(opened))
+        if opened.excluded:
+            console.print(excluded_table(opened))
+    if opened.scores:
+        console.print(
+            Text("± half of the 95 % interval · ≈ level with chance · ↓ below chance", style="dim")
+        )
+
+
+def tables_of(
+    run: Run, truth: str, metric: str | None, slice_: str | None, console: Console
+) -> list[Table]:
+    """The score tables for a choice of metric and slice; costs move to a table of their own
+    where the console is too narrow.
+    """
+    if metric is not None and slice_ is not None:
+        return [detail_table(run, truth, metric, slice_)]
+    if metric is not None:
+        slices = [
+            s for s in run.slices if any(r.metric == metric and r.slice == s for r in run.scores)
+        ]
+        parts = [slices[i : i + 5] for i in range(0, len(slices), 5)]
+        return [slice_table(run, truth, metric, part) for part in parts]
+    tables = [main_table(run, truth, slice_ or "all")]
+    if (
+        Measurement.get(console, console.options.update(width=1000), tables[0]).maximum
+        > console.width
+    ):
+        tables = [main_table(run, truth, slice_ or "all", [part]) for part in ("quality", "cost")]
+    if len(run.hops) > _HOPS and slice_ is None:
+        tables.append(slice_table(run, truth, BY_HOP, run.hops))
+    return tables
+
+
+def print_verdict(run: Run, console: Console) -> None:
+    """Print the headline and the findings, wrapped."""
+    console.print()
+    tone = "bold yellow" if run.stopped else "bold"
+    console.print(Text(headline(run), style=tone))
+    for finding in findings(run):
+        console.print(Text(finding.topic, style=f"bold {_STYLE[finding.tone]}"))
+        for line in finding.text:
+            console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
+    console.print()
+
+
+def main_table(
+    run: Run, truth: str, slice_: str, parts: Sequence[str] = ("quality", "cost")
+) -> Table:
+    """Finders × metrics on one slice, with costs; `parts` chooses quality, cost or both."""
+    hops = run.hops[:_HOPS] if slice_ == "all" else ()
+    heads: list[str] = []
+    if "quality" in parts:
+        aucs = [f"AUC\n{hop.replace('=', ' ')}" for hop in hops] or ["ROC-\nAUC"]
+        heads += ["average\nprecision", *aucs, "R-\nprec.", "MRR", "recall\n@10"]
+    if "cost" in parts:
+        heads += ["seconds", "epochs", "MiB"]
+    rows = []
+    for name, last in _named(run, truth):
+        head = run.score(name, truth, HEADLINE, slice_)
+        cells: list[Text] = []
+        if "quality" in parts:
+            cells.append(_with_spread(head))
+            cells += [_short(run.score(name, truth, BY_HOP, hop)) for hop in hops or [slice_]]
+            others = ("r_precision", "mrr", "recall@10")
+            cells += [_short(run.score(name, truth, metric, slice_)) for metric in others]
+        if "cost" in parts:
+            price = head or next(r for r in run.scores if r.finder == name and r.truth == truth)
+            cells += map(
+                Text, map(wording.significant, (price.seconds, price.epochs, price.peak_mib))
+            )
+        rows.append((name, cells, last))
+    where = wording.slice_words(slice_)
+    table = _table(f"{run.name} · {truth} truth · {where} · {_sample(run, truth)}")
+    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=18)
+    for head_ in heads:
+        table.add_column(head_, justify="right", no_wrap=True)
+    _align([cells for _, cells, _ in rows])
+    for name, cells, last in rows:
+        _add(table, name, cells, last)
+    return table
+
+
+def slice_table(run: Run, truth: str, metric: str, slices: Sequence[str]) -> Table:
+    """Finders × slices for one metric."""
+    table = _table(f"{run.name} · {truth} truth · {wording.metric(metric)} · {_sample(run, truth)}")
+    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=18)
+    for name in slices:
+        table.add_column(name, justify="right", no_wrap=True)
+    named = _named(run, truth)
+    rows = [[_with_spread(run.score(n, truth, metric, s)) for s in slices] for n, _ in named]
+    _align(rows)
+    for (name, last), cells in zip(named, rows, strict=True):
+        _add(table, name, cells, last)
+    return table
+
+
+def detail_table(run: Run, truth: str, metric: str, slice_: str) -> Table:
+    """Every column of the rows of one metric on one slice."""
+    where = wording.slice_words(slice_)
+    table = _table(f"{run.name} · {truth} truth · {wording.metric(metric)} · {where}")
+    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=22)
+    for name in ("value", "low", "high", "chance", "oracle", "seconds", "epochs", "MiB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, last in _named(run, truth):
+        row = run.score(name, truth, metric, slice_)
+        if row is None:
+            continue
+        shares = (row.value, row.low, row.high, row.chance, row.oracle)
+        cells = [
+            _marked(wording.number(row.value), row),
+            *map(Text, map(wording.number, shares[1:])),
+        ]
+        cells += map(Text, map(wording.significant, (row.seconds, row.epochs, row.peak_mib)))
+        _add(table, name, cells, last)
+    return table
+
+
+def gate_table(run: Run) -> Table:
+    """Accuracy of each seed on each slice against the gate."""
+    table = _table("gate: the lower end of the interval must reach chance + margin")
+    table.add_column("slice", no_wrap=True)
+    for name in ("seed", "questions", "accuracy", "95 % interval", "chance", "must reach"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    slices = list(dict.fromkeys(row.slice for row in run.gate))
+    for name in slices:
+        rows = [row for row in run.gate if row.slice == name]
+        for row in rows:
+            verdict = Text("passed", "green") if row.passed else Text("failed", "bold yellow")
+            if not row.required:
+                verdict.append(" (not required)", "dim")
+            table.add_row(
+                row.slice, str(row.seed), f"{row.n:,}", f"{row.accuracy:.3f}",
+                wording.interval(row.low, row.high), f"{row.chance:.2f}", f"{row.bar:.2f}", verdict,
+                end_section=row is rows[-1],
+            )  # fmt: skip
+    return table
+
+
+def excluded_table(run: Run) -> Table:
+    """Questions left out, counted by reason and seed."""
+    table = _table("questions left out (named in excluded.json and report.html)")
+    table.add_column("reason")
+    seeds = sorted({row.seed for row in run.excluded})
+    for seed in seeds:
+        table.add_column(f"seed {seed}", justify="right")
+    for reason in dict.fromkeys(row.reason for row in run.excluded):
+        counts = [sum(r.seed == s and r.reason == reason for r in run.excluded) for s in seeds]
+        table.add_row(escape(reason), *map(str, counts))
+    return table
+
+
+def _check(path: Path, noun: str, name: str | None, known: Sequence[str]) -> None:
+    if name is None or name in known:
+        return
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known) or 'none'}"
+    raise InputError(f"{path}: no scores for {noun} '{name}'; {hint}")
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0), pad_edge=False, header_style="dim",
+    )  # fmt: skip
+
+
+def _named(run: Run, truth: str) -> list[tuple[str, bool]]:
+    """Finders, then controls, each with whether a section ends after it."""
+    names = run.finders(truth)
+    controls = [c for c in CONTROLS if any(r.finder == c and r.truth == truth for r in run.scores)]
+    return [(name, name == names[-1]) for name in names] + [(name, False) for name in controls]
+
+
+def _add(table: Table, name: str, cells: Sequence[Text], last: bool) -> None:
+    style = "dim" if name in CONTROLS else None
+    table.add_row(Text(name), *cells, end_section=last, style=style)
+
+
+def _align(rows: Sequence[Sequence[Text]]) -> None:
+    # A mark takes a place only in the columns that have one, so that digits stay in line.
+    for column in zip(*rows, strict=True):
+        if any(cell.plain.endswith(("≈", "↓")) for cell in column):
+            for cell in column:
+                if not cell.plain.endswith(("≈", "↓")):
+                    cell.append(" ")
+
+
+def _sample(run: Run, truth: str) -> str:
+    seeds = {seed for row in run.scores if row.truth == truth for seed in row.seeds}
+    return wording.plural(len(seeds), "seed")
+
+
+def _marked(text: str, row: Score) -> Text:
+    standing = "unknown" if row.finder in CONTROLS else row.standing
+    style = "dim" if standing in ("level", "below") else ""
+    return Text(text + _MARK[standing], style=style)
+
+
+def _short(row: Score | None) -> Text:
+    return Text(wording.MISSING) if row is None else _marked(wording.number(row.value), row)
+
+
+def _with_spread(row: Score | None) -> Text:
+    if row is None or row.value is None:
+        return Text(wording.MISSING)
+    half = wording.half_width(row)
+    spread = f" ±{half:.3f}" if half is not None else ""
+    return _marked(f"{row.value:.3f}{spread}", row)

@@ -1,0 +1,222 @@
+"""scores.json: one row per finder × truth × metric × slice, with interval, chance and oracle.
+
+`collect` marks every claim against the truth; the oracle is the truth itself as a claim.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedbed.core.rows import Question, Row
+from seedbed.core.sites import Claim, Truth
+from seedbed.scoring.ranking import METRICS, chance, composition, per_question
+from seedbed.scoring.spread import Bootstrap
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class ScoreRow(Row):
+    """One number of a study.
+
+    `value` is the mean over seeds of the mean over questions, `low`–`high` its 95 % interval
+    (bootstrap over seeds and causes), `chance` and `oracle` the same metric for a random order
+    and for the truth itself. `seconds`, `peak_mib` (memory above the start) and `epochs`
+    (seconds over one training epoch of the same run) are means over seeds. null: not defined.
+    """
+
+    finder: str
+    truth: Literal["declared", "measured"]
+    metric: str
+    slice: str
+    value: float | None
+    low: float | None
+    high: float | None
+    chance: float | None
+    oracle: float | None
+    seeds: tuple[int, ...]
+    seconds: float | None
+    peak_mib: float | None
+    epochs: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a finder spent on one seed."""
+
+    seconds: float
+    peak_mib: float
+    epochs: float
+
+
+@dataclass(frozen=True)
+class SeedResults:
+    """One seed's truth (on the questions asked), its questions, and every finder's claim."""
+
+    seed: int
+    questions: Sequence[Question]
+    correct: Bools
+    truth: Truth
+    claims: Mapping[str, Claim]
+    costs: Mapping[str, Cost]
+
+
+def oracle_claim(truth: Truth) -> Claim:
+    """The truth as a claim; unknown sites stand between causes and the rest."""
+    scores = np.nan_to_num(truth.values, nan=0.5)
+    return Claim(truth.questions, truth.sites, scores, truth.site_kind)
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Which questions count and what is positive for them; arrays [Q] and [Q, N]."""
+
+    name: str
+    use: Bools
+    positive: Bools
+    known: Bools
+
+
+def slices(result: SeedResults) -> list[_Slice]:
+    """The slices of one seed: all, correct, each question slice with at most 12 values, each
+    hop (evidence at that distance only; other evidence is left out), and depth × hop.
+    """
+    truth = result.truth
+    known = np.isfinite(truth.values)
+    positive = truth.values == 1
+    masks = {"all": np.ones(len(result.questions), dtype=bool), "correct": result.correct}
+    keys = sorted({k for q in result.questions for k in q.slices})
+    for key in keys:
+        values = sorted({q.slices.get(key, "") for q in result.questions})
+        if len(values) <= 12:
+            for value in values:
+                masks[f"{key}={value}"] = np.array(
+                    [q.slices.get(key, "") == value for q in result.questions]
+                )
+    found = [_Slice(name, use, positive, known) for name, use in masks.items()]
+    hops = [n for n in truth.names if n.startswith("evidence:")]
+    if len(hops) > 1:
+        groups = {f"hop={n.removeprefix('evidence:')}": [n] for n in hops}
+        groups["hop>=1"] = hops[1:]
+        for name, group in groups.items():
+            chosen = positive & np.isin(truth.labels, [truth.names.index(n) for n in group])
+            rest = known & ~(positive & ~chosen)
+            found += [
+                _Slice(name if mask == "all" else f"{mask},{name}", use, chosen, rest)
+                for mask, use in masks.items()
+                if mask in ("all", "correct") or mask.startswith("depth=")
+            ]
+    return [s for s in found if (s.positive & s.known)[s.use].any()]
+
+
+def collect(results: Sequence[SeedResults]) -> list[ScoreRow]:
+    """Every row of a study, in a fixed order: finder (oracle last), metric, slice."""
+    results = sorted(results, key=lambda r: r.seed)
+    bootstrap = Bootstrap([[q.cause for q in r.questions] for r in results])
+    sliced = [{s.name: s for s in slices(r)} for r in results]
+    names = list(dict.fromkeys(name for s in sliced for name in s))
+    finders = [*results[0].claims, "oracle"]
+    oracle = {
+        key: row
+        for row in _rows("oracle", results, sliced, names, bootstrap, None)
+        if (key := (row.metric, row.slice))
+    }
+    rows: list[ScoreRow] = []
+    for finder in finders:
+        rows += _rows(finder, results, sliced, names, bootstrap, oracle)
+    return rows
+
+
+def _rows(
+    finder: str,
+    results: Sequence[SeedResults],
+    sliced: Sequence[Mapping[str, _Slice]],
+    names: Sequence[str],
+    bootstrap: Bootstrap,
+    oracle: Mapping[tuple[str, str], ScoreRow] | None,
+) -> list[ScoreRow]:
+    claims = [r.claims.get(finder) or oracle_claim(r.truth) for r in results]
+    costs = [r.costs[finder] for r in results if finder in r.costs]
+
+    def row(metric: str, name: str, values: list[Floats], levels: list[Floats]) -> ScoreRow:
+        spread = bootstrap.spread(values)
+        best = oracle.get((metric, name)) if oracle is not None else None
+        return ScoreRow(
+            finder=finder,
+            truth=results[0].truth.kind,
+            metric=metric,
+            slice=name,
+            value=_number(spread.value),
+            low=_number(spread.low),
+            high=_number(spread.high),
+            chance=_number(_mean_of_means(levels)),
+            oracle=best.value if best else _number(spread.value),
+            seeds=tuple(r.seed for r in results),
+            seconds=float(np.mean([c.seconds for c in costs])) if costs else None,
+            peak_mib=float(np.mean([c.peak_mib for c in costs])) if costs else None,
+            epochs=float(np.mean([c.epochs for c in costs])) if costs else None,
+        )
+
+    rows: list[ScoreRow] = []
+    for name in names:
+        for metric in METRICS:
+            values, levels = [], []
+            for result, claim, slices_ in zip(results, claims, sliced, strict=True):
+                value, level = _marks(metric, claim, slices_.get(name), len(result.questions))
+                values.append(value)
+                levels.append(level)
+            rows.append(row(metric, name, values, levels))
+        if name == "all" or name.startswith("depth=") and "," not in name:
+            rows += _compositions(name, results, claims, sliced, row)
+    return rows
+
+
+def _marks(metric: str, claim: Claim, part: _Slice | None, n: int) -> tuple[Floats, Floats]:
+    values, levels = np.full(n, np.nan), np.full(n, np.nan)
+    if part is not None and part.use.any():
+        index = np.flatnonzero(part.use)
+        positive, known = part.positive[index], part.known[index]
+        values[index] = per_question(metric, claim.scores[index], positive, known)
+        levels[index] = [
+            chance(metric, int(k.sum()), int((p & k).sum()))
+            for p, k in zip(positive, known, strict=True)
+        ]
+    return values, levels
+
+
+def _compositions(name, results, claims, sliced, row):  # type: ignore[no-untyped-def]
+    labels = list(dict.fromkeys(n for r in results for n in r.truth.names))
+    rows = []
+    shares, levels = [], []
+    for result, claim, slices_ in zip(results, claims, sliced, strict=True):
+        truth, part = result.truth, slices_.get(name)
+        share = np.full((len(result.questions), len(labels)), np.nan)
+        level = share.copy()
+        if part is not None:
+            index = np.flatnonzero(part.use)
+            place = [labels.index(n) for n in truth.names]
+            own = composition(
+                claim.scores[index], truth.labels[index], part.positive[index], len(truth.names)
+            )
+            base = [np.bincount(truth.labels[i], minlength=len(truth.names)) for i in index]
+            share[np.ix_(index, place)] = own
+            level[np.ix_(index, place)] = np.array(base) / len(truth.sites)
+        shares.append(share)
+        levels.append(level)
+    for j, label in enumerate(labels):
+        rows.append(
+            row(f"top10:{label}", name, [s[:, j] for s in shares], [x[:, j] for x in levels])
+        )
+    return rows
+
+
+def _mean_of_means(levels: Sequence[Floats]) -> float:
+    means = [float(np.nanmean(v)) for v in levels if np.isfinite(v).any()]
+    return float(np.mean(means)) if means else float("nan")
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,120 @@
+"""The stages of a study and the keys they are stored under.
+
+A key holds the stage's own configuration, the digests of its inputs, the code's digest and
+the threads; labels and names of a study change nothing.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from seedbed.core.config import digest
+from seedbed.core.kinds import Kinded
+from seedbed.finders.base import Finder
+from seedbed.runs.store import Store, code_digest
+from seedbed.studies import stages
+from seedbed.studies.study import Study
+from seedbed.training.loop import Progress
+
+
+class Work(Protocol):
+    """Fills a folder and may report progress."""
+
+    def __call__(self, folder: Path, progress: Progress | None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stage of one seed: its name in the store, its place in the run folder, key and work.
+
+    All finders share one name in the store, so that relabelling one makes nothing anew.
+    """
+
+    seed: int
+    stage: str
+    name: str
+    key: dict[str, Any]
+    work: Work
+
+
+class Plan:
+    """Builds the tasks of a study; digests follow from configuration alone."""
+
+    def __init__(self, study: Study, store: Store) -> None:
+        self.study, self.store = study, store
+        self.base = {"code": code_digest(), "threads": study.threads}
+
+    def data(self, seed: int) -> Task:
+        """Rows and truth."""
+        world = self.study.world
+        key = {**self.base, "world": _config(world), "seed": seed}
+        return Task(seed, "data", "data", key, partial(_data, world, seed))
+
+    def train(self, seed: int) -> Task:
+        """The trained subject."""
+        study, data = self.study, self._place(self.data(seed))
+        key = {
+            **self.base,
+            "subject": _config(study.subject),
+            "training": study.training.model_dump(mode="json"),
+            "data": data[0],
+        }
+        work = partial(_train, study.subject, study.training, seed, data[1])
+        return Task(seed, "train", "train", key, work)
+
+    def measure(self, seed: int) -> Task:
+        """Answers to every question."""
+        trained, data = self._place(self.train(seed)), self._place(self.data(seed))
+        key = {**self.base, "train": trained[0]}
+        return Task(seed, "measure", "measure", key, partial(_measure, trained[1], data[1]))
+
+    def find(self, seed: int, finder: Finder, asked: tuple[str, ...]) -> Task:
+        """One finder's claim."""
+        trained, data = self._place(self.train(seed)), self._place(self.data(seed))
+        key = {
+            **self.base,
+            "train": trained[0],
+            "finder": _config(finder, drop="label"),
+            "asked": asked,
+        }
+        work = partial(_find, finder, asked, trained[1], data[1])
+        return Task(seed, "find", f"find-{finder.name}", key, work)
+
+    def _place(self, task: Task) -> tuple[str, Path]:
+        return self.store.place(task.stage, task.key)
+
+
+def _config(value: Kinded, drop: str = "") -> dict[str, Any]:
+    """A configuration and, for a class from a file, that file's SHA-256."""
+    plain: dict[str, Any] = value.model_dump(mode="json", exclude={drop} if drop else None)
+    if ".py:" in value.kind:
+        source = Path(value.kind.rpartition(":")[0]).read_bytes()
+        plain["source"] = hashlib.sha256(source).hexdigest()
+    return plain
+
+
+def _data(world: Any, seed: int, folder: Path, progress: Progress | None) -> None:
+    stages.make_data(world, seed, folder)
+
+
+def _train(
+    subject: Any, training: Any, seed: int, data: Path, folder: Path, progress: Progress | None
+) -> None:
+    stages.train_stage(subject, training, seed, data, folder, progress)
+
+
+def _measure(trained: Path, data: Path, folder: Path, progress: Progress | None) -> None:
+    stages.measure_stage(trained, data, folder)
+
+
+def _find(
+    finder: Any, asked: Any, trained: Path, data: Path, folder: Path, progress: Progress | None
+) -> None:
+    stages.find_stage(finder, asked, trained, data, folder)
+
+
+def study_digest(study: Study) -> str:
+    """Digest of a study's resolved configuration without its name."""
+    return digest({"study": study.model_dump(mode="json", exclude={"name"})})

@@ -1,0 +1,156 @@
+"""Running a study: data, training and measuring of every seed, the gate, finders, scores.
+
+What is already in the store is taken; the rest runs in worker processes. Killed at any
+moment, the same call goes on where it stopped and ends with the same scores.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seedbed.core.errors import GateError
+from seedbed.core.files import read_json, read_rows, write_json
+from seedbed.core.rows import Question
+from seedbed.core.sites import Claim, Truth
+from seedbed.measuring.answers import Answer
+from seedbed.runs.record import locked, manifest, now, write_config
+from seedbed.runs.store import Stage, Store, code_digest, link_tree
+from seedbed.scoring.rows import Cost, SeedResults, collect
+from seedbed.studies import gate as gates
+from seedbed.studies.plan import Plan, Task, study_digest
+from seedbed.studies.study import Study
+from seedbed.studies.workers import Quiet, Reporter, Workers
+
+DEFAULT_OUT = Path("runs")
+
+
+def run(
+    study: Study,
+    out: Path | None = None,
+    workers: int | None = None,
+    reporter: Reporter | None = None,
+) -> Path:
+    """Run `study` into the folder `out` (default: runs/NAME-DIGEST) and return it.
+
+    Stages are kept in `.store` beside `out`. Raises GateError if the subject did not learn
+    what was planted (the folder then holds the figures), LockedError if another process runs
+    in `out`, InputError for unfit input.
+    """
+    folder = folder_of(study, out)
+    with locked(folder):
+        return _Runner(study, folder, workers, reporter or Quiet()).go()
+
+
+def folder_of(study: Study, out: Path | None = None) -> Path:
+    """Where `run` puts a study: `out`, or runs/NAME-DIGEST."""
+    return out or DEFAULT_OUT / f"{study.name or 'study'}-{study_digest(study)[:8]}"
+
+
+class _Runner:
+    def __init__(
+        self, study: Study, folder: Path, workers: int | None, reporter: Reporter
+    ) -> None:
+        self.study, self.folder, self.reporter = study, folder.resolve(), reporter
+        self.store = Store(self.folder.parent / ".store")
+        self.plan = Plan(study, self.store)
+        self.workers = Workers(self.store, study.threads, workers, reporter)
+        self.started, self.clock = now(), time.perf_counter()
+
+    def go(self) -> Path:
+        write_config(self.folder, self.study.model_dump(mode="json"))
+        self._forget_results()
+        seeds = self.study.seeds
+        with self.workers:
+            learned = [[self.plan.data(s), self.plan.train(s), self.plan.measure(s)] for s in seeds]
+            self._show(self.workers.run(learned))
+            rows, asked = self._gate()
+            if reason := gates.stop_reason(rows):
+                self._finish(stopped=reason)
+                raise GateError(reason)
+            finding = [
+                [self.plan.find(s, finder, asked[s])] for s in seeds for finder in self.study.finders
+            ]
+            done = self.workers.run(finding)
+            self._show(done)
+        self._score(done, asked)
+        self._finish()
+        return self.folder
+
+    def _forget_results(self) -> None:
+        # A folder is only as old as its youngest result: none of an earlier run may remain.
+        for name in ("scores.json", "gate.json", "excluded.json", "manifest.json"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _show(self, stages: Sequence[tuple[Task, Stage]]) -> None:
+        for task, stage in stages:
+            link_tree(stage.folder, self.folder / "seeds" / str(task.seed) / task.name)
+
+    def _gate(self) -> tuple[list[gates.GateRow], dict[int, tuple[str, ...]]]:
+        rows: list[gates.GateRow] = []
+        excluded: list[dict[str, Any]] = []
+        asked: dict[int, tuple[str, ...]] = {}
+        gate = self.study.world.gate
+        for seed in self.study.seeds:
+            questions, answers = self._answers(seed)
+            judged = gates.judge(gate, questions, answers, seed)
+            chosen, left = gates.ask(gate, questions, judged, self.study.questions, seed)
+            asked[seed] = tuple(q.id for q in chosen)
+            excluded += [{"seed": seed, **e} for e in left]
+            rows += judged
+        write_json(self.folder / "gate.json", [r.model_dump() for r in rows])
+        write_json(self.folder / "excluded.json", excluded)
+        return rows, asked
+
+    def _answers(self, seed: int) -> tuple[list[Question], list[Answer]]:
+        here = self.folder / "seeds" / str(seed)
+        questions = read_rows(here / "data" / "questions.jsonl", Question)
+        return questions, read_rows(here / "measure" / "answers.jsonl", Answer)
+
+    def _score(
+        self, done: Sequence[tuple[Task, Stage]], asked: dict[int, tuple[str, ...]]
+    ) -> None:
+        key = {
+            "code": code_digest(),
+            "claims": [[t.seed, t.name, s.digest] for t, s in done],
+            "data": [self.plan.data(s).key for s in self.study.seeds],
+        }
+        stage = self.store.stage("score", key, lambda part: self._collect(part, asked))
+        rows = read_json(stage.folder / "scores.json")
+        write_json(self.folder / "scores.json", rows)
+
+    def _collect(self, part: Path, asked: dict[int, tuple[str, ...]]) -> None:
+        results = [self._results(seed, asked[seed]) for seed in self.study.seeds]
+        rows = [row.model_dump(mode="json") for row in collect(results)]
+        write_json(part / "scores.json", rows)
+
+    def _results(self, seed: int, asked: tuple[str, ...]) -> SeedResults:
+        here = self.folder / "seeds" / str(seed)
+        questions, answers = self._answers(seed)
+        by_id = {q.id: q for q in questions}
+        correct = {a.id: a.correct for a in answers}
+        names = [f.name for f in self.study.finders]
+        return SeedResults(
+            seed=seed,
+            questions=[by_id[q] for q in asked],
+            correct=np.array([correct[q] for q in asked]),
+            truth=Truth.load(here / "data" / "truth.npz").select(asked),
+            claims={n: Claim.load(here / f"find-{n}" / "claim.npz") for n in names},
+            costs={n: Cost(**read_json(here / f"find-{n}" / "cost.json")) for n in names},
+        )
+
+    def _finish(self, stopped: str = "") -> None:
+        more: dict[str, Any] = {
+            "config_digest": study_digest(self.study),
+            "code_digest": code_digest(),
+            "threads": self.study.threads,
+            "workers": self.workers.count,
+            "stages_made": self.workers.made,
+            "stages_taken": self.workers.taken,
+        }
+        if stopped:
+            more["stopped"] = stopped
+        seconds = time.perf_counter() - self.clock
+        write_json(self.folder / "manifest.json", manifest(self.started, seconds, **more))

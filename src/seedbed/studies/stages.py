@@ -1,0 +1,139 @@
+"""The stages of one seed, each a function that fills a folder; what workers and commands run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+
+from seedbed.core.errors import InputError
+from seedbed.core.files import read_json, read_rows, write_json, write_rows
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.sites import Claim, SiteKind
+from seedbed.finders.base import Finder
+from seedbed.measuring.answers import answer, summarise
+from seedbed.models.folders import load_subject, save_subject
+from seedbed.models.subject import Subject, SubjectConfig
+from seedbed.runs.cost import Measured, measured
+from seedbed.training.config import Training
+from seedbed.training.loop import Progress, train
+from seedbed.worlds.base import World
+
+
+def make_data(world: World, seed: int, folder: Path) -> None:
+    """Write documents.jsonl, questions.jsonl, pairs.jsonl, tokens.json and truth.npz."""
+    write_rows(folder / "documents.jsonl", world.documents(seed))
+    write_rows(folder / "questions.jsonl", world.questions(seed))
+    write_rows(folder / "pairs.jsonl", world.pairs(seed))
+    write_json(folder / "tokens.json", world.tokens(seed))
+    world.truth(seed).save(folder / "truth.npz")
+
+
+def read_pairs(folder: Path) -> list[Pair]:
+    """The pairs of a data folder; a world may have none."""
+    path = folder / "pairs.jsonl"
+    return read_rows(path, Pair) if path.exists() and path.stat().st_size else []
+
+
+def make_subject(
+    config: SubjectConfig,
+    training: Training,
+    documents: Sequence[Document],
+    questions: Sequence[Question],
+    tokens: Sequence[str],
+    seed: int,
+    folder: Path,
+    progress: Progress | None = None,
+) -> Subject:
+    """Build, train and save a subject to `folder`/subject, checkpoints beside it.
+
+    Questions lend their words to a from-scratch vocabulary, never to training; `tokens` become
+    one token each.
+    """
+    texts = [d.text for d in documents]
+    texts += [f"{q.prompt} {c}" for q in questions for c in q.choices or (q.answer,)]
+    subject = config.build(texts, tokens, seed)
+    subject = train(subject, documents, training, folder, progress)
+    if PartialState().is_main_process:
+        save_subject(subject, folder / "subject")
+    return subject
+
+
+def measure(subject: Subject, questions: Sequence[Question], folder: Path) -> None:
+    """Write answers.jsonl and summary.json."""
+    answers = answer(subject, questions)
+    write_rows(folder / "answers.jsonl", answers)
+    write_json(folder / "summary.json", [s.model_dump() for s in summarise(questions, answers)])
+
+
+def run_finder(
+    finder: Finder,
+    subject: Subject,
+    documents: Sequence[Document],
+    questions: Sequence[Question],
+    pairs: Sequence[Pair],
+) -> tuple[Claim, Measured]:
+    """Run a finder on blind rows and measure what it costs.
+
+    Raises InputError if the claim's axes are not the rows given.
+    """
+    blind = [d.blind() for d in documents], [q.blind() for q in questions], [p.blind() for p in pairs]
+    subject.model.eval()
+    with measured() as cost:
+        claim = finder.find(subject, *blind)
+    if claim.questions != tuple(q.id for q in questions):
+        raise InputError(f"finder '{finder.name}': its claim does not name the questions asked")
+    if claim.site_kind is SiteKind.DOCUMENT and claim.sites != tuple(d.id for d in documents):
+        raise InputError(f"finder '{finder.name}': its claim does not name the documents given")
+    return claim, cost
+
+
+def train_stage(
+    config: SubjectConfig,
+    training: Training,
+    seed: int,
+    data: Path,
+    folder: Path,
+    progress: Progress | None,
+) -> None:
+    """`make_subject` on a data folder."""
+    documents = read_rows(data / "documents.jsonl", Document)
+    questions = read_rows(data / "questions.jsonl", Question)
+    tokens = read_json(data / "tokens.json")
+    make_subject(config, training, documents, questions, tokens, seed, folder, progress)
+
+
+def measure_stage(trained: Path, data: Path, folder: Path) -> None:
+    """`measure` on a trained stage and a data folder."""
+    measure(load_subject(trained / "subject"), read_rows(data / "questions.jsonl", Question), folder)
+
+
+def find_stage(
+    finder: Finder, asked: Sequence[str], trained: Path, data: Path, folder: Path
+) -> None:
+    """`run_finder` on a trained stage and a data folder, for the questions named."""
+    by_id = {q.id: q for q in read_rows(data / "questions.jsonl", Question)}
+    claim, cost = run_finder(
+        finder,
+        load_subject(trained / "subject"),
+        read_rows(data / "documents.jsonl", Document),
+        [by_id[q] for q in asked],
+        read_pairs(data),
+    )
+    claim.save(folder / "claim.npz")
+    epoch = read_json(trained / "summary.json")["epoch_seconds"]
+    spent = {"seconds": cost.seconds, "peak_mib": cost.peak_mib}
+    write_json(folder / "cost.json", {**spent, "epochs": cost.seconds / epoch})
+
+
+def set_threads(threads: int) -> None:
+    """Torch threads of this process."""
+    torch.set_num_threads(threads)
+
+
+@contextmanager
+def alone(lock: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Hold `lock` in the main process; its fellows under `accelerate launch` go without."""
+    with lock() if PartialState().is_main_process else nullcontext():
+        yield

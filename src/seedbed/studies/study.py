@@ -1,0 +1,94 @@
+"""What a study file holds. One YAML file is one study; the resolved form replays it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
+
+from seedbed.core.config import Config, apply_sets, read_yaml, validate
+from seedbed.core.errors import ConfigError
+from seedbed.finders.base import FINDERS, Finder
+from seedbed.models.subject import SUBJECTS, SubjectConfig
+from seedbed.training.config import Training
+from seedbed.worlds.base import WORLDS, World
+
+FRAMEWORK_ROWS = ("chance", "oracle")
+
+
+class TrainingPart(Config):
+    """What `seedbed train` needs of a study file."""
+
+    subject: SerializeAsAny[Annotated[SubjectConfig, BeforeValidator(SUBJECTS.build)]]
+    training: Training
+
+
+class Study(Config):
+    """A world, a subject trained on it, the finders to compare, and the seeds.
+
+    `questions` is how many questions each seed puts to the finders, spread evenly over the
+    gate's groups and their causes. `threads` are torch threads a process: more of them can
+    change the last bits of a result, so they belong to the study.
+    """
+
+    name: str = ""
+    world: SerializeAsAny[Annotated[World, BeforeValidator(WORLDS.build)]]
+    subject: SerializeAsAny[Annotated[SubjectConfig, BeforeValidator(SUBJECTS.build)]]
+    training: Training
+    finders: tuple[SerializeAsAny[Annotated[Finder, BeforeValidator(FINDERS.build)]], ...]
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    questions: int = Field(default=60, ge=2)
+    threads: int = Field(default=1, ge=1)
+
+    @field_validator("finders", mode="before")
+    @classmethod
+    def _framework_rows_stand_once(cls, values: Any) -> Any:
+        """Chance and oracle rows are always there; naming them changes nothing."""
+        if not isinstance(values, list | tuple):
+            return values
+        kept = [v for v in values if _kind(v) not in FRAMEWORK_ROWS]
+        return [{"kind": "chance"}, *kept]
+
+    @field_validator("finders")
+    @classmethod
+    def _names_differ(cls, values: tuple[Finder, ...]) -> tuple[Finder, ...]:
+        names = [f.name for f in values]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two finders are called '{name}'; give one a 'label'")
+            if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+                raise ValueError(f"the name '{name}' must consist of letters, digits, - _ and .")
+        return values
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError("the same seed stands twice")
+        return values
+
+
+def _kind(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value.get("kind")
+    return getattr(value, "kind", value)
+
+
+def load_study(path: Path, sets: tuple[str, ...] = (), seeds: str | None = None) -> Study:
+    """Read a study file, apply `--set` and `--seeds`; raises ConfigError in one line."""
+    values = apply_sets(read_yaml(path), sets)
+    if seeds is not None:
+        values["seeds"] = parse_seeds(seeds)
+    values.setdefault("name", path.stem)
+    # A place in the file is only right for what the file says.
+    return validate(Study, values, path if not sets else f"{path} with --set")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`0-4`, `0,2,5` or a mix; raises ConfigError otherwise."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise ConfigError(f"--seeds {text}: write it as 0-4 or 0,2,5")
+        seeds += range(int(first), int(last or first) + 1)
+    return seeds

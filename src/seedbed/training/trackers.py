@@ -1,0 +1,40 @@
+"""The accelerator: device, precision, processes and trackers of one training."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seedbed.core.errors import MissingExtra
+from seedbed.training.config import Training
+
+
+def fast_bfloat16() -> bool:
+    """Whether this machine multiplies bfloat16 faster than float32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    flags = Path("/proc/cpuinfo")
+    text = flags.read_text(encoding="utf-8", errors="replace") if flags.exists() else ""
+    return "avx512_bf16" in text or "amx_bf16" in text
+
+
+def accelerator_for(training: Training, folder: Path) -> Any:
+    """An Accelerator for `training`; trackers write under `folder`.
+
+    Raises MissingExtra for a tracker that is not installed.
+    """
+    from accelerate import Accelerator
+
+    for name in training.track:
+        if find_spec(name) is None:
+            raise MissingExtra(name, "trackers")
+    low = training.precision == "bfloat16" or (training.precision == "auto" and fast_bfloat16())
+    accelerator = Accelerator(
+        mixed_precision="bf16" if low else "no",
+        log_with=list(training.track) or None,
+        project_dir=folder,
+    )
+    if training.track:
+        accelerator.init_trackers("seedbed")
+    return accelerator

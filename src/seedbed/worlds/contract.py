@@ -1,0 +1,90 @@
+"""What every world must hold, as one function: the project's tests and yours call it alike.
+
+A breach raises AssertionError with the promise that was broken.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seedbed.core.files import read_rows, write_rows
+from seedbed.core.rows import Document, Pair, Question, Row
+from seedbed.core.sites import SiteKind, Truth
+from seedbed.scoring.ranking import chance, per_question
+from seedbed.scoring.rows import oracle_claim
+from seedbed.worlds.base import World
+
+
+def check_world(world: World, seed: int = 0) -> None:
+    """Raise AssertionError unless `world` keeps every promise of the contract."""
+    documents, questions = world.documents(seed), world.questions(seed)
+    pairs, truth = world.pairs(seed), world.truth(seed)
+    _same_again(world, seed, documents, questions, truth)
+    _round_trip(documents, Document)
+    _round_trip(questions, Question)
+    _round_trip(pairs, Pair)
+    assert len({d.id for d in documents}) == len(documents), "document ids are unique"
+    assert len({q.id for q in questions}) == len(questions), "question ids are unique"
+    assert truth.questions == tuple(q.id for q in questions), "truth rows are the questions"
+    if world.sites is SiteKind.DOCUMENT:
+        assert truth.sites == tuple(d.id for d in documents), "truth columns are the documents"
+    held_out = [q for q in questions if q.split == "id"]
+    assert held_out, "there are held-out questions (split id)"
+    assert all(q.cause for q in held_out), "every held-out question names its cause"
+    assert all(len(q.choices) > 1 for q in held_out), "every held-out question has choices"
+    assert all(world.gate.by in q.slices for q in held_out), f"slices hold '{world.gate.by}'"
+    _no_leak(documents, held_out)
+    _truth_is_scorable(truth.select(tuple(q.id for q in held_out)))
+
+
+def _same_again(
+    world: World,
+    seed: int,
+    documents: Sequence[Document],
+    questions: Sequence[Question],
+    truth: Truth,
+) -> None:
+    twin = type(world).model_validate(world.model_dump())
+    assert list(twin.documents(seed)) == list(documents), "the same seed gives the same documents"
+    assert list(twin.questions(seed)) == list(questions), "the same seed gives the same questions"
+    again = twin.truth(seed)
+    assert np.array_equal(again.values, truth.values, equal_nan=True), "and the same truth"
+    other = [(d.id, d.text) for d in world.documents(seed + 1)]
+    assert other != [(d.id, d.text) for d in documents], "another seed gives other documents"
+
+
+def _round_trip(rows: Sequence[Row], kind: type[Row]) -> None:
+    if not rows:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        write_rows(path, rows)
+        assert read_rows(path, kind) == list(rows), f"{kind.__name__} rows survive JSONL"
+
+
+def _no_leak(documents: Sequence[Document], questions: Sequence[Question]) -> None:
+    texts = "\n".join(" ".join(d.text.split()) for d in documents if d.weight > 0)
+    for question in questions:
+        prompt = " ".join(question.prompt.split())
+        assert prompt not in texts, f"the held-out prompt {prompt!r} stands in a document"
+
+
+def _truth_is_scorable(truth: Truth) -> None:
+    known = np.isfinite(truth.values)
+    positive = truth.values == 1
+    assert np.isin(truth.values[known], (0, 1)).all(), "truth values are 1, 0 or NaN"
+    assert positive.any(axis=1).all(), "every held-out question has a cause"
+    assert (known & ~positive).any(axis=1).all(), "every held-out question has a non-cause"
+    oracle = per_question("average_precision", oracle_claim(truth).scores, positive, known)
+    assert np.allclose(oracle, 1), "the oracle scores 1"
+    rng = np.random.default_rng(0)
+    draws = [
+        per_question("r_precision", rng.random(truth.values.shape), positive, known)
+        for _ in range(40)
+    ]
+    rows = zip(known.sum(axis=1), (positive & known).sum(axis=1), strict=True)
+    expected = float(np.mean([chance("r_precision", int(n), int(r)) for n, r in rows]))
+    error = float(np.std([d.mean() for d in draws]) / np.sqrt(len(draws)))
+    assert abs(float(np.mean(draws)) - expected) <= 5 * error + 1e-9, "chance is the base rate"

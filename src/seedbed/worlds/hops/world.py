@@ -1,0 +1,40 @@
+"""Hops: families of function tokens, where a wrapper returns what one other function returns.
+
+The cause of an answer is the chain of documents from the function asked down to its base.
+"""
+
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.sites import Truth
+from seedbed.worlds.hops.asking import Asker
+from seedbed.worlds.hops.families import Families, draw
+from seedbed.worlds.hops.graph import declared
+from seedbed.worlds.hops.knobs import Knobs
+from seedbed.worlds.hops.writing import Writer
+
+
+class Hops(Knobs):
+    """Functions that ignore their input; the defaults are learned to depth 2 without leaks."""
+
+    kind: str = "hops"
+
+    def families(self, seed: int) -> Families:
+        """The functions behind the rows (for tests and reports; finders never see them)."""
+        return draw(self, seed)
+
+    def documents(self, seed: int) -> list[Document]:
+        """Facts and decoys, shuffled; targets span the value or the called function's name."""
+        return Writer(self, draw(self, seed), seed).documents()
+
+    def questions(self, seed: int) -> list[Question]:
+        """Split id: evaluation phrasings, inputs 1..100. Split train: a training phrasing."""
+        return Asker(self, draw(self, seed), seed).questions()
+
+    def pairs(self, seed: int) -> list[Pair]:
+        """The same prompt about two functions of one depth with different constants."""
+        return Asker(self, draw(self, seed), seed).pairs()
+
+    def truth(self, seed: int) -> Truth:
+        """Evidence by hop distance 1, supporting siblings NaN, anything else 0."""
+        families = draw(self, seed)
+        documents = Writer(self, families, seed).documents()
+        return declared(families, self.depth, documents, Asker(self, families, seed).questions())
