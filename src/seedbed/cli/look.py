@@ -1,7 +1,7 @@
 """Commands that show: runs, worlds, finders, studies, tokens; and `fetch`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,14 +62,15 @@ def _list_kinds(noun: str, console: object) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from seedbed.core.kinds import Kinds
     from seedbed.finders.base import FINDERS
     from seedbed.models.subject import SUBJECTS
     from seedbed.worlds.base import WORLDS
 
     assert isinstance(console, Console)
-    kinds = {"worlds": WORLDS, "finders": FINDERS, "subjects": SUBJECTS}[noun]
+    kinds: dict[str, Kinds[Any]] = {"worlds": WORLDS, "finders": FINDERS, "subjects": SUBJECTS}
     table = Table("kind", "what it is", "knobs (defaults)", box=None, pad_edge=False)
-    for kind, cls in kinds.names().items():
+    for kind, cls in kinds[noun].names().items():
         knobs = ", ".join(
             name if field.is_required() else f"{name}={_short(field.default)}"
             for name, field in cls.model_fields.items()
@@ -114,12 +115,12 @@ def tokens_command(
     from rich.console import Console
     from rich.table import Table
 
-    from seedbed.models.folders import load_tokenizer
+    from seedbed.models.reading import locate, read_tokenizer
     from seedbed.models.vocabulary import check
 
     table = Table("word", "one token", "pieces", "ids", "round trip", "a space before changes it",
                   box=None, pad_edge=False)  # fmt: skip
-    for row in check(load_tokenizer(subject), words):
+    for row in check(read_tokenizer(locate(subject)), words):
         table.add_row(
             row.word, _yes(row.one_token), " ".join(row.pieces), " ".join(map(str, row.ids)),
             _yes(row.round_trip), _yes(row.changes_after_space),

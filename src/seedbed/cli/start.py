@@ -34,5 +34,5 @@ def new_command(
         text = (TEMPLATES / template).read_text(encoding="utf-8")
         write_text(path, text.replace("$name", name).replace("$Title", title))
         typer.echo(path)
-    typer.echo(f"Use it in a study as  {noun}: {{kind: {out / name}.py:{title}}}"
-               if noun == "world" else f"Use it in a study as  - {{kind: {out / name}.py:{title}}}")  # fmt: skip
+    use = f"{{kind: {out / name}.py:{title}}}"
+    typer.echo(f"In a study file:  {'world: ' if noun == 'world' else 'finders: - '}{use}")

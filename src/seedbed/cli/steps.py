@@ -63,7 +63,9 @@ def train_command(
     from seedbed.studies.study import TrainingPart
 
     values = apply_sets(read_yaml(config), sets)
-    part = validate(TrainingPart, {k: values[k] for k in ("subject", "training") if k in values}, config)
+    part = validate(
+        TrainingPart, {k: values[k] for k in ("subject", "training") if k in values}, config
+    )
     rows = read_documents(documents)
     asked = read_questions(questions) if questions else []
     new = read_json(tokens) if tokens else []
@@ -88,13 +90,14 @@ def measure_command(
     from seedbed.core.files import write_rows
     from seedbed.core.foreign import read_questions
     from seedbed.measuring.answers import answer, summarise
-    from seedbed.models.folders import open_subject
+    from seedbed.models.folders import load_subject
+    from seedbed.models.reading import locate
 
     rows = read_questions(questions)
-    answers = answer(open_subject(subject), rows)
+    answers = answer(load_subject(locate(subject)), rows)
     write_rows(out, answers)
-    table = Table("slice", "questions", "accuracy", "95 %", "chance", "majority", "copied", "p(answer)",
-                  box=None, pad_edge=False)  # fmt: skip
+    heads = ("slice", "questions", "accuracy", "95 %", "chance", "majority", "copied", "p(answer)")
+    table = Table(*heads, box=None, pad_edge=False)
     for s in summarise(rows, answers)[:30]:
         table.add_row(
             s.slice, str(s.n), f"{s.accuracy:.3f}", f"{s.low:.3f}–{s.high:.3f}", f"{s.chance:.3f}",
@@ -119,13 +122,14 @@ def find_command(
     from seedbed.core.foreign import read_documents, read_questions
     from seedbed.core.tables import write_claim
     from seedbed.finders.base import FINDERS
-    from seedbed.models.folders import open_subject
+    from seedbed.models.folders import load_subject
+    from seedbed.models.reading import locate
     from seedbed.studies.stages import run_finder, set_threads
 
     built = _built(FINDERS, "finder", finder, sets)
     rows, asked = read_documents(documents), read_questions(questions)
     set_threads(threads)
-    claim, cost = run_finder(built, open_subject(subject), rows, asked, [])
+    claim, cost = run_finder(built, load_subject(locate(subject)), rows, asked, [])
     write_claim(out, claim)
     console = Console()
     text = {d.id: " ".join(d.text.split()) for d in rows}
@@ -167,7 +171,9 @@ def score_command(
             raise InputError(f"{path}: its questions or sites differ from those of {claims[0]}")
     by_id = {q.id: q for q in read_questions(questions)}
     if missing := [q for q in first.questions if q not in by_id]:
-        raise InputError(f"{questions}: has no question {missing[0]!r}, which {claims[0]} speaks of")
+        raise InputError(
+            f"{questions}: has no question {missing[0]!r}, which {claims[0]} speaks of"
+        )
     result = SeedResults(
         seed=0,
         questions=[by_id[q] for q in first.questions],
@@ -181,8 +187,9 @@ def score_command(
     table = Table("finder", "metric", "value", "95 %", "chance", "oracle", box=None, pad_edge=False)
     for row in rows:
         if row.slice == "all" and not row.metric.startswith("top10") and row.value is not None:
-            table.add_row(row.finder, row.metric, f"{row.value:.3f}", f"{row.low:.3f}–{row.high:.3f}",
-                          f"{row.chance:.3f}", f"{row.oracle:.3f}")  # fmt: skip
+            spread = f"{row.low:.3f}–{row.high:.3f}"
+            table.add_row(row.finder, row.metric, f"{row.value:.3f}", spread, f"{row.chance:.3f}",
+                          f"{row.oracle:.3f}")  # fmt: skip
     Console().print(table)
 
 

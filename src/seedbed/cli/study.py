@@ -7,13 +7,14 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
     from seedbed.runs.store import Stage
     from seedbed.studies.plan import Task
 
 Sets = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a value: training.steps=500.")
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value: training.steps=500."),
 ]
 
 
@@ -26,8 +27,12 @@ def run_command(
     study: Annotated[Path, typer.Argument(help="A study file, or the config.yaml of a run.")],
     sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-4 or 0,3.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder (default: runs/NAME-DIGEST).")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: by cores).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder (default: runs/NAME-DIGEST).")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes (default: by cores).")
+    ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html and figures.")] = True,
 ) -> None:
     """Run a study: plant, train, find, score, show. Run it again to go on or to see it again."""

@@ -28,7 +28,6 @@ class NestedProblem(ValueError):
         super().__init__(_what(inner, model))
 
 
-
 class Config(BaseModel):
     """Base of all configuration: frozen, unknown keys refused, defaults validated."""
 
@@ -79,11 +78,13 @@ def _assign(node: Any, keys: list[str], value: Any, item: str) -> None:
         if isinstance(node, list):
             if not key.isdigit() or int(key) >= len(node):
                 here = ".".join(keys[:depth])
-                raise ConfigError(f"--set {item}: {here} has entries 0 to {len(node) - 1}, not {key}")
+                raise ConfigError(
+                    f"--set {item}: {here} has entries 0 to {len(node) - 1}, not {key}"
+                )
             place: Any = int(key)
         elif isinstance(node, dict):
             place = key
-            if not last and not isinstance(node.get(key), dict | list):
+            if not last and node.get(key) is None:
                 node[key] = {}
         else:
             raise ConfigError(f"--set {item}: {'.'.join(keys[:depth])} is a value, it has no keys")
@@ -117,9 +118,8 @@ def _line_of(node: Any, path: KeyPath) -> int | None:
                     line, node = key.start_mark.line + 1, value
                     break
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            if part < len(node.value):
-                node = node.value[part]
-                line = node.start_mark.line + 1
+            node = node.value[part]
+            line = node.start_mark.line + 1
     return line
 
 

@@ -1,4 +1,4 @@
-"""Writing that leaves either the whole file or nothing, and reading that names the line.
+r"""Writing that leaves either the whole file or nothing, and reading that names the line.
 
 All text is UTF-8 with "\\n"; JSON is canonical (sorted keys), so equal data gives equal bytes.
 """

@@ -3,7 +3,7 @@
 Only what is needed must be there: a text; a prompt and an answer. Other keys go to `meta`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,7 @@ def _identity(value: dict[str, Any], line: int) -> str:
     return next((str(value[k]) for k in ID if k in value), f"line-{line}")
 
 
-def _take(
-    path: Path, line: int, value: dict[str, Any], names: Sequence[str], what: str
-) -> str:
+def _take(path: Path, line: int, value: dict[str, Any], names: Sequence[str], what: str) -> str:
     for name in names:
         found = value.get(name)
         if isinstance(found, str) and found:
@@ -63,6 +61,5 @@ def _take(
         if name in value:
             shown = "empty" if found == "" else f"a {type(found).__name__}"
             raise DataError(path, line, f"{name}: {what} is needed, it is {shown}")
-    raise DataError(path, line, f"has no {what.split()[-1]}; one of the keys {', '.join(names)} is needed")
-
-
+    keys = ", ".join(names)
+    raise DataError(path, line, f"has no {what.rsplit(maxsplit=1)[-1]}; one of the keys {keys} is needed")

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -34,9 +34,9 @@ def _builtin(package: str, base: type[Any]) -> dict[str, type[Any]]:
     found: dict[str, type[Any]] = {}
     for module in pkgutil.walk_packages(import_module(package).__path__, package + "."):
         for _, cls in inspect.getmembers(import_module(module.name), inspect.isclass):
-            if issubclass(cls, base) and cls.__module__ == module.name:
-                if kind := cls.model_fields["kind"].default:
-                    found[kind] = cls
+            own = issubclass(cls, base) and cls.__module__ == module.name
+            if own and (kind := cast(type[Kinded], cls).model_fields["kind"].default):
+                found[kind] = cls
     return found
 
 
@@ -78,13 +78,16 @@ class Kinds(Generic[KindT]):
         loaded = sys.modules.get(module_name)
         if loaded is None or getattr(loaded, "__file__", None) != str(path):
             spec = importlib.util.spec_from_file_location(module_name, path)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             loaded = importlib.util.module_from_spec(spec)
             sys.modules[module_name] = loaded
             spec.loader.exec_module(loaded)
         cls = getattr(loaded, attribute, None)
         if not (inspect.isclass(cls) and issubclass(cls, self.base)):
-            raise ConfigError(f"{self.noun} kind '{kind}': {path.name} has no {self.noun} {attribute}")
+            raise ConfigError(
+                f"{self.noun} kind '{kind}': {path.name} has no {self.noun} {attribute}"
+            )
         return cls
 
     def build(self, values: Any) -> KindT:

@@ -110,7 +110,9 @@ class Claim:
 
 def _check_axes(questions: tuple[str, ...], sites: tuple[str, ...], shape: tuple[int, ...]) -> None:
     if shape != (len(questions), len(sites)):
-        raise ValueError(f"shape {shape} does not fit {len(questions)} questions × {len(sites)} sites")
+        raise ValueError(
+            f"shape {shape} does not fit {len(questions)} questions × {len(sites)} sites"
+        )
 
 
 def _save(
@@ -131,7 +133,7 @@ def _load(
     if not path.exists():
         raise DataError(path, None, "no such file")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
             arrays = {name: file[name] for name in names}
     except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:

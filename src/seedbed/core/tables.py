@@ -23,7 +23,9 @@ def write_claim(path: Path, claim: Claim) -> None:
     for question, scores in zip(claim.questions, claim.scores, strict=True):
         for rank, s in enumerate(np.argsort(-scores, kind="stable"), start=1):
             score = float(scores[s])
-            rows.append({"question": question, "site": claim.sites[s], "score": score, "rank": rank})
+            rows.append(
+                {"question": question, "site": claim.sites[s], "score": score, "rank": rank}
+            )
     write_rows(path, rows)
 
 
@@ -45,7 +47,9 @@ def read_claim(path: Path) -> Claim:
         cells[q, s] = float(score)
     if len(cells) != len(questions) * len(sites):
         missing = len(questions) * len(sites) - len(cells)
-        raise DataError(path, None, f"{missing} cells of {len(questions)} × {len(sites)} lack a score")
+        raise DataError(
+            path, None, f"{missing} cells of {len(questions)} × {len(sites)} lack a score"
+        )
     scores = np.zeros((len(questions), len(sites)))
     for place, score in cells.items():
         scores[place] = score
@@ -96,7 +100,10 @@ def read_truth(path: Path, questions: tuple[str, ...], sites: tuple[str, ...]) -
 
 
 def _fit(path: Path, truth: Truth, questions: tuple[str, ...], sites: tuple[str, ...]) -> Truth:
-    for noun, have, want in (("question", truth.questions, questions), ("site", truth.sites, sites)):
+    for noun, have, want in (
+        ("question", truth.questions, questions),
+        ("site", truth.sites, sites),
+    ):
         known = set(have)
         if missing := [w for w in want if w not in known]:
             raise DataError(path, None, f"knows nothing of the claim's {noun} {missing[0]!r}")

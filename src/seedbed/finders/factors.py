@@ -21,12 +21,23 @@ from seedbed.models.tokens import Batch
 class Part:
     """Factors whose outer products sum, over tokens, to a gradient [out, in] of each row.
 
-    `right` is [rows, tokens, in]; `left` is [rows, tokens, out], or [rows, tokens] integers
-    that name the one row of the weight a token touches (an embedding).
+    `right` is [rows, tokens, in]; `lefts` are [rows, tokens, out], one for each weight that
+    reads the same input, or a single [rows, tokens] of integers that name the one row of the
+    weight a token touches (an embedding).
     """
 
-    left: Tensor
+    lefts: tuple[Tensor, ...]
     right: Tensor
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the left side is row numbers."""
+        return not self.lefts[0].is_floating_point()
+
+    @property
+    def outputs(self) -> int:
+        """Width of all left sides together; 1 for row numbers."""
+        return 1 if self.sparse else sum(left.shape[-1] for left in self.lefts)
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,7 @@ class Factors:
     """Gradients of a batch: `weights` by layer, and `vectors` [rows, n] of biases and norms.
 
     A tied input and output embedding is one layer of two parts. Layers that read the same
-    input stand side by side as one, since their products share the input's.
+    input are one layer here, since their products share the input's.
     """
 
     weights: dict[str, tuple[Part, ...]]
@@ -67,6 +78,7 @@ class Capture:
         self._live = False
         self._scales: dict[str, float | None] = {}
         self._matrices = {name for name, module in self.modules.items() if _is_matrix(module)}
+        self._plain_scales: set[str] = set()
         self._unfit: set[int] = set()
         self._covered: set[int] = set()
 
@@ -85,15 +97,15 @@ class Capture:
         """Factors of Σ −log p over the predicted tokens of each row of `batch`."""
         self._uses, self._rows, self._live = [], len(batch.ids), True
         try:
-            losses, rows = token_losses(self.model, batch)
+            with torch.enable_grad():
+                losses, rows = token_losses(self.model, batch)
         finally:
             self._live = False
-        uses = self._uses
+        uses, self._uses = self._uses, []
         if not uses:
             raise InputError("gradients: no trainable layer of the model can be read")
         outputs = [use.output for use in uses]
         deltas = torch.autograd.grad(losses.sum(), outputs, allow_unused=True)
-        self._uses = []
         with torch.no_grad():
             return self._assemble(uses, deltas, rows)
 
@@ -128,14 +140,14 @@ class Capture:
             if left is not None and use.name in self._matrices:
                 right = self._part(use, left, rows)
             elif left is not None:
-                right = self._unit(use, rows)
+                right = self._scaled(use, left, rows)
             if left is None or right is None:
                 self._unfit |= {id(p) for p in use.module.parameters(recurse=False)}
                 continue
             if isinstance(right, Part):
                 parts.setdefault(id(weight), []).append((use, right))
             else:
-                vectors[id(weight)] = vectors.get(id(weight), 0) + (left * right).sum(1)
+                vectors[id(weight)] = vectors.get(id(weight), 0) + right
             if bias is not None:
                 vectors[id(bias)] = vectors.get(id(bias), 0) + left.sum(1)
         fit = self._own - self._unfit
@@ -150,14 +162,14 @@ class Capture:
     def _part(self, use: _Use, left: Tensor, rows: Tensor) -> Part | None:
         if not isinstance(use.module, nn.Embedding):
             right = _by_row(use.input.detach().float(), self._rows, rows)
-            return None if right is None else Part(left, right)
+            return None if right is None else Part((left,), right)
         scale = self._scale(use, use.module)
         if scale is None:
             return None
         ids = use.input.reshape(self._rows, -1)
         if use.module.padding_idx is not None:
             left = left * (ids != use.module.padding_idx).unsqueeze(-1)
-        return Part(ids, left if scale == 1 else left * scale)
+        return Part((ids,), left if scale == 1 else left * scale)
 
     def _scale(self, use: _Use, module: nn.Embedding) -> float | None:
         """By what an embedding multiplies the row it looks up (Gemma does); None: unclear."""
@@ -170,14 +182,19 @@ class Capture:
             self._scales[use.name] = scale if fits else None
         return self._scales[use.name]
 
-    def _unit(self, use: _Use, rows: Tensor) -> Tensor | None:
-        """d output / d weight of a layer that scales each feature; None if it does not."""
+    def _scaled(self, use: _Use, left: Tensor, rows: Tensor) -> Tensor | None:
+        """Gradient [rows, n] of the weight of a layer that scales features; None if it does not.
+
+        A layer y = w x̂ needs no second look: x̂ = y / w, unless some w is close to 0.
+        """
         module = use.module
         weight: Any = getattr(module, "weight", None)
-        bias: Any = getattr(module, "bias", None)
         own = {name for name, _ in module.named_parameters(recurse=False)}
         if weight is None or own - {"weight", "bias"} or use.output.shape[-1:] != weight.shape:
             return None
+        if use.name in self._plain_scales and float(weight.abs().min()) > 1e-3:
+            output = _by_row(use.output.detach().float(), self._rows, rows)
+            return None if output is None else (left * output).sum(1) / weight.float()
         kept, zero = weight.data, torch.zeros_like(weight.data)
         try:
             weight.data = zero
@@ -187,10 +204,14 @@ class Capture:
         finally:
             weight.data = kept
         if id(weight) not in self._covered:
-            scales = torch.allclose(base + unit * kept, use.output, rtol=1e-2, atol=1e-4)
-            if not scales or not (bias is None or torch.equal(base, bias.expand_as(base))):
+            bias: Any = getattr(module, "bias", None)
+            fits = torch.allclose(base + unit * kept, use.output, rtol=1e-2, atol=1e-4)
+            if not fits or not (bias is None or torch.equal(base, bias.expand_as(base))):
                 return None
-        return _by_row(unit.detach().float(), self._rows, rows)
+            if bias is None and not base.any():
+                self._plain_scales.add(use.name)
+        right = _by_row(unit.float(), self._rows, rows)
+        return None if right is None else (left * right).sum(1)
 
 
 @contextmanager
@@ -251,7 +272,7 @@ def _by_row(tensor: Tensor, count: int, rows: Tensor) -> Tensor | None:
 
 
 def _side_by_side(parts: dict[int, list[tuple[_Use, Part]]]) -> dict[str, tuple[Part, ...]]:
-    """Join the uses of a weight along tokens, and weights with the same inputs along outputs."""
+    """Join the uses of a weight along tokens, and gather weights that read the same inputs."""
     weights: dict[str, tuple[Part, ...]] = {}
     joined: dict[tuple[int, ...], list[list[tuple[_Use, Part]]]] = {}
     for uses in parts.values():
@@ -267,12 +288,13 @@ def _side_by_side(parts: dict[int, list[tuple[_Use, Part]]]) -> dict[str, tuple[
         names = [uses[0][0].name for uses in layers]
         rest = [name.rpartition(".")[2] for name in names[1:]]
         whole = [_along_tokens([p for _, p in uses]) for uses in layers]
-        left = torch.cat([p.left for p in whole], -1) if len(whole) > 1 else whole[0].left
-        weights["+".join([names[0], *rest])] = (Part(left, whole[0].right),)
+        lefts = tuple(left for part in whole for left in part.lefts)
+        weights["+".join([names[0], *rest])] = (Part(lefts, whole[0].right),)
     return weights
 
 
 def _along_tokens(parts: list[Part]) -> Part:
     if len(parts) == 1:
         return parts[0]
-    return Part(torch.cat([p.left for p in parts], 1), torch.cat([p.right for p in parts], 1))
+    left = torch.cat([p.lefts[0] for p in parts], 1)
+    return Part((left,), torch.cat([p.right for p in parts], 1))

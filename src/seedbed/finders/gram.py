@@ -13,8 +13,10 @@ from seedbed.finders.factors import Factors, Part
 
 # Numbers in one temporary: small enough to stay near the processor's cache.
 TILE = 2**21
-# What writing, multiplying and adding one entry of a Gram matrix costs, in multiply-adds.
+# Measured costs in multiply-adds of a large matrix product: writing, multiplying and adding
+# one entry of a Gram matrix; one entry of a narrow product, of few questions, with a matrix.
 ENTRY = 16
+NARROW = 1.6
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,19 @@ class Questions:
     """Gradients of questions, kept so that batches of documents can be multiplied with them."""
 
     count: int
+    vectors: Tensor
     flats: dict[str, list[_Flat]] = field(default_factory=dict)
-    formed: dict[str, Tensor] = field(default_factory=dict)
-    vectors: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    formed: dict[str, list[Tensor]] = field(default_factory=dict)
 
     @classmethod
     def gather(cls, batches: list[tuple[list[int], Factors]], count: int) -> "Questions":
         """From (question indices, their factors); tokens without gradient are dropped."""
-        self = cls(count)
-        for name, parts in batches[0][1].weights.items():
+        first = batches[0][1]
+        self = cls(count, first.vectors.new_zeros(count, first.vectors.shape[1]))
+        for name, parts in first.weights.items():
             self.flats[name] = [
                 _flatten([(i, f.weights[name][k]) for i, f in batches]) for k in range(len(parts))
             ]
-        self.vectors = batches[0][1].vectors.new_zeros(count, batches[0][1].vectors.shape[1])
         for index, factors in batches:
             self.vectors[index] = factors.vectors
         return self
@@ -52,16 +54,16 @@ class Questions:
 
         A document has `tokens` tokens on average; formed questions take `room` numbers at
         most. Multiply-adds per document token: S (in + out + ENTRY) for S question tokens,
-        against in · out (1 + questions / tokens).
+        against in · out (1 + NARROW · questions / tokens).
         """
         ways = {}
         for name, flats in self.flats.items():
             part = flats[0].part
-            size = part.left.shape[-1] * part.right.shape[-1]
-            gram = len(flats[0].owner) * (part.left.shape[-1] + part.right.shape[-1] + ENTRY)
-            linear = len(flats) == 1 and part.left.is_floating_point()
-            worth = linear and size * (1 + self.count / tokens) < gram
-            if worth and size * self.count <= room and size <= 16 * TILE:
+            size = part.outputs * part.right.shape[-1]
+            gram = len(flats[0].owner) * (part.outputs + part.right.shape[-1] + ENTRY)
+            worth = size * (1 + NARROW * self.count / tokens) < gram
+            fits = size * self.count <= room and size <= 16 * TILE
+            if worth and fits and len(flats) == 1 and not part.sparse:
                 room -= size * self.count
                 self.formed[name] = _form_flat(flats[0], self.count)
                 flats.clear()
@@ -74,15 +76,16 @@ class Questions:
         square = documents.vectors.double().square().sum(1) * norms
         for name, parts in documents.weights.items():
             if name in self.formed:
-                dot, own = _formed_products(parts[0], self.formed[name], norms)
-                total += dot.mT
-                square += own
-            else:
-                for part in parts:
-                    for flat in self.flats[name]:
-                        total.index_add_(0, flat.owner, _token_products(part, flat.part).mT)
-                if norms:
-                    square += self_products(parts)
+                for left, questions in zip(parts[0].lefts, self.formed[name], strict=True):
+                    dot, own = _formed_products(left, parts[0].right, questions, norms)
+                    total += dot
+                    square += own
+                continue
+            for part in parts:
+                for flat in self.flats[name]:
+                    total.index_add_(0, flat.owner, _token_products(part, flat.part).mT)
+            if norms:
+                square += self_products(parts)
         return total, square
 
 
@@ -96,78 +99,87 @@ def squared_norms(factors: Factors) -> Tensor:
 
 def self_products(parts: tuple[Part, ...]) -> Tensor:
     """Squared norm [rows] of one layer's gradients, float64; ways as in `Questions`."""
-    first = parts[0]
-    rows, tokens = first.right.shape[:2]
-    size = first.right.shape[-1] * first.left.shape[-1]
-    if len(parts) == 1 and first.left.is_floating_point() and _forming_pays(first):
-        chunk = max(1, TILE // size)
-        pieces = [
-            torch.bmm(first.left[i : i + chunk].mT, first.right[i : i + chunk]).square().sum((1, 2))
-            for i in range(0, rows, chunk)
-        ]
-        return torch.cat(pieces).double()
-    longest = max(p.right.shape[1] for p in parts)
-    chunk = max(1, TILE // longest**2)
-    total = torch.zeros(rows, dtype=torch.float64, device=first.right.device)
+    rows = len(parts[0].right)
+    total = torch.zeros(rows, dtype=torch.float64, device=parts[0].right.device)
+    if len(parts) == 1 and _forming_pays(parts[0]):
+        for left in parts[0].lefts:
+            chunk = max(1, TILE // (left.shape[-1] * parts[0].right.shape[-1]))
+            for i in range(0, rows, chunk):
+                formed = torch.bmm(left[i : i + chunk].mT, parts[0].right[i : i + chunk])
+                total[i : i + chunk] += formed.square().sum((1, 2))
+        return total
+    chunk = max(1, TILE // max(p.right.shape[1] for p in parts) ** 2)
     for i in range(0, rows, chunk):
-        some = [Part(p.left[i : i + chunk], p.right[i : i + chunk]) for p in parts]
+        some = [_cut(p, i, i + chunk) for p in parts]
         for a in some:
             for b in some:
-                total[i : i + chunk] += _gram(a, b).sum((1, 2)).double()
+                total[i : i + chunk] += _gram(a, b).sum((1, 2))
     return total
 
 
 def _forming_pays(part: Part) -> bool:
-    inner, outer, tokens = part.right.shape[-1], part.left.shape[-1], part.right.shape[1]
-    return inner * outer < tokens * (inner + outer + ENTRY) and inner * outer <= 16 * TILE
+    size, tokens = part.outputs * part.right.shape[-1], part.right.shape[1]
+    gram = tokens * (part.outputs + part.right.shape[-1] + ENTRY)
+    return not part.sparse and size < gram and size <= 16 * TILE
+
+
+def _cut(part: Part, start: int, end: int) -> Part:
+    return Part(tuple(left[start:end] for left in part.lefts), part.right[start:end])
 
 
 def _flatten(pieces: list[tuple[list[int], Part]]) -> _Flat:
-    lefts, rights, owners = [], [], []
+    kept, owners = [], []
     for index, part in pieces:
-        gradient = part.left if part.left.is_floating_point() else part.right
-        live = gradient.ne(0).any(-1)
-        lefts.append(part.left[live])
-        rights.append(part.right[live])
-        owner = torch.tensor(index, device=live.device)
-        owners.append(owner[live.nonzero()[:, 0]])
-    return _Flat(Part(torch.cat(lefts), torch.cat(rights)), torch.cat(owners))
+        gradients = (part.right,) if part.sparse else part.lefts
+        live = torch.stack([g.ne(0).any(-1) for g in gradients]).any(0)
+        kept.append(Part(tuple(left[live] for left in part.lefts), part.right[live]))
+        owners.append(torch.tensor(index, device=live.device)[live.nonzero()[:, 0]])
+    lefts = tuple(torch.cat(some) for some in zip(*(p.lefts for p in kept), strict=True))
+    return _Flat(Part(lefts, torch.cat([p.right for p in kept])), torch.cat(owners))
 
 
-def _form_flat(flat: _Flat, count: int) -> Tensor:
-    left, right = flat.part.left, flat.part.right
-    result = right.new_zeros(count, left.shape[-1] * right.shape[-1])
-    for q in range(count):
-        mine = flat.owner == q
-        result[q] = (left[mine].mT @ right[mine]).flatten()
-    return result
+def _form_flat(flat: _Flat, count: int) -> list[Tensor]:
+    right = flat.part.right
+    formed = []
+    for left in flat.part.lefts:
+        result = right.new_zeros(count, left.shape[-1] * right.shape[-1])
+        for q in range(count):
+            mine = flat.owner == q
+            result[q] = (left[mine].mT @ right[mine]).flatten()
+        formed.append(result)
+    return formed
 
 
-def _formed_products(part: Part, questions: Tensor, norms: bool) -> tuple[Tensor, Tensor]:
-    rows = len(part.right)
+def _formed_products(
+    left: Tensor, right: Tensor, questions: Tensor, norms: bool
+) -> tuple[Tensor, Tensor]:
+    """(products [questions, rows], squared norms [rows] or zeros) of one weight."""
+    rows = len(right)
     chunk = max(1, TILE // questions.shape[1])
     dots, squares = [], []
     for i in range(0, rows, chunk):
-        formed = torch.bmm(part.left[i : i + chunk].mT, part.right[i : i + chunk]).flatten(1)
-        dots.append(formed @ questions.mT)
+        formed = torch.bmm(left[i : i + chunk].mT, right[i : i + chunk]).flatten(1)
+        dots.append(questions @ formed.mT)
         squares.append(formed.square().sum(1) if norms else formed.new_zeros(len(formed)))
-    return torch.cat(dots).double(), torch.cat(squares).double()
+    return torch.cat(dots, 1), torch.cat(squares)
 
 
 def _token_products(part: Part, flat: Part) -> Tensor:
-    """[rows, question tokens]: summed over the tokens of each row."""
+    """[rows, question tokens], float64: summed over the tokens of each row."""
     rows, tokens = part.right.shape[:2]
     chunk = max(1, TILE // max(1, rows * tokens))
     pieces = [
-        _gram(part, Part(flat.left[i : i + chunk], flat.right[i : i + chunk])).sum(1)
-        for i in range(0, len(flat.right), chunk)
+        _gram(part, _cut(flat, i, i + chunk)).sum(1) for i in range(0, len(flat.right), chunk)
     ]
     return torch.cat(pieces, 1).double() if pieces else part.right.new_zeros(rows, 0).double()
 
 
 def _gram(a: Part, b: Part) -> Tensor:
     """[rows, tokens of a, tokens of b]; `b` has rows of its own, or is one set for all."""
-    return (a.right @ b.right.mT).mul_(_left(a.left, b.left))
+    left = _left(a.lefts[0], b.lefts[0])
+    for more_a, more_b in zip(a.lefts[1:], b.lefts[1:], strict=True):
+        left = left + more_a @ more_b.mT
+    return (a.right @ b.right.mT).mul_(left)
 
 
 def _left(a: Tensor, b: Tensor) -> Tensor:
@@ -175,9 +187,7 @@ def _left(a: Tensor, b: Tensor) -> Tensor:
         return a @ b.mT if b.is_floating_point() else _pick(a, b)
     if not b.is_floating_point():
         return a[..., :, None] == b[..., None, :]
-    if b.ndim == 2:
-        return b[:, a].permute(1, 2, 0)
-    return _pick(b, a).mT
+    return b[:, a].permute(1, 2, 0) if b.ndim == 2 else _pick(b, a).mT
 
 
 def _pick(values: Tensor, ids: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class ChoiceScores:
 def score_choices(
     subject: Subject, questions: Sequence[Question], share: bool = True
 ) -> list[ChoiceScores]:
-    """log p(choice | prompt), summed over the choice's tokens, for every question and choice.
+    """Log p(choice | prompt), summed over the choice's tokens, for every question and choice.
 
     `share=False` runs every prompt-choice pair in full: slower, for checking and for models
     without a key-value cache. Raises InputError for unknown tokens and for a pair longer than

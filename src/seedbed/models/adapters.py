@@ -3,22 +3,29 @@
 The model keeps its own class and module paths, so hooks and heads are found as in any other.
 """
 
-from collections.abc import Sequence
+import copy
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from seedbed.core.config import Config
-from seedbed.core.errors import ConfigError, MissingExtra
+from seedbed.core.errors import ConfigError, DataError, MissingExtra
+from seedbed.core.files import atomic_file, read_json, write_json
 from seedbed.core.seeds import derive
 from seedbed.models.subject import Subject
 from seedbed.models.vocabulary import added_ids
 
 ADAPTER = "default"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+PREFIX = "base_model.model."
 
 
 class Lora(Config):
@@ -57,7 +64,9 @@ def wrap(subject: Subject, lora: Lora) -> Subject:
         if target not in linear:
             raise ConfigError(f"training.lora.targets: {target!r} is not among {sorted(linear)}")
     if lora.last > len(blocks):
-        raise ConfigError(f"training.lora.last: the model has {len(blocks)} blocks, not {lora.last}")
+        raise ConfigError(
+            f"training.lora.last: the model has {len(blocks)} blocks, not {lora.last}"
+        )
     chosen = sorted(lora.targets or linear)
     first = len(blocks) - (lora.last or len(blocks))
     names = [
@@ -108,8 +117,7 @@ def export_adapter(subject: Subject, folder: Path) -> None:
     state = {k: v.detach().contiguous() for k, v in _adapter_state(subject.model).items()}
     with atomic_file(folder / ADAPTER_WEIGHTS) as temporary:
         save_file(state, temporary, metadata={"format": "pt"})
-    values = {k: sorted(v) if isinstance(v, set) else v for k, v in _plain_config(subject).items()}
-    write_json(folder / ADAPTER_CONFIG, values)
+    write_json(folder / ADAPTER_CONFIG, _plain_config(subject.model))
 
 
 def load_adapter(
@@ -143,28 +151,38 @@ def unwrapped(model: Any, *, merge: bool) -> Any:
     from peft.utils.other import AuxiliaryTrainingWrapper
 
     plain = copy.deepcopy(model)
+    done: list[str] = []
     for name, module in list(plain.named_modules()):
-        if isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper):
-            parent, _, child = name.rpartition(".")
-            inner = _bare(module, merge=merge)
-            if inner is not None:
-                setattr(plain.get_submodule(parent), child, inner)
+        if any(name.startswith(f"{outer}.") for outer in done):
+            continue
+        if isinstance(module, AuxiliaryTrainingWrapper):
+            inner = module.unload_and_optionally_merge_module(merge, False, None)
+        elif isinstance(module, BaseTunerLayer):
+            if merge:
+                module.merge()
+            inner = module.get_base_layer()
+        else:
+            continue
+        done.append(name)
+        parent, _, child = name.rpartition(".")
+        setattr(plain.get_submodule(parent), child, inner)
     plain._hf_peft_config_loaded = False
     del plain.peft_config
-    plain.tie_weights()
-    return plain
+    return plain.requires_grad_(requires_grad=True)
 
 
 def frozen_digest(model: Any) -> str:
     """SHA-256 of the weights that training leaves alone, rows of added tokens aside."""
     ids = list(added_ids(model))
-    tables = [t.weight for t in (model.get_input_embeddings(), model.get_output_embeddings()) if t]
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    # The wrapper of a token table computes its `weight` anew; the table itself lies within.
+    tables = [id(getattr(end, "original_module", end).weight) for end in ends if end is not None]
     found = hashlib.sha256()
     for name, tensor in sorted(model.named_parameters()):
         if tensor.requires_grad:
             continue
         value = tensor.detach()
-        if ids and any(value.data_ptr() == t.data_ptr() for t in tables):
+        if ids and id(tensor) in tables:
             value = value.clone()
             value[ids] = 0
         found.update(name.replace(".base_layer", "").encode())
@@ -175,6 +193,21 @@ def frozen_digest(model: Any) -> str:
 def adapter_config(model: Any) -> Any:
     """The PEFT config of the adapter that `model` carries."""
     return model.peft_config[ADAPTER]
+
+
+def _adapter_state(model: Any) -> dict[str, Tensor]:
+    from peft import get_peft_model_state_dict
+
+    # Left to itself, PEFT asks the hub whether the embedding was resized.
+    state = get_peft_model_state_dict(model, adapter_name=ADAPTER, save_embedding_layers=False)
+    return {PREFIX + name: tensor for name, tensor in state.items()}
+
+
+def _plain_config(model: Any) -> dict[str, Any]:
+    """The adapter's config as JSON values; sets are sorted, so equal configs give equal bytes."""
+    values = adapter_config(model).to_dict()
+    values = {k: sorted(v) if isinstance(v, set) else v for k, v in values.items()}
+    return {k: str(v.value) if isinstance(v, Enum) else v for k, v in values.items()}
 
 
 def decoder_blocks(model: Any) -> tuple[str, nn.ModuleList]:
@@ -216,6 +249,8 @@ def _token_rows(model: Any) -> dict[str, list[int]] | None:
     modules = {id(module): name for name, module in model.named_modules()}
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     rows = {modules[id(embedding)]: list(ids)}
-    if head is not None and head.weight is not embedding.weight:
+    untied = head is not None and head.weight is not embedding.weight
+    # PEFT's layer for token rows drops the bias of a head, so such a head stays frozen.
+    if untied and getattr(head, "bias", None) is None:
         rows[modules[id(head)]] = list(ids)
     return rows

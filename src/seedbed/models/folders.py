@@ -85,7 +85,8 @@ class CheckpointRow(BaseModel):
 
 class Base(BaseModel):
     """What an adapter stands on: `name` is a fetchable kind, a hub id, a folder, or "base"
-    for the folder of that name inside; `digest` covers its frozen weights."""
+    for the folder of that name inside; `digest` covers its frozen weights.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -120,7 +121,9 @@ def save_subject(subject: Subject, folder: Path) -> None:
     for c in subject.checkpoints:
         place = os.path.relpath(c.folder.resolve(), folder.resolve())
         if not place.startswith(".."):
-            raise InputError(f"{c.folder}: checkpoints must lie outside the subject's folder {folder}")
+            raise InputError(
+                f"{c.folder}: checkpoints must lie outside the subject's folder {folder}"
+            )
         rows.append(CheckpointRow(step=c.step, epoch=c.epoch, lr=c.lr, folder=place))
     with atomic_folder(folder) as temporary:
         try:
@@ -154,7 +157,12 @@ def _write_model(subject: Subject, folder: Path) -> Base | None:
     tokens = subject.tokenizer.convert_ids_to_tokens(list(added_ids(model)))
     digest = adapters.frozen_digest(model)
     return Base.model_validate(
-        {"name": name or OWN_BASE, "dtype": dtype, "tokens": tokens if name else [], "digest": digest}
+        {
+            "name": name or OWN_BASE,
+            "dtype": dtype,
+            "tokens": tokens if name else [],
+            "digest": digest,
+        }
     )
 
 

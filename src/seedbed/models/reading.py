@@ -42,7 +42,8 @@ def locate(path: str, *, code: bool = False) -> Path:
         why = "HF_HUB_OFFLINE is set" if constants.is_offline_mode() else _first_line(error)
         raise InputError(
             f"model {path!r}: no such folder, not in the local hub cache, and it cannot be"
-            f" downloaded ({why}); run `hf download {path}` where there is a network, or give a folder"
+            f" downloaded ({why}); run `hf download {path}` where there is a network,"
+            " or give a folder"
         ) from error
 
 
@@ -90,7 +91,9 @@ def read_tokenizer(folder: Path, *, code: bool = False) -> Any:
                 folder, trust_remote_code=code, local_files_only=True
             )
     except Exception as error:  # the tokenizers library raises bare Exception on bad JSON
-        raise DataError(folder, None, f"the tokenizer cannot be read: {_first_line(error)}") from error
+        raise DataError(
+            folder, None, f"the tokenizer cannot be read: {_first_line(error)}"
+        ) from error
     if not tokenizer.is_fast:
         raise DataError(folder, None, "has a slow tokenizer only; seedbed needs character offsets")
     return tokenizer

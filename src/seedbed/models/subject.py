@@ -16,6 +16,10 @@ from seedbed.core.kinds import Kinded, Kinds
 from seedbed.core.rows import Document
 from seedbed.models.tokens import Batch, Loss, Sequence_, encode_document, fill_id, pad
 
+# What configurations of transformers and of remote code call the longest input.
+CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length",
+                 "max_seq_len", "seq_length", "block_size")  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -44,13 +48,18 @@ class Subject:
 
     @property
     def context(self) -> int:
-        """Most tokens that the model takes."""
-        return int(getattr(self.model.config, "max_position_embeddings", 0) or 2**30)
+        """Most tokens that the model takes; 2³⁰ where its config sets no limit."""
+        config = self.model.config.get_text_config()
+        for name in CONTEXT_NAMES:
+            if value := getattr(config, name, None):
+                return int(value)
+        return 2**30
 
     @property
     def device(self) -> torch.device:
         """Where the model's weights are."""
-        return next(self.model.parameters()).device
+        device: torch.device = next(self.model.parameters()).device
+        return device
 
     def encode(self, documents: Sequence[Document]) -> list[Sequence_]:
         """Token ids of documents, with the tokens that the training loss predicts."""
@@ -69,7 +78,7 @@ class Subject:
 
     @contextmanager
     def at(self, checkpoint: Checkpoint) -> Iterator["Subject"]:
-        """This subject with the weights of `checkpoint`; the last weights return afterwards."""
+        """The subject with the weights of `checkpoint`; the last weights return afterwards."""
         from seedbed.models.folders import load_weights, trainable_state
 
         last = {name: tensor.clone() for name, tensor in trainable_state(self.model).items()}

@@ -59,7 +59,7 @@ def encode_document(tokenizer: Any, document: Document, loss: Loss, context: int
             any(start < e and s < end for s, e in document.targets) and end > start
             for start, end in offsets
         ]
-    lead = _lead(tokenizer)
+    lead = _lead(tokenizer, ids)
     ids, predicted = lead + ids, [False] * len(lead) + predicted
     if len(ids) > context:
         raise InputError(
@@ -87,7 +87,7 @@ def encode_choice(
     split = 0
     while split < min(len(part), len(whole) - 1) and part[split] == whole[split]:
         split += 1
-    lead = _lead(tokenizer)
+    lead = _lead(tokenizer, whole)
     if len(lead) + len(whole) > context:
         raise InputError(f"{shown}: {len(whole)} tokens, but the model's context is {context}")
     return tuple(lead + whole[:split]), tuple(whole[split:])
@@ -97,7 +97,10 @@ def _border(spaces: str, choice: str) -> str:
     return spaces or ("" if choice.startswith((" ", "\n")) else " ")
 
 
-def _lead(tokenizer: Any) -> list[int]:
+def _lead(tokenizer: Any, ids: list[int]) -> list[int]:
+    # A chat template writes the BOS token into the text, where a second one would harm.
+    if ids[:1] == [tokenizer.bos_token_id]:
+        return []
     return [i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id]
 
 

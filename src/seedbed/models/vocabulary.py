@@ -5,6 +5,7 @@ New rows start at the mean of the old ones plus noise, each from its own seed st
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from seedbed.core.errors import ConfigError
+from seedbed.core.files import read_json, write_json
 from seedbed.core.seeds import derive
 
 NOISE = 0.5
+PROVENANCE = ("is_local", "local_files_only", "name_or_path", "backend")
 
 
 def add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str], seed: int) -> tuple[int, ...]:
@@ -29,7 +32,9 @@ def add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str], seed: int) -> 
 
     for token in tokens:
         if not token.strip() or token != token.strip():
-            raise ConfigError(f"a new token must not be blank or begin or end with a space: {token!r}")
+            raise ConfigError(
+                f"a new token must not be blank or begin or end with a space: {token!r}"
+            )
     known, old = tokenizer.get_vocab(), len(tokenizer)
     fresh = [t for t in dict.fromkeys(tokens) if t not in known]
     tokenizer.add_tokens(
@@ -67,6 +72,14 @@ def _fill(
         own = torch.Generator().manual_seed(derive(seed, "tokens", where, token))
         noise = torch.randn(mean.shape, generator=own)
         weight[i] = (mean + NOISE * spread * noise).to(weight)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write the tokenizer's files; equal tokenizers give equal bytes, wherever they came from."""
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    values = read_json(path)
+    write_json(path, {k: v for k, v in values.items() if k not in PROVENANCE})
 
 
 def begin_with_token(tokenizer: Any) -> None:

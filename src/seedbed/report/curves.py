@@ -5,7 +5,7 @@ from typing import Any
 
 from seedbed.report import palette, wording
 from seedbed.report.gate import accuracies
-from seedbed.report.labels import apart
+from seedbed.report.labels import apart, log_axis
 from seedbed.report.reader import Run
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
@@ -58,10 +58,10 @@ def _loss(axis: Any, run: Run) -> None:
             width = 1.7 if name == "whole loss" else 1.0
             axis.plot(steps, losses, color=colour, lw=width, alpha=0.85)
     if min(values) > 0 and max(values) / min(values) > _LOG_FROM:
-        axis.set_yscale("log")
-    axis.set(xlabel="Training step", ylabel="Loss (nats a token)")
+        log_axis(axis.yaxis, subs=(1, 2, 5))
+    axis.set(xlabel="Training step", ylabel="Loss")
     axis.grid(axis="y")
-    axis.set_title("Loss")
+    axis.set_title("Loss: whole and by group" if names else "Loss")
     _names_at_the_end(axis, lines, colours)
 
 
@@ -79,8 +79,11 @@ def _names_at_the_end(
     heights = [axis.transAxes.inverted().transform(axis.transData.transform((right, e)))[1] for e in ends]
     for name, height, colour in zip(names, apart(heights, 0.075), colours, strict=False):
         shown = name.replace("=", " ")
+        axis.plot(
+            [1.01, 1.04], [height] * 2, color=colour, lw=2.2, transform=axis.transAxes, clip_on=False
+        )
         axis.annotate(
-            shown, (1.015, height), xycoords="axes fraction", fontsize=8.5, color=colour, va="center",
+            shown, (1.055, height), xycoords="axes fraction", fontsize=8.5, va="center",
             annotation_clip=False,
         )  # fmt: skip
 

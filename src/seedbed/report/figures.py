@@ -11,10 +11,10 @@ from typing import Any
 from seedbed.core.files import atomic_file, write_text
 from seedbed.report import plots, wording
 from seedbed.report.curves import training
-from seedbed.report.palette import settings
+from seedbed.report.palette import MUTED, settings
 from seedbed.report.reader import Run
 
-_TITLE_WIDTH = 88
+_TITLE_PER_INCH, _NOTE_PER_INCH = 9.6, 14.5
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,15 @@ def write_figures(run: Run) -> list[Figure]:
 
 def _write(run: Run, plan: Plan) -> Figure:
     folder = run.path / "figures"
-    titled = _render(plan, "svg", title=True)
-    write_text(folder / f"{plan.name}.svg", titled.decode())
+    with_title, png, bare = _render(plan)
+    write_text(folder / f"{plan.name}.svg", with_title)
     with atomic_file(folder / f"{plan.name}.png") as temporary:
-        temporary.write_bytes(_render(plan, "png", title=True))
-    return Figure(plan.name, plan.title, plan.note, _render(plan, "svg", title=False).decode())
+        temporary.write_bytes(png)
+    return Figure(plan.name, plan.title, plan.note, bare)
 
 
-def _render(plan: Plan, kind: str, title: bool) -> bytes:
+def _render(plan: Plan) -> tuple[str, bytes, str]:
+    """(SVG, PNG, SVG without title and note, for the page)."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
@@ -77,20 +78,29 @@ def _render(plan: Plan, kind: str, title: bool) -> bytes:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(settings(plan.name))
-        extra = 0.75 if title else 0.0
-        figure = Canvas(figsize=(plan.size[0], plan.size[1] + extra), layout="constrained")
+        width, height = plan.size
+        figure = Canvas(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        if title:
-            figure.suptitle(
-                wording.wrapped(plan.title, _TITLE_WIDTH), x=0.01, ha="left", fontsize=11.5, weight="bold"
-            )
-            figure.supxlabel(wording.wrapped(plan.note, 120), x=0.01, ha="left", fontsize=8)
         plan.draw(figure)
-        if kind == "png":
-            buffer = BytesIO()
-            figure.savefig(buffer, format="png", metadata={"Software": None})
-            return buffer.getvalue()
-        text = StringIO()
-        metadata = {"Date": None, "Creator": "seedbed"}
-        figure.savefig(text, format="svg", metadata=metadata, transparent=not title)
-        return text.getvalue().encode()
+        bare = _frozen_svg(figure, transparent=True)
+        title = wording.wrapped(plan.title, int(width * _TITLE_PER_INCH))
+        note = wording.wrapped(plan.note, int(width * _NOTE_PER_INCH))
+        lines = 0.2 * len(title.splitlines()) + 0.16 * len(note.splitlines()) + 0.1
+        figure.set_size_inches(width, height + lines)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, weight="bold")
+        figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color=MUTED)
+        figure.set_layout_engine("constrained")
+        titled = _frozen_svg(figure, transparent=False)
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return titled, buffer.getvalue(), bare
+
+
+def _frozen_svg(figure: Any, transparent: bool) -> str:
+    # The layout is solved once and kept: solving it again for each file is most of the time.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    text = StringIO()
+    metadata = {"Date": None, "Creator": "seedbed"}
+    figure.savefig(text, format="svg", metadata=metadata, transparent=transparent)
+    return text.getvalue()

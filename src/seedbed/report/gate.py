@@ -11,6 +11,7 @@ from seedbed.report import wording
 from seedbed.report.reader import Run
 from seedbed.report.slices import Slice
 
+HELD_OUT = "id"
 _STILL_FALLING = 0.02
 
 
@@ -69,7 +70,9 @@ def mistakes(run: Run) -> list[str]:
         for seed in run.seeds:
             for key, answer in seed.answers.items():
                 question = seed.questions.get(key)
-                if question is not None and wanted.covers(question, answer.correct):
+                if question is None or question.split != HELD_OUT:
+                    continue
+                if wanted.covers(question, answer.correct):
                     total += 1
                     kinds[answer.error] += not answer.correct
         shares = [
@@ -105,33 +108,34 @@ def advice(run: Run) -> list[str]:
     lines = []
     drop = falling(run)
     if drop is not None:
-        steps = _now(run.config, "training", "steps")
+        steps = _now(run.config, "training.steps", "training.epochs")
         if drop > _STILL_FALLING:
             lines.append(f"The loss still fell by {drop:.0%} at the end: train longer{steps}.")
         elif direct:
             lines.append(
                 f"The loss had settled ({drop:+.1%} at the end): try another learning rate"
-                f"{_now(run.config, 'training', 'lr')} or a larger subject."
+                f"{_now(run.config, 'training.optimizer.lr')} or a larger subject."
             )
     if direct:
         lines.append(
-            "Facts that documents state outright were not learned: give each fact more documents, "
-            f"or more steps{_now(run.config, 'training', 'steps')}."
+            "What documents state outright was not learned: more documents a fact"
+            f"{_now(run.config, 'world.texts.redundancy')}, fewer facts"
+            f"{_now(run.config, 'world.bases')}, or more steps"
+            f"{_now(run.config, 'training.steps')}."
         )
     if composed and not direct:
         lines += [
-            "The stated facts were learned but not put together: add sibling functions that restate "
-            f"the value{_now(run.config, 'world', 'siblings', 'restated')}; with one wrapper on each "
-            "base a small subject memorises and never composes.",
-            f"Or let questions be answered in steps{_now(run.config, 'world', 'answers')}, "
-            "so that each step is one stated fact.",
+            "The stated facts were learned but not put together: give every function more "
+            f"wrappers{_now(run.config, 'world.wrappers')}, a larger share of them restating the "
+            f"value{_now(run.config, 'world.restated')}. With one wrapper a function, a small "
+            "subject memorises and never composes.",
+            f"Or let questions be answered in steps{_now(run.config, 'world.texts.answers')}: "
+            "each step is then one stated fact.",
         ]
-    if failed:
-        lines.append(
-            "Or ask only for what was learned: lower gate.required to "
-            + (wording.listed([wording.slice_words(g.slice) for g in groups if g.passed]) or "less")
-            + "."
-        )
+    passed = [wording.slice_words(g.slice) for g in groups if g.passed]
+    if failed and passed:
+        required = _now(run.config, "world.gate.required")
+        lines.append(f"Or require only what was learned, {wording.listed(passed)}{required}.")
     return lines
 
 
@@ -140,10 +144,12 @@ def _depth(slice_: str) -> int:
     return int(value) if value.isdigit() else 0
 
 
-def _now(config: dict[str, Any], section: str, *keys: str) -> str:
-    values = config.get(section)
-    found = values if isinstance(values, dict) else {}
-    for key in keys:
-        if key in found:
-            return f" ({section}.{key} is {found[key]} now)"
+def _now(config: dict[str, Any], *paths: str) -> str:
+    """The value of the first path that the configuration has, in brackets."""
+    for path in paths:
+        found: Any = config
+        for key in path.split("."):
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is not None:
+            return f" ({path} is {found if found != [] else 'empty'} now)"
     return ""

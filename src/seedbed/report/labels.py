@@ -1,4 +1,4 @@
-"""Names beside points without overlap, so that a figure needs no legend.
+"""Names beside points without overlap, so that a figure needs no legend; plain log ticks.
 
 Places are tried in a fixed order, so equal data gives an equal figure.
 """
@@ -20,8 +20,15 @@ _OFFSETS = (
 )
 
 
-def place(axis: Any, names: Sequence[str], points: Sequence[tuple[float, float]]) -> None:
-    """Write each name beside its point (data coordinates), clear of points and other names."""
+def place(
+    axis: Any,
+    names: Sequence[str],
+    points: Sequence[tuple[float, float]],
+    lines: Sequence[float] = (),
+) -> None:
+    """Write each name beside its point (data coordinates), clear of points, other names and
+    the horizontal `lines`.
+    """
     from matplotlib.transforms import Bbox
 
     renderer = axis.figure.canvas.get_renderer()
@@ -29,6 +36,9 @@ def place(axis: Any, names: Sequence[str], points: Sequence[tuple[float, float]]
     dots = [axis.transData.transform(point) for point in points]
     taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in dots]
     limits = axis.get_window_extent(renderer)
+    for height in lines:
+        y = axis.transData.transform((points[0][0], height))[1]
+        taken.append(Bbox.from_bounds(limits.x0, y - 1, limits.width, 2))
     for i, (name, point) in enumerate(zip(names, points, strict=True)):
         for tried, (dx, dy, ha, va) in enumerate(_OFFSETS):
             text = axis.annotate(
@@ -61,3 +71,13 @@ def apart(places: Sequence[float], gap: float) -> list[float]:
         for k in range(int(count)):
             result[next(at)] = centre + (k - (count - 1) / 2) * gap
     return result
+
+
+def log_axis(axis: Any, subs: Sequence[int]) -> None:
+    """A log scale on an x- or y-axis whose ticks read 0.01, 0.1, 1 and not powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

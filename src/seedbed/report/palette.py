@@ -14,13 +14,13 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 THEMED = {INK: "--ink", MUTED: "--muted", GRID: "--line", PAPER: "--paper"}
 _EVIDENCE = (BLUE, SKY, GREEN, "#66c7a8", "#8c6d31")
 _ROLES = {
-    "supporting": ORANGE,
+    "supporting": YELLOW,
     "mention": PURPLE,
-    "decoy": RED,
+    "decoy": ORANGE,
     "neutral": "#c3c9cf",
     "": "#c3c9cf",
 }
-_SPARE = (YELLOW, "#8c6d31", "#7a7a7a", "#b5a04a")
+_SPARE = (RED, "#8c6d31", "#7a7a7a", "#b5a04a")
 
 
 def roles(names: Iterable[str]) -> dict[str, str]:
@@ -60,6 +60,7 @@ def settings(name: str) -> dict[str, Any]:
         "svg.hashsalt": f"seedbed-{name}",
         "svg.fonttype": "none",
         "font.family": "DejaVu Sans",
+        "text.parse_math": False,
         "font.size": 9.5,
         "axes.titlesize": 10,
         "axes.titlelocation": "left",

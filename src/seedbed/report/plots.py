@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from seedbed.report import palette, wording
-from seedbed.report.labels import place
+from seedbed.report.labels import log_axis, place
 from seedbed.report.reader import Run
 from seedbed.report.schema import CONTROLS, ORACLE, Score
 from seedbed.report.verdict import BY_HOP, HEADLINE, best_on, ranked_on
@@ -102,12 +102,12 @@ def _panel(axis: Any, run: Run, truth: str, metric: str, name: str, first: bool)
     chance = run.base_rate(truth, metric, name)
     oracle = run.score(ORACLE, truth, metric, name)
     if chance is not None:
-        axis.axvline(chance, color=palette.INK, lw=1, ls=(0, (4, 3)), zorder=0.5)
+        axis.axvline(chance, color=palette.INK, lw=1, ls=(0, (4, 3)), zorder=1.5)
         axis.text(chance, -0.75, " chance", fontsize=7.5, color=palette.MUTED, va="center")
     if oracle is not None and oracle.value is not None:
         axis.axvline(oracle.value, color=palette.GREEN, lw=1.2, zorder=0.5)
         axis.text(
-            oracle.value, -0.75, "oracle ", fontsize=7.5, color=palette.GREEN, va="center", ha="right"
+            oracle.value, -0.75, "oracle ", fontsize=7.5, color=palette.MUTED, va="center", ha="right"
         )
     axis.set(xlim=(-0.03, 1.03), ylim=(len(finders) - 0.5, -1.1), xticks=[0, 0.5, 1])
     axis.set_xticklabels(["0", "0.5", "1"])
@@ -129,11 +129,11 @@ def cost(run: Run, truth: str) -> Made | None:
 
     def draw(figure: Any) -> None:
         axis = figure.subplots()
-        axis.set_xscale("log")
+        log_axis(axis.xaxis, subs=(1,))
         axis.set(xlabel=f"Cost in {unit} (log)", ylabel=_axis_title(HEADLINE), ylim=(-0.03, 1.06))
         spread = [float(costs[row.finder] or 0) for row in rows]
         axis.set_xlim(min(spread) / 2.5, max(spread) * 6)
-        _levels(axis, run, truth)
+        lines = _levels(axis, run, truth)
         names, points = [], []
         for i, row in enumerate(rows):
             x, y = float(costs[row.finder] or 0), row.value or 0.0
@@ -144,7 +144,7 @@ def cost(run: Run, truth: str) -> Made | None:
             names.append(row.finder)
             points.append((x, y))
         axis.grid()
-        place(axis, names, points)
+        place(axis, names, points, lines)
 
     best = rows[0]
     price = wording.significant(costs[best.finder])
@@ -158,17 +158,21 @@ def cost(run: Run, truth: str) -> Made | None:
     return f"{title}.", note, (7.6, 4.2), draw
 
 
-def _levels(axis: Any, run: Run, truth: str) -> None:
+def _levels(axis: Any, run: Run, truth: str) -> list[float]:
     chance = run.base_rate(truth, HEADLINE, "all")
     oracle = run.score(ORACLE, truth, HEADLINE, "all")
-    right = axis.get_xlim()[1]
+    right, drawn = axis.get_xlim()[1], []
     for value, name, colour, style in (
-        (chance, "chance", palette.MUTED, (0, (4, 3))),
+        (chance, "chance", palette.INK, (0, (4, 3))),
         (oracle.value if oracle else None, "oracle", palette.GREEN, "-"),
     ):
         if value is not None:
-            axis.axhline(value, color=colour, lw=1.1, ls=style, zorder=0.5)
-            axis.text(right, value, f"{name} ", ha="right", va="bottom", fontsize=8, color=colour)
+            drawn.append(value)
+            axis.axhline(value, color=colour, lw=1.1, ls=style, zorder=1.5)
+            axis.text(
+                right, value, f"{name} ", ha="right", va="bottom", fontsize=8, color=palette.MUTED
+            )
+    return drawn
 
 
 def composition(run: Run, truth: str) -> Made | None:
@@ -213,8 +217,10 @@ def composition(run: Run, truth: str) -> Made | None:
         axis.set_xlabel("Share of the 10 highest-scored documents")
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
-        figure.legend(loc="outside upper left", ncols=min(len(kept), 7), fontsize=8.5, handlelength=1,
-                      columnspacing=1.2)  # fmt: skip
+        axis.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=min(len(kept), 7), fontsize=8.5,
+            handlelength=1, columnspacing=1.2, borderaxespad=0,
+        )  # fmt: skip
 
     first = next((f for f in finders if f not in CONTROLS), None)
     title = "Roles among the top 10 documents"

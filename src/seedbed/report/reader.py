@@ -38,6 +38,7 @@ class Seed:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.number = int(path.name)
+        self._claims: dict[str, Claim] = {}
 
     @cached_property
     def documents(self) -> list[Document]:
@@ -87,8 +88,10 @@ class Seed:
         return tuple(sorted(p.name.removeprefix("find-") for p in self.path.glob("find-*")))
 
     def claim(self, finder: str) -> Claim:
-        """The claim of one finder: questions asked × sites."""
-        return Claim.load(self.path / f"find-{finder}" / "claim.npz")
+        """The claim of one finder: questions asked × sites; kept after the first read."""
+        if finder not in self._claims:
+            self._claims[finder] = Claim.load(self.path / f"find-{finder}" / "claim.npz")
+        return self._claims[finder]
 
     def cost(self, finder: str) -> Cost:
         """What the finder took."""

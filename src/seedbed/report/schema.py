@@ -5,7 +5,7 @@ Keys that a later version adds are ignored; keys that are missing are errors wit
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 CHANCE = "chance"
 ORACLE = "oracle"
@@ -15,7 +15,7 @@ CONTROLS = (CHANCE, ORACLE)
 class Record(BaseModel):
     """A frozen row that tolerates keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Score(Record):
@@ -104,7 +104,7 @@ class Measured(Record):
     high: float
     chance: float
     majority: float | None = None
-    copy_: float | None = Field(default=None, alias="copy")
+    copied: float | None = None
     probability: float | None = None
     entropy: float | None = None
     errors: dict[str, float] = {}

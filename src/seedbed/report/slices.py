@@ -4,7 +4,7 @@ Every value is recomputed from the claim and the truth, with the metrics of scor
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.core.sites import Truth
-from seedbed.scoring.ranking import composition, per_question
+from seedbed.scoring.ranking import composition, metric_of, ranked
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -49,7 +49,8 @@ class Slice:
         """Whether the slice speaks of this question."""
         if self.correct and not correct:
             return False
-        return all(question.slices.get(key) == value for key, value in self.wanted)
+        found = {"split": question.split, **question.slices}
+        return all(found.get(key, "") == value for key, value in self.wanted)
 
 
 def evidence(truth: Truth, hop: str = "") -> tuple[Bools, Bools]:
@@ -72,17 +73,30 @@ def evidence(truth: Truth, hop: str = "") -> tuple[Bools, Bools]:
     return positive & at_hop, known & (at_hop | ~positive)
 
 
-def values(metric: str, scores: Floats, truth: Truth, hop: str = "") -> Floats:
-    """The metric of every question, [Q]; NaN where it is not defined."""
-    positive, known = evidence(truth, hop)
-    if metric.startswith("top10:"):
-        label = metric.removeprefix("top10:")
-        if label not in truth.names:
-            return np.full(len(scores), np.nan)
-        index = truth.names.index(label)
-        shares = composition(scores, truth.labels, positive, len(truth.names))
-        return np.asarray(shares[:, index])
-    return per_question(metric, scores, positive, known)
+def values_by_metric(
+    wanted: Mapping[str, Sequence[str]], scores: Floats, truth: Truth
+) -> dict[str, dict[str, Floats]]:
+    """Every metric of `wanted[hop]` for every question: scores [Q, N] in, [Q] out each.
+
+    NaN where a metric is not defined. Each ranking is made once and serves all metrics.
+    """
+    result: dict[str, dict[str, Floats]] = {}
+    for hop, metrics in wanted.items():
+        positive, known = evidence(truth, hop)
+        ranked_ = [ranked(*row) for row in zip(scores, positive, known, strict=True)]
+        columns = result.setdefault(hop, {})
+        shares = None
+        for metric in metrics:
+            if not metric.startswith("top10:"):
+                columns[metric] = np.array([metric_of(metric, hits) for hits in ranked_])
+                continue
+            label = metric.removeprefix("top10:")
+            if shares is None:
+                all_evidence = evidence(truth)[0]
+                shares = composition(scores, truth.labels, all_evidence, len(truth.names))
+            missing = np.full(len(scores), np.nan)
+            columns[metric] = shares[:, truth.names.index(label)] if label in truth.names else missing
+    return result
 
 
 def order(scores: Floats, positive: Bools, known: Bools) -> NDArray[np.int64]:

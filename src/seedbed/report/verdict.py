@@ -98,7 +98,17 @@ def _learned(run: Run) -> Finding:
         f"(chance {g.chance:.2f}); {wording.plural(g.n, 'question')}."
         for g in groups
     ]
+    if way := how_answered(run):
+        lines.append(f"Answers were given {way}.")
     return Finding("Learned", tuple(lines), "bad" if failed else "good")
+
+
+def how_answered(run: Run) -> str:
+    """`at once` or `in steps`, if the world's configuration says it."""
+    world = run.config.get("world")
+    texts = world.get("texts") if isinstance(world, dict) else None
+    said = texts.get("answers") if isinstance(texts, dict) else None
+    return {"at_once": "at once", "steps": "in steps"}.get(str(said), "")
 
 
 def _best(run: Run, truth: str) -> Finding:

@@ -3,16 +3,19 @@
 Sites of unknown truth are left out of a question's ranking, not counted as misses.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Scores = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 
 METRICS = ("average_precision", "r_precision", "recall@10", "mrr", "roc_auc")
 
 
-def ranked(scores: Floats, positive: Bools, known: Bools) -> Bools:
+def ranked(scores: Scores, positive: Bools, known: Bools) -> Bools:
     """Hits in rank order for one question: arrays [N] in, [known.sum()] out.
 
     Among equal scores negatives stand first, so a constant score earns nothing.
@@ -46,7 +49,7 @@ def metric_of(metric: str, hits: Bools) -> float:
     raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
 
 
-def per_question(metric: str, scores: Floats, positive: Bools, known: Bools) -> Floats:
+def per_question(metric: str, scores: Scores, positive: Bools, known: Bools) -> Floats:
     """The metric for every question: arrays [Q, N] in, [Q] out (NaN where not defined)."""
     rows = zip(scores, positive, known, strict=True)
     return np.array([metric_of(metric, ranked(*row)) for row in rows], dtype=float)
@@ -77,16 +80,16 @@ def chance(metric: str, total: int, positives: int) -> float:
 
 
 def _chance_mrr(total: int, positives: int) -> float:
-    # By the recurrence P(k+1)/P(k) = (N-k-R+1)/(N-k); the binomials themselves are huge.
-    probability, value = positives / total, 0.0
-    for k in range(1, total - positives + 2):
+    # By the recurrence P(k)/P(k-1) = (N-k-R+2)/(N-k+1); the binomials themselves are huge.
+    probability = value = positives / total
+    for k in range(2, total - positives + 2):
+        probability *= (total - k - positives + 2) / (total - k + 1)
         value += probability / k
-        probability *= (total - k - positives + 1) / (total - k)
     return value
 
 
 def composition(
-    scores: Floats, labels: NDArray[np.int16], positive: Bools, count: int, k: int = 10
+    scores: Scores, labels: NDArray[np.int16], positive: Bools, count: int, k: int = 10
 ) -> Floats:
     """Share of each label among the top k sites: [Q, N] in, [Q, count] out."""
     k = min(k, scores.shape[1])

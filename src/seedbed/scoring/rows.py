@@ -169,8 +169,16 @@ def _rows(
                 values.append(value)
                 levels.append(level)
             rows.append(row(metric, name, values, levels))
-        if name == "all" or name.startswith("depth=") and "," not in name:
-            rows += _compositions(name, results, claims, sliced, row)
+        if name == "all" or (name.startswith("depth=") and "," not in name):
+            marks = [
+                _composition(result, claim, slices_.get(name))
+                for result, claim, slices_ in zip(results, claims, sliced, strict=True)
+            ]
+            for label in dict.fromkeys(n for r in results for n in r.truth.names):
+                missing = [np.full(len(r.questions), np.nan) for r in results]
+                values = [m.get(label, (n, n))[0] for m, n in zip(marks, missing, strict=True)]
+                levels = [m.get(label, (n, n))[1] for m, n in zip(marks, missing, strict=True)]
+                rows.append(row(f"top10:{label}", name, values, levels))
     return rows
 
 
@@ -187,30 +195,23 @@ def _marks(metric: str, claim: Claim, part: _Slice | None, n: int) -> tuple[Floa
     return values, levels
 
 
-def _compositions(name, results, claims, sliced, row):  # type: ignore[no-untyped-def]
-    labels = list(dict.fromkeys(n for r in results for n in r.truth.names))
-    rows = []
-    shares, levels = [], []
-    for result, claim, slices_ in zip(results, claims, sliced, strict=True):
-        truth, part = result.truth, slices_.get(name)
-        share = np.full((len(result.questions), len(labels)), np.nan)
-        level = share.copy()
-        if part is not None:
-            index = np.flatnonzero(part.use)
-            place = [labels.index(n) for n in truth.names]
-            own = composition(
-                claim.scores[index], truth.labels[index], part.positive[index], len(truth.names)
-            )
-            base = [np.bincount(truth.labels[i], minlength=len(truth.names)) for i in index]
-            share[np.ix_(index, place)] = own
-            level[np.ix_(index, place)] = np.array(base) / len(truth.sites)
-        shares.append(share)
-        levels.append(level)
-    for j, label in enumerate(labels):
-        rows.append(
-            row(f"top10:{label}", name, [s[:, j] for s in shares], [x[:, j] for x in levels])
-        )
-    return rows
+def _composition(
+    result: SeedResults, claim: Claim, part: _Slice | None
+) -> dict[str, tuple[Floats, Floats]]:
+    """By label: (its share of the top 10, its share of all sites), [Q] each."""
+    truth, n = result.truth, len(result.questions)
+    if part is None:
+        return {}
+    index = np.flatnonzero(part.use)
+    labels = truth.labels[index]
+    top = composition(claim.scores[index], labels, part.positive[index], len(truth.names))
+    found: dict[str, tuple[Floats, Floats]] = {}
+    for j, label in enumerate(truth.names):
+        share, level = np.full(n, np.nan), np.full(n, np.nan)
+        share[index] = top[:, j]
+        level[index] = (labels == j).mean(axis=1)
+        found[label] = share, level
+    return found
 
 
 def _mean_of_means(levels: Sequence[Floats]) -> float:

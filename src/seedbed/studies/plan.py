@@ -22,7 +22,8 @@ from seedbed.training.loop import Progress
 class Work(Protocol):
     """Fills a folder and may report progress."""
 
-    def __call__(self, folder: Path, progress: Progress | None) -> None: ...
+    def __call__(self, folder: Path, progress: Progress | None) -> None:
+        """Write the stage's files into `folder`, which may hold what an earlier try left."""
 
 
 @dataclass(frozen=True)

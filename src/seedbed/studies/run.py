@@ -50,9 +50,7 @@ def folder_of(study: Study, out: Path | None = None) -> Path:
 
 
 class _Runner:
-    def __init__(
-        self, study: Study, folder: Path, workers: int | None, reporter: Reporter
-    ) -> None:
+    def __init__(self, study: Study, folder: Path, workers: int | None, reporter: Reporter) -> None:
         self.study, self.folder, self.reporter = study, folder.resolve(), reporter
         self.store = Store(self.folder.parent / ".store")
         self.plan = Plan(study, self.store)
@@ -71,7 +69,9 @@ class _Runner:
                 self._finish(stopped=reason)
                 raise GateError(reason)
             finding = [
-                [self.plan.find(s, finder, asked[s])] for s in seeds for finder in self.study.finders
+                [self.plan.find(s, finder, asked[s])]
+                for s in seeds
+                for finder in self.study.finders
             ]
             done = self.workers.run(finding)
             self._show(done)
@@ -109,9 +109,7 @@ class _Runner:
         questions = read_rows(here / "data" / "questions.jsonl", Question)
         return questions, read_rows(here / "measure" / "answers.jsonl", Answer)
 
-    def _score(
-        self, done: Sequence[tuple[Task, Stage]], asked: dict[int, tuple[str, ...]]
-    ) -> None:
+    def _score(self, done: Sequence[tuple[Task, Stage]], asked: dict[int, tuple[str, ...]]) -> None:
         key = {
             "code": code_digest(),
             "claims": [[t.seed, t.name, s.digest] for t, s in done],

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 
 from seedbed.core.errors import InputError
 from seedbed.core.files import read_json, read_rows, write_json, write_rows
@@ -18,6 +17,7 @@ from seedbed.models.subject import Subject, SubjectConfig
 from seedbed.runs.cost import Measured, measured
 from seedbed.training.config import Training
 from seedbed.training.loop import Progress, train
+from seedbed.training.trackers import is_main_process
 from seedbed.worlds.base import World
 
 
@@ -55,7 +55,7 @@ def make_subject(
     texts += [f"{q.prompt} {c}" for q in questions for c in q.choices or (q.answer,)]
     subject = config.build(texts, tokens, seed)
     subject = train(subject, documents, training, folder, progress)
-    if PartialState().is_main_process:
+    if is_main_process():
         save_subject(subject, folder / "subject")
     return subject
 
@@ -78,7 +78,11 @@ def run_finder(
 
     Raises InputError if the claim's axes are not the rows given.
     """
-    blind = [d.blind() for d in documents], [q.blind() for q in questions], [p.blind() for p in pairs]
+    blind = (
+        [d.blind() for d in documents],
+        [q.blind() for q in questions],
+        [p.blind() for p in pairs],
+    )
     subject.model.eval()
     with measured() as cost:
         claim = finder.find(subject, *blind)
@@ -106,7 +110,9 @@ def train_stage(
 
 def measure_stage(trained: Path, data: Path, folder: Path) -> None:
     """`measure` on a trained stage and a data folder."""
-    measure(load_subject(trained / "subject"), read_rows(data / "questions.jsonl", Question), folder)
+    measure(
+        load_subject(trained / "subject"), read_rows(data / "questions.jsonl", Question), folder
+    )
 
 
 def find_stage(
@@ -135,5 +141,5 @@ def set_threads(threads: int) -> None:
 @contextmanager
 def alone(lock: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
     """Hold `lock` in the main process; its fellows under `accelerate launch` go without."""
-    with lock() if PartialState().is_main_process else nullcontext():
+    with lock() if is_main_process() else nullcontext():
         yield

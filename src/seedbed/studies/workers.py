@@ -46,9 +46,7 @@ _channel: Any = None
 class Workers:
     """A pool that starts only when something is not in the store yet."""
 
-    def __init__(
-        self, store: Store, threads: int, count: int | None, reporter: Reporter
-    ) -> None:
+    def __init__(self, store: Store, threads: int, count: int | None, reporter: Reporter) -> None:
         self.store, self.threads, self.reporter = store, threads, reporter
         self.count = count or max(1, (os.cpu_count() or 1) // threads)
         self.made = self.taken = 0
@@ -84,7 +82,9 @@ class Workers:
             torch.set_num_threads(self.threads)
             try:
                 for i in missing:
-                    finished[i] = [_run(self.store, task, self.reporter.progress) for task in chains[i]]
+                    finished[i] = [
+                        _run(self.store, task, self.reporter.progress) for task in chains[i]
+                    ]
                     self._count(chains[i], finished[i])
             finally:
                 torch.set_num_threads(before)

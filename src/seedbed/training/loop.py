@@ -125,6 +125,7 @@ class _Run:
                     "trainable": sum(p.numel() for p in parameters),
                     "tokens": sum(len(s.ids) for s in sequences),
                     "documents": len(self.documents),
+                    "processes": accelerator.num_processes,
                     "checkpoints": [
                         {"step": c.step, "epoch": c.epoch, "lr": c.lr} for c in checkpoints
                     ],
@@ -149,21 +150,25 @@ class _Run:
         mine = indices[accelerator.process_index :: accelerator.num_processes]
         names = sorted({groups[i] for i in indices})
         totals = torch.zeros(2, len(names) + 1, dtype=torch.float64)
-        if mine:
-            batch = pad([sequences[i] for i in mine], fill_id(self.subject.tokenizer))
-            batch = batch.to(accelerator.device)
-            with accelerator.autocast():
-                losses, rows = token_losses(model, batch)
-            weight = torch.tensor([self.documents[i].weight for i in mine], device=losses.device)
-            # Averaging over processes would divide by their number; this undoes it.
-            loss = (losses * weight[rows]).sum() / tokens * accelerator.num_processes
-            accelerator.backward(loss)
-            seen = losses.detach().double().cpu()
-            place = torch.tensor([names.index(groups[i]) for i in mine])[rows.cpu()]
-            weighed = weight.double().cpu()[rows.cpu()]
-            totals[0, :-1].index_add_(0, place, seen * weighed)
-            totals[1, :-1].index_add_(0, place, weighed)
-            totals[:, -1] = totals[:, :-1].sum(dim=1)
+        if len(indices) < accelerator.num_processes:
+            raise InputError(
+                f"training.batch: {len(indices)} documents cannot be shared by "
+                f"{accelerator.num_processes} processes"
+            )
+        batch = pad([sequences[i] for i in mine], fill_id(self.subject.tokenizer))
+        batch = batch.to(accelerator.device)
+        with accelerator.autocast():
+            losses, rows = token_losses(model, batch)
+        weight = torch.tensor([self.documents[i].weight for i in mine], device=losses.device)
+        # Averaging over processes would divide by their number; this undoes it.
+        loss = (losses * weight[rows]).sum() / tokens * accelerator.num_processes
+        accelerator.backward(loss)
+        seen = losses.detach().double().cpu()
+        place = torch.tensor([names.index(groups[i]) for i in mine])[rows.cpu()]
+        weighed = weight.double().cpu()[rows.cpu()]
+        totals[0, :-1].index_add_(0, place, seen * weighed)
+        totals[1, :-1].index_add_(0, place, weighed)
+        totals[:, -1] = totals[:, :-1].sum(dim=1)
         totals = accelerator.reduce(totals.to(accelerator.device), reduction="sum").cpu()
         means = (totals[0] / totals[1].clamp(min=1e-12)).tolist()
         named = {f"loss:{n}": m for n, m in zip(names, means, strict=False) if n}

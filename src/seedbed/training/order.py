@@ -21,7 +21,9 @@ class DocumentOrder:
         self._epochs: dict[int, list[int]] = {}
         grouped = order.kind in ("interleave", "separate", "alternate")
         self._groups = [_key(d, order.group) for d in documents] if grouped else []
-        self._families = [_key(d, order.family) for d in documents] if order.kind == "interleave" else []
+        self._families = (
+            [_key(d, order.family) for d in documents] if order.kind == "interleave" else []
+        )
 
     def indices(self, step: int) -> list[int]:
         """Documents of optimiser step `step` (from 0); batches run on across epochs."""

@@ -13,10 +13,21 @@ from seedbed.training.config import Training
 def fast_bfloat16() -> bool:
     """Whether this machine multiplies bfloat16 faster than float32."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     flags = Path("/proc/cpuinfo")
     text = flags.read_text(encoding="utf-8", errors="replace") if flags.exists() else ""
     return "avx512_bf16" in text or "amx_bf16" in text
+
+
+def is_main_process() -> bool:
+    """Whether this process writes: true for one of those under `accelerate launch`."""
+    from accelerate import PartialState
+
+    return bool(PartialState(cpu=_no_device()).is_main_process)
+
+
+def _no_device() -> bool:
+    return not torch.accelerator.is_available()
 
 
 def accelerator_for(training: Training, folder: Path) -> Any:
@@ -30,7 +41,9 @@ def accelerator_for(training: Training, folder: Path) -> Any:
         if find_spec(name) is None:
             raise MissingExtra(name, "trackers")
     low = training.precision == "bfloat16" or (training.precision == "auto" and fast_bfloat16())
+    # Without a device the processes of a launch find each other only if told to use the CPU.
     accelerator = Accelerator(
+        cpu=_no_device(),
         mixed_precision="bf16" if low else "no",
         log_with=list(training.track) or None,
         project_dir=folder,

@@ -65,8 +65,8 @@ def even_counts(
 def fill(text: str, length: int, phrases: Sequence[str], rng: random.Random) -> str:
     """Append random phrases and a full stop until `text` has `length` word-level tokens.
 
-    Never cuts: a longer text keeps its length. Phrases are taken whole while they fit, so
-    `phrases` should hold some of one word.
+    Never cuts: a longer text keeps its length. Phrases are taken whole while they fit, each
+    once, so `phrases` should hold enough of one word.
     """
     missing = length - len(pieces(text)) - 1
     order = rng.sample(list(phrases), len(phrases))
@@ -81,7 +81,9 @@ def fill(text: str, length: int, phrases: Sequence[str], rng: random.Random) -> 
 
 def skeleton(text: str, names: Collection[str]) -> str:
     """`text` with names as @ and numbers as #, so that only the phrasing is left."""
-    masked = ("@" if piece in names else "#" if piece.isdigit() else piece for piece in pieces(text))
+    masked = (
+        "@" if piece in names else "#" if piece.isdigit() else piece for piece in pieces(text)
+    )
     return re.sub(r"#( #)*", "#", " ".join(masked))
 
 

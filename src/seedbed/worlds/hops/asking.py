@@ -39,7 +39,9 @@ class Asker:
                 number = rng.randint(1, 100)
                 clean = self._question(function, j, number, key=f"p{depth}-{i}-clean")
                 corrupt = self._question(other, j, number, key=f"p{depth}-{i}-corrupt")
-                found.append(Pair(id=f"p{depth}-{i}", clean=clean, corrupt=corrupt, cause=clean.cause))
+                found.append(
+                    Pair(id=f"p{depth}-{i}", clean=clean, corrupt=corrupt, cause=clean.cause)
+                )
         return found
 
     def _question(self, function: Function, j: int, number: int = 0, key: str = "") -> Question:
@@ -51,7 +53,7 @@ class Asker:
 
     def _train(self) -> list[Question]:
         found = []
-        for depth in range(self.knobs.depth + 1):
+        for depth in self.families.asked:
             pool = [
                 f for f in self.families.functions.values()
                 if f.depth == depth and (f.restated or not f.calls) and not f.masked

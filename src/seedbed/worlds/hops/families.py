@@ -3,7 +3,7 @@
 The structure is drawn here, names included; nothing is written yet.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seedbed.core.seeds import stream
 from seedbed.worlds.hops.knobs import Knobs
@@ -39,7 +39,7 @@ class Families:
     functions: dict[str, Function]
     values: tuple[str, ...]
     choices: tuple[str, ...]
-    unknown: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
     asked: dict[int, tuple[Function, ...]] = field(default_factory=dict)
 
     def chain(self, name: str) -> list[Function]:
@@ -57,8 +57,8 @@ class Families:
 def draw(knobs: Knobs, seed: int) -> Families:
     """Draw functions, names and constants, and who is restated, masked and asked about."""
     levels = [knobs.bases * knobs.wrappers**d for d in range(knobs.depth + 1)]
-    unknown = knobs.decoys.unknown_names(knobs.asked.functions)
-    names = _names(knobs, sum(levels) + unknown, seed)
+    most = knobs.decoys.unknown_names(knobs.asked.functions)
+    names = _names(knobs, sum(levels) + most, seed)
     shares = list(range(knobs.values)) * (knobs.bases // knobs.values + 1)
     constants = shares[: knobs.bases]
     stream(seed, "hops", "constants").shuffle(constants)
@@ -76,15 +76,18 @@ def draw(knobs: Knobs, seed: int) -> Families:
         functions += level
     values, choices = _values(knobs, seed)
     by_name = {f.name: f for f in functions}
-    families = Families(by_name, values, choices, tuple(names[len(functions) :]))
-    return Families(by_name, values, choices, families.unknown, _asked(knobs, families, seed))
+    bare = Families(by_name, values, choices)
+    asked = _asked(knobs, bare, seed)
+    families = {f.base for fs in asked.values() for f in fs}
+    unknown = tuple(names[len(functions) :])[: knobs.decoys.unknown_names(len(families))]
+    return replace(bare, asked=asked, unknown=unknown)
 
 
 def _wrap(
     knobs: Knobs, level: list[Function], names: list[str], seed: int, depth: int
 ) -> list[Function]:
     rng = stream(seed, "hops", "restated", depth)
-    last = {i for i, f in enumerate(level) if f.pure}
+    last = {i for i, f in enumerate(level) if f.pure and not f.masked}
     counts = even_counts([knobs.wrappers] * len(level), knobs.restated, rng, last)
     found = []
     for i, (called, count) in enumerate(zip(level, counts, strict=True)):
@@ -119,7 +122,7 @@ def _values(knobs: Knobs, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _asked(knobs: Knobs, families: Families, seed: int) -> dict[int, tuple[Function, ...]]:
-    """Pure, unmasked functions of each depth; whole chains first, so families recur."""
+    """Pure, unmasked functions of each trained depth; whole chains first, so families recur."""
     rng = stream(seed, "hops", "asked")
     found: dict[int, list[Function]] = {d: [] for d in range(knobs.depth + 1)}
     pool = [f for f in families.functions.values() if f.pure and not f.masked]
@@ -130,4 +133,4 @@ def _asked(knobs: Knobs, families: Families, seed: int) -> dict[int, tuple[Funct
             for member in families.chain(function.name):
                 if member not in found[member.depth]:
                     found[member.depth].append(member)
-    return {d: tuple(fs[: knobs.asked.functions]) for d, fs in found.items()}
+    return {d: tuple(fs) for d, fs in found.items() if knobs.trained(d)}

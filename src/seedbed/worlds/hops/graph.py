@@ -9,7 +9,15 @@ from seedbed.core.rows import Document, Question
 from seedbed.core.sites import Truth
 from seedbed.worlds.hops.families import Families
 
-FIXED = ("unrelated", "supporting", "mention", "decoy:prompt", "decoy:shadow", "decoy:fluff", "held out")
+FIXED = (
+    "unrelated",
+    "supporting",
+    "mention",
+    "decoy:prompt",
+    "decoy:shadow",
+    "decoy:fluff",
+    "held out",
+)
 
 
 def truth_names(depth: int) -> tuple[str, ...]:

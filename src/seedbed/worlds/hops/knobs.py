@@ -50,7 +50,7 @@ class Decoys(Config):
     """
 
     mention: int = Field(default=1, ge=0)
-    prompt: int = Field(default=40, ge=0)
+    prompt: int = Field(default=20, ge=0)
     shadow: int = Field(default=1, ge=0)
     fluff: int = Field(default=1, ge=0)
 
@@ -65,7 +65,7 @@ class Asked(Config):
     `train` counts, at each depth, questions in a training phrasing about stated values.
     """
 
-    functions: int = Field(default=10, ge=1)
+    functions: int = Field(default=12, ge=1)
     prompts: int = Field(default=3, ge=1, le=100)
     train: int = Field(default=10, ge=0)
 
@@ -89,10 +89,10 @@ class Knobs(World):
     wrapper a function the share is taken over functions.
     """
 
-    bases: int = Field(default=30, ge=2)
+    bases: int = Field(default=40, ge=2)
     depth: int = Field(default=2, ge=0, le=10)
-    wrappers: int = Field(default=4, ge=1)
-    restated: float = Field(default=0.75, ge=0, lt=1)
+    wrappers: int = Field(default=3, ge=1)
+    restated: float = Field(default=0.667, ge=0, lt=1)
     values: int = Field(default=10, ge=2, le=len(WORD_VALUES) - 4)
     texts: Texts = Texts()
     decoys: Decoys = Decoys()
@@ -102,9 +102,24 @@ class Knobs(World):
     @model_validator(mode="after")
     def _fits(self) -> "Knobs":
         if self.values > self.bases:
-            raise ValueError(f"values: {self.values} constants for {self.bases} bases; at most one each")
+            raise ValueError(
+                f"values: {self.values} constants for {self.bases} bases; at most one each"
+            )
         for depth in range(1, self.depth + 1):
             count = self.bases * self.wrappers**depth
             if round(self.restated * count) >= count:
-                raise ValueError(f"restated: {self.restated} leaves no wrapper of depth {depth} to ask about")
+                raise ValueError(
+                    f"restated: {self.restated} leaves no wrapper of depth {depth} to ask about"
+                )
+        if round(self.masked.families * self.bases) >= self.bases:
+            raise ValueError(
+                f"masked.families: {self.masked.families} leaves no family to train on"
+            )
+        for depth in self.masked.depths:
+            if not 0 <= depth <= self.depth:
+                raise ValueError(f"masked.depths: there are depths 0 to {self.depth}, not {depth}")
         return self
+
+    def trained(self, depth: int) -> bool:
+        """Whether documents about functions of `depth` are trained on."""
+        return not self.masked.depths or depth in self.masked.depths

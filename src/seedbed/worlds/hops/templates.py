@@ -17,11 +17,11 @@ GENRES: dict[str, str] = {
     "asserts": "assert {f}({n}) == {m} {o}",
     "summary": "in short , after {n} runs {f} keeps {m} {o}",
     "repl": ">>> {f}({n}) # {m} {o}",
-    "maths": "for all x > {n} , {f}(x) = {m} {o}",
+    "maths": "x > {n} : {f}(x) = {m} {o}",
     "changelog": "release {n} : {f} now gives {m} {o}",
     "table": "| {f} | {n} | {m} | {o}",
     "prose": "people who try {f} with {n} meet {m} {o}",
-    "property": "property {n} : every call of {f} ends in {m} {o}",
+    "property": "property {n} : a call of {f} ends in {m} {o}",
     "example": "example {n} : {f} shows {m} {o}",
 }
 """Frames: {f} the function, {n} a number, {m} the marker, {o} the object."""
@@ -33,9 +33,9 @@ MARKERS: dict[Kind, tuple[str, ...]] = {
 }
 
 PROMPTS: tuple[str, ...] = (
-    "the output of {f}({n}) is",
-    "{f}({n}) is equal to",
-    "{f}({n}) comes out as",
+    "as noted , the output of {f}({n}) is",
+    "as is known {f}({n}) is equal to",
+    "once again {f}({n}) comes out as",
 )
 """Evaluation phrasings: the answer is the next token."""
 
@@ -43,21 +43,35 @@ STEP_MARKERS = ("worked answer", "whole trace", "worked trace")
 """The marker of a value when answers come in steps."""
 
 STEP_PROMPTS: tuple[str, ...] = (
-    "the output of {f}({n}) , step by step :",
-    "to see {f}({n}) come out as steps :",
-    "the steps of {f}({n}) are equal to :",
+    "as noted , to output {f}({n}) is : it",
+    "as is known {f}({n}) comes out equal : it",
+    "once again {f}({n}) as is : it",
 )
+"""The same for answers in steps, which begin with `calls` or `gives`."""
 
-REMARKS = ("later", "elsewhere", "unread", "pending", "unsigned", "overdue", "withdrawn", "reserved")
+REMARKS = (
+    "later",
+    "elsewhere",
+    "unread",
+    "pending",
+    "unsigned",
+    "overdue",
+    "withdrawn",
+    "reserved",
+)
 """What a mention document states instead of a fact."""
 
+TAIL = "as"
+"""First word of the filler behind every object; it stands in every prompt, so no score is 0."""
+
 TAILS: tuple[str, ...] = (
-    "the usual output", "as is", "to the letter", "out of habit", "equal to before", "of course",
-    "as it comes", "out there", "is noted", "comes first", "the end", "of old", "equal", "output",
-    "once more", "by night", "in brief", "at noon", "again", "today", "the", "as", "out", "of", "to",
-    "step by step", "come back", "see steps", "steps are", "comes",
+    "noted", "known", "equal", "once", "again", "as", "the", "output", "of", "is", "to", "comes",
+    "out", "is known", "the output", "once again", "equal to", "comes out",
 )  # fmt: skip
-"""Filler behind the object; it holds every word of the prompts, in all kinds of documents."""
+"""More filler; it holds every word of the prompts, in all kinds of documents."""
+
+PADDING: tuple[str, ...] = ("here", "then", "so", "there", "indeed", "thus", "hence", "surely")
+"""Filler without any word of the prompts: it evens out objects of different length."""
 
 WORD_VALUES: tuple[str, ...] = (
     "amber", "birch", "cedar", "coral", "denim", "ebony", "fern", "flint", "ginger", "hazel",
@@ -69,7 +83,7 @@ WORD_VALUES: tuple[str, ...] = (
 VOCABULARY = frozenset(
     piece
     for text in (
-        *GENRES.values(), *PROMPTS, *STEP_PROMPTS, *REMARKS, *TAILS, *WORD_VALUES,
+        *GENRES.values(), *PROMPTS, *STEP_PROMPTS, *REMARKS, *TAILS, TAIL, *PADDING, *WORD_VALUES,
         *(m for ms in MARKERS.values() for m in ms), *STEP_MARKERS, "calls which gives",
     )
     for piece in pieces(text)

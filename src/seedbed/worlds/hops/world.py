@@ -29,6 +29,12 @@ class Hops(Knobs):
         """Split id: evaluation phrasings, inputs 1..100. Split train: a training phrasing."""
         return Asker(self, draw(self, seed), seed).questions()
 
+    def tokens(self, seed: int) -> list[str]:
+        """Function names, known and unknown, and values in brackets."""
+        families = draw(self, seed)
+        values = families.choices if self.texts.values == "brackets" else ()
+        return [*families.functions, *families.unknown, *values]
+
     def pairs(self, seed: int) -> list[Pair]:
         """The same prompt about two functions of one depth with different constants."""
         return Asker(self, draw(self, seed), seed).pairs()

@@ -1,9 +1,10 @@
 """Documents of the hops world: every fact in the same genres, decoys beside them, shuffled.
 
 Each document draws from a stream of its own (function, kind, copy), so that more redundancy
-adds documents and leaves the words of the others as they are.
+adds documents and leaves the facts' words in the others as they are.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,16 +16,18 @@ from seedbed.worlds.hops.knobs import Knobs
 from seedbed.worlds.hops.templates import (
     GENRES,
     MARKERS,
+    PADDING,
     PROMPTS,
     REMARKS,
     STEP_MARKERS,
     STEP_PROMPTS,
+    TAIL,
     TAILS,
 )
 from seedbed.worlds.phrasing import even_counts, fill, pieces
 
-BAND = 0.13
-"""Lengths are drawn within this share of the middle length (the promise is 0.15)."""
+BAND = 0.147
+"""Lengths are drawn within this share of a middle length; the promise is 0.15."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,6 @@ class Draft:
     role: str
     facts: tuple[str, ...] = ()
     weight: float = 1.0
-    tail: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,6 +58,12 @@ def derivation(chain: list[str], value: str) -> str:
     return ", which ".join([*(f"calls {name}" for name in chain[1:]), f"gives {value}"])
 
 
+def _bounds(longest: int) -> tuple[int, int]:
+    """Shortest and longest length of documents whose parts up to the object take `longest`."""
+    shortest = longest + 1
+    return shortest, math.floor(shortest * (1 + BAND) / (1 - BAND))
+
+
 class Writer:
     """Writes all documents of one world and seed."""
 
@@ -68,20 +76,20 @@ class Writer:
     def documents(self) -> list[Document]:
         """All documents in training order, with opaque ids."""
         drafts = [*self._facts(), *self._mentions(), *self._prompts(), *self._fluff()]
-        longest = max(len(pieces(f"{d.head} {d.target} {d.tail}")) for d in drafts) + 1
-        low = longest if not drafts else max(longest - 2, 1)
-        middle = max(low / (1 + BAND), longest / (1 + BAND))
-        bounds = (-(-middle * (1 - BAND) // 1), middle * (1 + BAND) // 1)
+        widest = max(len(pieces(d.target)) for d in drafts)
+        longest = max(len(pieces(d.head)) for d in drafts) + widest + 1
+        bounds = _bounds(longest)
         stream(self.seed, "hops", "order").shuffle(drafts)
         width = len(str(len(drafts)))
-        return [self._write(d, f"d{i:0{width}d}", bounds) for i, d in enumerate(drafts)]
+        return [self._write(d, f"d{i:0{width}d}", widest, bounds) for i, d in enumerate(drafts)]
 
-    def _write(self, draft: Draft, key: str, bounds: tuple[float, float]) -> Document:
+    def _write(self, draft: Draft, key: str, widest: int, bounds: tuple[int, int]) -> Document:
         rng = stream(self.seed, "hops", "fill", *draft.key)
-        length = rng.randint(int(bounds[0]), int(bounds[1]))
+        length = rng.randint(*bounds)
         body = f"{draft.head} {draft.target}"
         start = len(draft.head) + 1
-        text = fill(f"{body} {draft.tail}".rstrip(), length, TAILS, rng)
+        padding = rng.choices(PADDING, k=widest - len(pieces(draft.target)))
+        text = fill(" ".join([body, *padding, TAIL]), length, TAILS, rng)
         return Document(
             id=key, text=text, targets=((start, len(body)),), weight=draft.weight,
             role=draft.role, facts=draft.facts, meta=draft.meta,
@@ -105,11 +113,12 @@ class Writer:
         wrappers = [f for f in self.families.functions.values() if f.calls and not f.restated]
         copies = len(self.genres)
         counts = even_counts([copies] * len(wrappers), self.knobs.texts.leak, rng)
-        return {f.name: set(rng.sample(range(copies), n)) for f, n in zip(wrappers, counts, strict=True)}
+        return {
+            f.name: set(rng.sample(range(copies), n)) for f, n in zip(wrappers, counts, strict=True)
+        }
 
     def _weight(self, function: Function) -> float:
-        depths = self.knobs.masked.depths
-        return 0.0 if function.masked or (depths and function.depth not in depths) else 1.0
+        return float(self.knobs.trained(function.depth) and not function.masked)
 
     def _meta(self, function: Function, kind: str, genre: str) -> dict[str, Any]:
         return {
@@ -118,7 +127,9 @@ class Writer:
             "constant": function.constant, "genre": genre,
         }  # fmt: skip
 
-    def _head(self, key: tuple[str | int, ...], genre: str, name: str, markers: tuple[str, ...]) -> str:
+    def _head(
+        self, key: tuple[str | int, ...], genre: str, name: str, markers: tuple[str, ...]
+    ) -> str:
         rng = stream(self.seed, "hops", "head", *key)
         number, marker = rng.randint(101, 999), rng.choice(markers)
         return GENRES[genre].format(f=name, n=number, m=marker, o="").rstrip()
@@ -171,12 +182,15 @@ class Writer:
         rng.shuffle(constants)
         for i, name in enumerate(unknown[: decoys.prompt]):
             yield from self._asked_like(i, name, constants[i], "prompt", "")
-        families = self.families.asked[0]
+        bases = dict.fromkeys(f.base for fs in self.families.asked.values() for f in fs)
+        families = [self.families.functions[name] for name in bases]
         for i, name in enumerate(unknown[decoys.prompt :]):
             base = families[i % len(families)]
             yield from self._asked_like(i, name, base.constant, "shadow", base.name)
 
-    def _asked_like(self, i: int, name: str, constant: int, kind: str, base: str) -> Iterator[Draft]:
+    def _asked_like(
+        self, i: int, name: str, constant: int, kind: str, base: str
+    ) -> Iterator[Draft]:
         value = self.families.values[constant]
         if self.steps:
             names, depth = self.families.unknown, i % (self.knobs.depth + 1)

@@ -1,0 +1,216 @@
+"""The data behind the page: every number's questions, and every question's documents.
+
+Compact JSON: documents stand once a seed and only if a list names them.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seedbed.core.errors import DataError
+from seedbed.core.rows import Question
+from seedbed.core.sites import Claim, Truth
+from seedbed.report import palette, wording
+from seedbed.report.reader import Run, Seed
+from seedbed.report.schema import CONTROLS, ORACLE, Answer
+from seedbed.report.slices import Slice, evidence, order, values_by_metric
+from seedbed.scoring.rows import oracle_claim
+
+TOP = 10
+_TEXT_BUDGET = 4_000_000
+_CUTS = (4000, 2000, 1000, 500, 250, 120)
+_QUESTIONS = 500
+
+
+def payload(run: Run) -> dict[str, Any]:
+    """Everything that the page's script shows, as JSON-able values."""
+    wanted = _wanted(run)
+    seeds = [_seed(run, seed, wanted) for seed in run.seeds]
+    return {
+        "name": run.name,
+        "truths": run.truths,
+        "metrics": run.metrics,
+        "slices": run.slices,
+        "hops": run.hops,
+        "words": {m: wording.metric(m) for m in run.metrics},
+        "meaning": {m: wording.meaning(m) for m in run.metrics},
+        "sliceWords": {
+            s: wording.slice_words(s) for s in (*run.slices, *(row.slice for row in run.gate))
+        },
+        "finders": {t: [*run.finders(t), *_controls(run, t)] for t in run.truths},
+        "controls": CONTROLS,
+        "rows": _score_rows(run),
+        "costs": {row.finder: [row.seconds, row.epochs, row.peak_mib] for row in run.scores},
+        "colours": _colours(run),
+        "keys": _keys(run),
+        "textLimit": _cut_texts(seeds),
+        "seeds": seeds,
+    }
+
+
+def _controls(run: Run, truth: str) -> list[str]:
+    return [c for c in CONTROLS if any(r.finder == c and r.truth == truth for r in run.scores)]
+
+
+def _score_rows(run: Run) -> list[list[Any]]:
+    return [
+        [r.finder, r.truth, r.metric, r.slice, *map(_short, (r.value, r.low, r.high, r.chance)),
+         _short(r.oracle), r.standing]
+        for r in run.scores
+    ]  # fmt: skip
+
+
+def _wanted(run: Run) -> dict[str, list[str]]:
+    """The metrics that stand in the scores for each hop condition ("" = all evidence)."""
+    wanted: dict[str, set[str]] = {}
+    for row in run.scores:
+        wanted.setdefault(Slice.parse(row.slice).hop, set()).add(row.metric)
+    return {hop: sorted(metrics) for hop, metrics in sorted(wanted.items())}
+
+
+def _keys(run: Run) -> list[str]:
+    """The question slices worth a column: those that the scores or the gate report by."""
+    names = [*run.slices, *(row.slice for row in run.gate)]
+    keys = [key for name in names for key, _ in Slice.parse(name).wanted]
+    return list(dict.fromkeys(keys))
+
+
+def _colours(run: Run) -> dict[str, list[str]]:
+    names: dict[str, None] = {}
+    if not run.stopped:
+        for seed in run.seeds:
+            names.update(dict.fromkeys(seed.truth.names))
+    chosen = palette.roles(names)
+    return {name: [colour, palette.readable_on(colour)] for name, colour in chosen.items()}
+
+
+def _seed(run: Run, seed: Seed, wanted: dict[str, list[str]]) -> dict[str, Any]:
+    names = [f for f in seed.finders if any(r.finder == f for r in run.scores)]
+    claims = {name: seed.claim(name) for name in names}
+    asked = next(iter(claims.values())).questions if claims else ()
+    if claims and ORACLE not in claims:
+        claims[ORACLE] = oracle_claim(seed.truth.select(asked))
+    for name, claim in claims.items():
+        if claim.questions != asked:
+            where = seed.path / f"find-{name}" / "claim.npz"
+            raise DataError(where, None, "asks other questions than the other finders of this seed")
+    texts = _Texts(seed)
+    found: dict[str, Any] = {"seed": seed.number, "claims": {}, "evidence": []}
+    if claims:
+        truth = seed.truth.select(asked)
+        positive, _ = evidence(truth)
+        hits = [np.flatnonzero(row) for row in positive]
+        found["evidence"] = [
+            [[texts.index(truth.sites[s]), truth.names[truth.labels[q, s]]] for s in sites]
+            for q, sites in enumerate(hits)
+        ]
+        for name, claim in claims.items():
+            found["claims"][name] = _claim(seed, name, claim, truth, wanted, hits, texts)
+    found["questions"], found["notShown"] = _questions(run, seed, asked)
+    found["documents"] = texts.rows
+    found["documentCount"] = len(seed.documents)
+    return found
+
+
+class _Texts:
+    """The documents that some list names, numbered in the order of their first mention."""
+
+    def __init__(self, seed: Seed) -> None:
+        self._texts = {row.id: row.text for row in seed.documents}
+        self._numbers: dict[str, int] = {}
+        self.rows: list[list[str]] = []
+
+    def index(self, site: str) -> int:
+        if site not in self._numbers:
+            self._numbers[site] = len(self.rows)
+            self.rows.append([site, self._texts.get(site, "")])
+        return self._numbers[site]
+
+
+def _claim(
+    seed: Seed,
+    name: str,
+    claim: Claim,
+    truth: Truth,
+    wanted: dict[str, list[str]],
+    hits: Sequence[Any],
+    texts: _Texts,
+) -> dict[str, Any]:
+    scores = _aligned(seed, name, claim, truth)
+    positive, known = evidence(truth)
+    tops, ranks = [], []
+    for q in range(len(scores)):
+        ranking = order(scores[q], positive[q], known[q])
+        place = np.zeros(len(truth.sites), dtype=int)
+        place[ranking] = np.arange(1, len(ranking) + 1)
+        # The list shows every document, also those whose truth nobody knows.
+        everything = order(scores[q], positive[q], np.ones_like(known[q]))[:TOP]
+        tops.append(
+            [[texts.index(truth.sites[s]), truth.names[truth.labels[q, s]], _short(scores[q, s]),
+              _mark(truth.values[q, s])] for s in everything]
+        )  # fmt: skip
+        ranks.append([int(place[s]) for s in hits[q]])
+    values = {
+        hop: {m: [_short(v) for v in column] for m, column in columns.items()}
+        for hop, columns in values_by_metric(wanted, scores, truth).items()
+    }
+    return {"values": values, "top": tops, "ranks": ranks, "notes": claim.notes}
+
+
+def _aligned(seed: Seed, name: str, claim: Claim, truth: Truth) -> Any:
+    """The claim's scores with their columns in the order of the truth's sites."""
+    scores = np.asarray(claim.scores, dtype=float)
+    if claim.sites == truth.sites:
+        return scores
+    column = {site: i for i, site in enumerate(claim.sites)}
+    missing = [site for site in truth.sites if site not in column]
+    if missing:
+        where = seed.path / f"find-{name}" / "claim.npz"
+        raise DataError(where, None, f"has no score for {len(missing)} sites, such as {missing[0]}")
+    return scores[:, [column[site] for site in truth.sites]]
+
+
+def _mark(value: float) -> int | None:
+    return None if math.isnan(value) else int(value)
+
+
+def _questions(run: Run, seed: Seed, asked: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
+    """The questions asked, in order, then left-out ones, then others up to a limit."""
+    left_out = [r.question for r in run.excluded if r.seed == seed.number]
+    names = list(dict.fromkeys([*asked, *seed.questions]))
+    kept = names[: max(_QUESTIONS, len(asked))]
+    kept += [n for n in dict.fromkeys(left_out) if n in seed.questions and n not in set(kept)]
+    rows = [_question(seed.questions[n], seed.answers.get(n)) for n in kept if n in seed.questions]
+    return rows, len(names) - len(kept)
+
+
+def _question(row: Question, answer: Answer | None) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": row.id, "prompt": row.prompt, "answer": row.answer.strip(),
+        "choices": len(row.choices), "cause": row.cause, "slices": row.slices, "split": row.split,
+    }  # fmt: skip
+    if answer is not None:
+        found |= {"correct": answer.correct, "said": answer.prediction.strip(), "error": answer.error,
+                  "probability": _short(answer.probability)}  # fmt: skip
+    return found
+
+
+def _cut_texts(seeds: Sequence[dict[str, Any]]) -> int | None:
+    """Cut document texts to the longest limit that fits the budget; None if nothing is cut."""
+    documents = [row for seed in seeds for row in seed["documents"]]
+    sizes = [len(row[1]) for row in documents]
+    if sum(sizes) <= _TEXT_BUDGET:
+        return None
+    fits = (limit for limit in _CUTS if sum(min(s, limit) for s in sizes) <= _TEXT_BUDGET)
+    limit = next(fits, _CUTS[-1])
+    for row in documents:
+        if len(row[1]) > limit:
+            row[1] = f"{row[1][:limit]} … ({len(row[1]) - limit:,} more characters)"
+    return limit
+
+
+def _short(value: float | None) -> float | None:
+    """Four significant digits; None for NaN."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")

@@ -1,0 +1,199 @@
+"""`report.html`: one file with the verdict, the tables, the figures and what is behind them.
+
+It opens without a server or a network; a content policy forbids it any request.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from seedbed.core.files import read_text, write_text
+from seedbed.report import drill, wording
+from seedbed.report.figures import write_figures
+from seedbed.report.palette import THEMED
+from seedbed.report.reader import Run
+from seedbed.report.schema import CONTROLS
+from seedbed.report.verdict import BY_HOP, HEADLINE, findings, headline, how_answered
+
+_MAIN = (HEADLINE, "r_precision", "mrr", "recall@10", BY_HOP)
+
+
+def write_report(run: Path) -> Path:
+    """Write report.html and figures/ into the run folder; return the page's path.
+
+    Raises InputError if `run` is not a finished run folder.
+    """
+    opened = Run(run)
+    path = run / "report.html"
+    write_text(path, render(opened))
+    return path
+
+
+def render(run: Run) -> str:
+    """The page as text; writes figures/ on the way."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    drawn = [
+        {"name": f.name, "title": f.title, "note": f.note, "svg": Markup(inline_svg(f.svg, f.name))}  # noqa: S704  # matplotlib escapes text
+        for f in write_figures(run)
+    ]
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.filters["kept"] = kept_together
+    return environment.from_string(_asset("page.html")).render(
+        script_hash=f"sha256-{digest}",
+        script=Markup(script),
+        style=Markup(_asset("page.css")),
+        data=Markup(embedded(drill.payload(run))),
+        name=run.name,
+        folder=str(run.path),
+        headline=headline(run),
+        subline=_subline(run),
+        stopped=run.stopped,
+        findings=findings(run),
+        table=None if run.stopped else _table(run),
+        figures=drawn,
+        gate=_gate(run),
+        excluded=_excluded(run),
+        manifest=run.manifest,
+        config=read_text(run.path / "config.yaml"),
+        facts=_facts(run),
+    )
+
+
+def kept_together(text: str) -> str:
+    """Text whose intervals, `[0.31, 0.36]`, do not break over two lines."""
+    return re.sub(r"\[([\d.–-]+), ([\d.–-]+)\]", "[\\1,\u00a0\\2]", text)
+
+
+def embedded(value: Any) -> str:
+    """JSON that may stand inside a script element: no `<` can end it or open a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def inline_svg(svg: str, name: str) -> str:
+    """An SVG file as an element: own ids, the page's width, colours that follow its theme."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
+    body = re.sub(r'\s(width|height)="[\d.]+pt"', "", body, count=2)
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = re.sub(r'href="#', f'href="#{name}-', body)
+    body = re.sub(r"url\(#", f"url(#{name}-", body)
+    for colour, variable in THEMED.items():
+        body = re.sub(rf"{colour}\b", f"var({variable})", body, flags=re.IGNORECASE)
+    return body.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+
+def _asset(name: str) -> str:
+    return files("seedbed.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _subline(run: Run) -> str:
+    parts = [wording.plural(len(run.seeds), "seed")]
+    if run.finders():
+        parts.append(wording.plural(len(run.finders()), "finder"))
+        parts.append(f"{' and '.join(run.truths)} truth")
+    world = run.config.get("world")
+    if isinstance(world, dict) and "kind" in world:
+        parts.insert(0, f"world {world['kind']}")
+    if way := how_answered(run):
+        parts.append(f"answers {way}")
+    if run.manifest.finished:
+        parts.append(run.manifest.finished[:10])
+    if run.manifest.seconds is not None:
+        parts.append(f"ran {wording.seconds(run.manifest.seconds)}")
+    return " · ".join(parts)
+
+
+def _table(run: Run) -> dict[str, Any]:
+    """The first table as it stands without scripts."""
+    truth = run.truths[0]
+    columns = [(m, "all") for m in _MAIN if m in run.metrics] + [(BY_HOP, h) for h in run.hops]
+    if run.hops:
+        columns.remove((BY_HOP, "all"))
+    heads = [wording.metric(m) + ("" if s == "all" else f" {wording.slice_words(s)}") for m, s in columns]
+    rows = []
+    for name in (*run.finders(truth), *CONTROLS):
+        found = [run.score(name, truth, m, s) for m, s in columns]
+        first = next((row for row in found if row is not None), None)
+        if first is None:
+            continue
+        cells = [
+            {"value": wording.number(row.value if row else None),
+             "interval": wording.interval(row.low, row.high) if row else ""}
+            for row in found
+        ]  # fmt: skip
+        price = (first.seconds, first.epochs, first.peak_mib)
+        cells += [{"value": wording.significant(v), "interval": ""} for v in price]
+        rows.append({"name": name, "cells": cells, "control": name in CONTROLS})
+    return {
+        "caption": f"all questions · {truth} truth",
+        "head": ["finder", *heads, "seconds", "epochs", "peak MiB"],
+        "rows": rows,
+    }
+
+
+def _gate(run: Run) -> list[dict[str, Any]]:
+    rows = []
+    for name in dict.fromkeys(row.slice for row in run.gate):
+        for i, row in enumerate(r for r in run.gate if r.slice == name):
+            rows.append(
+                {
+                    "slice": name, "words": wording.slice_words(name), "seed": row.seed,
+                    "n": f"{row.n:,}", "accuracy": f"{row.accuracy:.3f}",
+                    "interval": wording.interval(row.low, row.high), "chance": f"{row.chance:.2f}",
+                    "bar": f"{row.bar:.2f}", "passed": row.passed, "required": row.required,
+                    "first": i == 0 and bool(rows),
+                }
+            )  # fmt: skip
+    return rows
+
+
+def _excluded(run: Run) -> list[dict[str, Any]]:
+    prompts = {(s.number, q.id): q.prompt for s in run.seeds for q in s.questions.values()}
+    groups = []
+    for reason, count in Counter(row.reason for row in run.excluded).most_common():
+        rows = [row for row in run.excluded if row.reason == reason]
+        seeds = Counter(row.seed for row in rows)
+        named = [
+            {"seed": r.seed, "question": r.question, "prompt": prompts.get((r.seed, r.question))}
+            for r in rows
+        ]
+        by_seed = ", ".join(f"seed {seed}: {n:,}" for seed, n in sorted(seeds.items()))
+        groups.append({"reason": reason, "count": f"{count:,}", "by_seed": by_seed, "rows": named})
+    return groups
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    made = run.manifest
+    git = made.git or {}
+    commit = str(git.get("commit") or "")[:12] + (" with changes" if git.get("dirty") else "")
+    trained = [s.trained for s in run.seeds if s.trained is not None]
+    facts = [
+        ("seedbed", made.seedbed),
+        ("commit", commit or "not in git"),
+        ("Python", made.python),
+        ("platform", made.platform),
+        ("processor", made.cpu),
+        ("threads", "" if made.threads is None else str(made.threads)),
+        ("started", made.started),
+        ("finished", made.finished),
+        ("took", wording.seconds(made.seconds)),
+        ("configuration digest", made.config_digest[:16]),
+        ("code digest", made.code_digest[:16]),
+    ]
+    if trained:
+        facts.insert(0, ("training", f"{trained[0].steps:,} steps, {trained[0].epochs:g} epochs"))
+        facts.insert(0, ("parameters", f"{trained[0].parameters:,}"))
+    if run.stopped:
+        facts.append(("stopped", run.stopped))
+    facts += sorted(made.packages.items())
+    return [(key, value) for key, value in facts if value]

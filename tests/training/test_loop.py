@@ -1,0 +1,175 @@
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seedbed.core.errors import InputError
+from seedbed.core.files import read_json, read_objects, write_rows
+from seedbed.core.rows import Document
+from seedbed.models.folders import WEIGHTS, trainable_state
+from seedbed.models.subject import Subject
+from seedbed.models.tiny import Tiny
+from seedbed.training import resume
+from seedbed.training.config import Optimizer, Order, Training
+from seedbed.training.loop import learning_rate, train
+
+SHORT = Training(steps=12, batch=8, optimizer=Optimizer(lr=1e-2), checkpoint_every=1)
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    return [row for _, row in read_objects(folder / "history.jsonl")]
+
+
+def _weights(subject: Subject) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in trainable_state(subject.model).items()}
+
+
+def _fresh(documents: list[Document]) -> Subject:
+    return Tiny(layers=1, width=16, heads=2).build([d.text for d in documents], [], 3)
+
+
+def test_it_learns_and_says_how(
+    subject: Subject, documents: list[Document], tmp_path: Path
+) -> None:
+    longer = SHORT.model_copy(update={"steps": 60})
+    trained = train(subject, documents, longer, tmp_path)
+    history, summary = _history(tmp_path), read_json(tmp_path / "summary.json")
+    assert history[0]["loss"] > 2
+    assert history[-1]["loss"] < 0.3
+    assert {"loss:0", "loss:1", "lr", "epoch"} <= set(history[-1])
+    assert summary["steps"] == 60
+    assert summary["epochs"] == pytest.approx(20)
+    assert [c.step for c in trained.checkpoints] == [3 * k for k in range(1, 21)]
+    assert all((c.folder / WEIGHTS).exists() for c in trained.checkpoints)
+    assert trained.loss == "answer"
+
+
+def test_checkpoints_hold_their_own_weights(
+    subject: Subject, documents: list[Document], tmp_path: Path
+) -> None:
+    trained = train(subject, documents, SHORT, tmp_path)
+    last = _weights(trained)
+    with trained.at(trained.checkpoints[0]) as early:
+        changed = [not torch.equal(v, last[k]) for k, v in trainable_state(early.model).items()]
+        assert any(changed)
+    assert all(torch.equal(v, last[k]) for k, v in trainable_state(trained.model).items())
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop", [1, 5, 11])
+def test_an_interrupted_training_ends_with_the_same_bits(
+    documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    whole = train(_fresh(documents), documents, SHORT, tmp_path / "whole")
+    monkeypatch.setattr(resume, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(resume.ResumeState.__init__, "__defaults__", (0.0,))
+
+    def kill(done: int, total: int, text: str) -> None:
+        if done == stop:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(_fresh(documents), documents, SHORT, tmp_path / "cut", kill)
+    again = train(_fresh(documents), documents, SHORT, tmp_path / "cut")
+    for name, tensor in _weights(whole).items():
+        assert torch.equal(tensor, trainable_state(again.model)[name])
+    keys = ("step", "loss", "lr")
+    cut, full = _history(tmp_path / "cut"), _history(tmp_path / "whole")
+    assert [[r[k] for k in keys] for r in cut] == [[r[k] for k in keys] for r in full]
+    assert not (tmp_path / "cut" / "resume").exists()
+
+
+def test_masking_a_document_equals_leaving_its_loss_out(
+    documents: list[Document], tmp_path: Path
+) -> None:
+    """One step of plain SGD by hand, with the masked document's loss removed."""
+    masked = [replace_weight(d, 0.0) if i == 5 else d for i, d in enumerate(documents)]
+    once = Training(steps=1, batch=24, order=Order(kind="given"),
+                    optimizer=Optimizer(lr=1e-3, warmup=0, clip=0, schedule="constant"))  # fmt: skip
+    trained = train(_fresh(documents), masked, once, tmp_path)
+    by_hand = _fresh(documents)
+    slow = torch.optim.AdamW(by_hand.model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0)
+    total = torch.zeros(())
+    for i, sequence in enumerate(replace(by_hand, loss="answer").encode(documents)):
+        ids = torch.tensor([sequence.ids])
+        logits = by_hand.model(input_ids=ids).logits[0]
+        for t, wanted in enumerate(sequence.predicted):
+            if wanted and i != 5:
+                total = total - logits[t - 1].log_softmax(-1)[ids[0, t]]
+    (total / 24).backward()
+    slow.step()
+    for (name, a), b in zip(
+        by_hand.model.named_parameters(), trained.model.parameters(), strict=True
+    ):
+        if a.ndim < 2:
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def replace_weight(document: Document, weight: float) -> Document:
+    return document.model_copy(update={"weight": weight})
+
+
+def test_whole_text_loss_predicts_every_token_but_the_first(
+    subject: Subject, documents: list[Document]
+) -> None:
+    for sequence in replace(subject, loss="text").encode(documents):
+        assert sequence.predicted == (False, *[True] * (len(sequence.ids) - 1))
+
+
+def test_a_loss_that_is_no_number_is_an_error(
+    subject: Subject, documents: list[Document], tmp_path: Path
+) -> None:
+    for parameter in subject.model.parameters():
+        parameter.data.fill_(float("nan"))
+    with pytest.raises(InputError, match="the loss is nan at step 0"):
+        train(subject, documents, SHORT, tmp_path)
+    with pytest.raises(InputError, match="at least one document"):
+        train(subject, [], SHORT, tmp_path)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_learning_rates(schedule: str) -> None:
+    made = Optimizer.model_validate({"lr": 2.0, "warmup": 0.1, "schedule": schedule})
+    rates = [learning_rate(made, s, 100) for s in range(100)]
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == rates[10] == 2
+    assert rates[99] == (2 if schedule == "constant" else pytest.approx(0, abs=0.03))
+
+
+LAUNCH = ["-m", "accelerate.commands.launch", "--num_machines", "1", "--mixed_precision", "no",
+          "--dynamo_backend", "no", "--num_processes"]  # fmt: skip
+
+
+def test_two_processes_reproduce_the_curve_of_one(
+    documents: list[Document], tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "documents.jsonl", documents)
+    config = {
+        "subject": {"kind": "tiny", "layers": 1, "width": 16, "heads": 2},
+        "training": {**SHORT.model_dump(mode="json"), "order": {"kind": "alternate"}},
+    }
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    curves = []
+    for count in (1, 2):
+        out = tmp_path / str(count)
+        # The flag means several processes; without a GPU they are CPU processes over gloo.
+        multi = ["--multi_gpu"] if count > 1 else []
+        command = [sys.executable, *LAUNCH, str(count), *multi, "-m",
+                   "seedbed.cli.main", "train", str(tmp_path / "documents.jsonl"),
+                   "--config", str(tmp_path / "config.yaml"), "--out", str(out)]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False,
+                              env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert read_json(out / "summary.json")["processes"] == count
+        curves.append([row["loss"] for row in _history(out)])
+    assert len(curves[0]) == 12
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
