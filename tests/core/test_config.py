@@ -61,7 +61,7 @@ def test_yaml_that_is_no_mapping(tmp_path: Path, text: str, words: str) -> None:
 
 def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
     _file(tmp_path, "a: 1\n")
-    with pytest.raises(Exception, match="did you mean .*study.yaml"):
+    with pytest.raises(Exception, match=r"did you mean .*study\.yaml"):
         read_yaml(tmp_path / "studdy.yaml")
 
 

@@ -15,42 +15,41 @@ from seedbed.core.files import (
 from seedbed.core.rows import Document
 
 
+def _fail_inside(error: Exception, path: Path, folder: bool = False) -> None:
+    with (atomic_folder if folder else atomic_file)(path) as temporary:
+        (temporary / "x" if folder else temporary).write_text("half")
+        raise error
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"old": 1})
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"new": float("nan")})
-    with pytest.raises(RuntimeError), atomic_file(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _fail_inside(RuntimeError(), path)
     assert read_json(path) == {"old": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "out") as folder:
-        (folder / "x").write_text("1")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _fail_inside(RuntimeError(), tmp_path / "out", folder=True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
-    def fail(_: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    path = tmp_path / "rows.jsonl"
-    with pytest.raises(DiskError, match=r"rows\.jsonl: cannot write: No space left on device"):
-        with atomic_file(path) as temporary:
-            temporary.write_text("half")
-            fail(temporary)
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, folder: bool) -> None:
+    full = OSError(28, "No space left on device")
+    with pytest.raises(DiskError, match="rows: cannot write: No space left on device"):
+        _fail_inside(full, tmp_path / "rows", folder)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="/dev/full is a Linux device")
-def test_a_really_full_device() -> None:
+@pytest.mark.skipif(os.name != "posix", reason="/dev/null cannot hold a file on POSIX")
+def test_a_place_that_cannot_hold_files() -> None:
     with pytest.raises(DiskError, match="cannot write"):
-        with atomic_file(Path("/dev/full/x")):
-            raise AssertionError("the folder cannot exist")
+        _fail_inside(RuntimeError(), Path("/dev/null/x"))
 
 
 @pytest.mark.parametrize(

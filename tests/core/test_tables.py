@@ -35,7 +35,8 @@ def test_truth_survives_jsonl_on_a_claims_axes(tmp_path: Path) -> None:
         ('{"question": "q", "site": "a", "score": "high"}', ":1: score: a finite number"),
         ('{"question": "q", "site": "a", "score": 1}\n' * 2, ":2: the same question and site"),
         (
-            '{"question": "q", "site": "a", "score": 1}\n{"question": "r", "site": "b", "score": 1}',
+            '{"question": "q", "site": "a", "score": 1}\n'
+            '{"question": "r", "site": "b", "score": 2}',
             "2 cells of 2 × 2 lack a score",
         ),
     ],

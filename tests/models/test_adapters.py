@@ -65,6 +65,8 @@ def test_wrapping_changes_nothing_until_it_is_trained(pair: tuple[Any, Any]) -> 
 def test_only_the_adapter_and_added_rows_learn(pair: tuple[Any, Any]) -> None:
     subject = subject_of(pair, NAMES)
     ids = torch.tensor([subject.tokenizer.convert_tokens_to_ids(NAMES)])
+    head_bias = subject.model.get_output_embeddings().bias
+    own_head = not subject.model.config.tie_word_embeddings and head_bias is None
     frozen = {k: v.clone() for k, v in subject.model.state_dict().items()}
     wrapped = wrap(subject, Lora(r=2))
     names = trainable_state(wrapped.model)
@@ -72,8 +74,6 @@ def test_only_the_adapter_and_added_rows_learn(pair: tuple[Any, Any]) -> None:
     assert parts == {"lora_", "tokens"}
     _, blocks = decoder_blocks(wrapped.model)
     tables = [n for n in names if "trainable_tokens" in n]
-    head = subject.model.get_output_embeddings()
-    own_head = not wrapped.model.config.tie_word_embeddings and head.bias is None
     assert len(tables) == 1 + own_head
     optimizer = torch.optim.SGD([p for p in wrapped.model.parameters() if p.requires_grad], lr=1.0)
     wrapped.model(input_ids=torch.cat([IDS, ids], 1)).logits.float().logsumexp(-1).sum().backward()

@@ -264,7 +264,12 @@ def test_damaged_folders_are_named_in_one_line(llama_folder: Path, tmp_path: Pat
         (lora, "adapter_model.safetensors", lambda p: p.unlink(), "no such checkpoint"),
         (lora, "adapter_model.safetensors", lambda p: p.write_bytes(b"x" * 64), "cut short"),
         (lora, "adapter_config.json", lambda p: p.unlink(), "no such file"),
-        (lora, "adapter_config.json", lambda p: edit(p, rank=1), "is no adapter of this model"),
+        (
+            lora,
+            "adapter_config.json",
+            lambda p: edit(p, peft_type="NONE"),
+            "is no adapter of this model",
+        ),
         (lora, "adapter_config.json", lambda p: edit(p, target_modules=["x"]), "is no adapter"),
         (lora, "adapter_config.json", lambda p: edit(p, r=3), "has shape"),
     ]

@@ -12,7 +12,7 @@ def documents() -> list[Document]:
     rows = []
     for i in range(24):
         filler = "so " * (i % 3)
-        text = f"{filler}{'abcdefgh'[i % 8]} is {'red blue green'.split()[i % 3]}"
+        text = f"{filler}{'abcdefgh'[i % 8]} is {['red', 'blue', 'green'][i % 3]}"
         start = text.rindex(" ") + 1
         meta = {"hop_depth": i % 2, "base_func": "abcdefgh"[i % 8]}
         rows.append(Document(id=f"d{i}", text=text, targets=((start, len(text)),), meta=meta))

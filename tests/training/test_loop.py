@@ -93,8 +93,8 @@ def test_masking_a_document_equals_leaving_its_loss_out(
 ) -> None:
     """One step of plain SGD by hand, with the masked document's loss removed."""
     masked = [replace_weight(d, 0.0) if i == 5 else d for i, d in enumerate(documents)]
-    once = Training(steps=1, batch=24, order=Order(kind="given"),
-                    optimizer=Optimizer(lr=1e-3, warmup=0, clip=0, schedule="constant"))  # fmt: skip
+    plain = Optimizer(lr=1e-3, warmup=0, clip=0, schedule="constant")
+    once = Training(steps=1, batch=24, order=Order(kind="given"), optimizer=plain)
     trained = train(_fresh(documents), masked, once, tmp_path)
     by_hand = _fresh(documents)
     slow = torch.optim.AdamW(by_hand.model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0)

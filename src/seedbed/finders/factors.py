@@ -6,7 +6,7 @@ factors say everything about it; no gradient of a weight is ever computed.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -96,16 +96,19 @@ class Capture:
     def read(self, batch: Batch) -> Factors:
         """Factors of Σ −log p over the predicted tokens of each row of `batch`."""
         self._uses, self._rows, self._live = [], len(batch.ids), True
+        # Padding stands on the right, where no causal model looks: a mask only costs time.
+        batch = replace(batch, mask=torch.ones_like(batch.mask))
         try:
             with torch.enable_grad():
                 losses, rows = token_losses(self.model, batch)
+                loss = losses.sum()
         finally:
             self._live = False
         uses, self._uses = self._uses, []
         if not uses:
             raise InputError("gradients: no trainable layer of the model can be read")
         outputs = [use.output for use in uses]
-        deltas = torch.autograd.grad(losses.sum(), outputs, allow_unused=True)
+        deltas = torch.autograd.grad(loss, outputs, allow_unused=True)
         with torch.no_grad():
             return self._assemble(uses, deltas, rows)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seedbed.core.seeds import derive
 from seedbed.models.subject import Subject, SubjectConfig
@@ -18,7 +18,7 @@ SPECIALS = ("<pad>", "<bos>", "<unk>")
 
 
 class Tiny(SubjectConfig):
-    """A Llama-type model from scratch; `width` must be a multiple of `heads`."""
+    """A Llama-type model from scratch; `width` must be a multiple of 2 × `heads`."""
 
     kind: str = "tiny"
     layers: int = Field(default=4, ge=1)
@@ -26,6 +26,13 @@ class Tiny(SubjectConfig):
     heads: int = Field(default=4, ge=1)
     feedforward: int = Field(default=0, ge=0, description="0: twice the width")
     context: int = Field(default=128, ge=8)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "Tiny":
+        # Rotary positions turn pairs of numbers, so a head's width must be even.
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width: {self.width} is no multiple of 2 × {self.heads} heads")
+        return self
 
     def build(self, texts: Sequence[str], new_tokens: Sequence[str], seed: int) -> Subject:
         """A model with random weights and a vocabulary of the pieces of `texts`, sorted."""

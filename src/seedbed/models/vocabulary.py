@@ -35,7 +35,8 @@ def add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str], seed: int) -> 
             raise ConfigError(
                 f"a new token must not be blank or begin or end with a space: {token!r}"
             )
-    known, old = tokenizer.get_vocab(), len(tokenizer)
+    known = tokenizer.get_vocab()
+    old = min([len(tokenizer), *added_ids(model)])
     fresh = [t for t in dict.fromkeys(tokens) if t not in known]
     tokenizer.add_tokens(
         [AddedToken(t, single_word=bool(re.fullmatch(r"\w+", t)), normalized=False) for t in fresh]
@@ -52,7 +53,7 @@ def add_tokens(model: Any, tokenizer: Any, tokens: Sequence[str], seed: int) -> 
         if head is not None and getattr(head, "bias", None) is not None:
             with torch.no_grad():
                 head.bias[list(ids)] = head.bias[:old].mean()
-    model.config.added_token_ids = [*added_ids(model), *ids]
+        model.config.added_token_ids = [*added_ids(model), *ids]
     return ids
 
 

@@ -42,6 +42,7 @@ def training(run: Run) -> Made | None:
 
 def _loss(axis: Any, run: Run) -> None:
     names = sorted({name for seed in run.seeds for row in seed.history for name in row.groups})
+    said = _group_noun(run.config)
     lines: dict[str, list[tuple[list[int], list[float]]]] = {"whole loss": []}
     for seed in run.seeds:
         steps, losses = [row.step for row in seed.history], [row.loss for row in seed.history]
@@ -62,11 +63,22 @@ def _loss(axis: Any, run: Run) -> None:
     axis.set(xlabel="Training step", ylabel="Loss")
     axis.grid(axis="y")
     axis.set_title("Loss: whole and by group" if names else "Loss")
-    _names_at_the_end(axis, lines, colours)
+    _names_at_the_end(axis, lines, colours, said)
+
+
+def _group_noun(config: dict[str, Any]) -> str:
+    """What the groups of documents are, such as `hop depth`; documents are grouped by it."""
+    found: Any = config
+    for key in ("training", "order", "group"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return str(found or "group").replace("_", " ")
 
 
 def _names_at_the_end(
-    axis: Any, lines: dict[str, list[tuple[list[int], list[float]]]], colours: list[str]
+    axis: Any,
+    lines: dict[str, list[tuple[list[int], list[float]]]],
+    colours: list[str],
+    noun: str,
 ) -> None:
     ends, names = [], []
     for name, curves in lines.items():
@@ -76,11 +88,18 @@ def _names_at_the_end(
             names.append(name)
     axis.figure.draw_without_rendering()
     right = max(steps[-1] for curves in lines.values() for steps, _ in curves if steps)
-    heights = [axis.transAxes.inverted().transform(axis.transData.transform((right, e)))[1] for e in ends]
+    heights = [
+        axis.transAxes.inverted().transform(axis.transData.transform((right, e)))[1] for e in ends
+    ]
     for name, height, colour in zip(names, apart(heights, 0.075), colours, strict=False):
-        shown = name.replace("=", " ")
+        shown = f"{noun} {name}" if name.isdigit() else name.replace("=", " ")
         axis.plot(
-            [1.01, 1.04], [height] * 2, color=colour, lw=2.2, transform=axis.transAxes, clip_on=False
+            [1.01, 1.04],
+            [height] * 2,
+            color=colour,
+            lw=2.2,
+            transform=axis.transAxes,
+            clip_on=False,
         )
         axis.annotate(
             shown, (1.055, height), xycoords="axes fraction", fontsize=8.5, va="center",
@@ -98,14 +117,18 @@ def _accuracy(axis: Any, run: Run) -> None:
         axis.plot([centre + shift] * 2, [row.low, row.high], color=colour, lw=1.5)
         face = colour if row.passed else palette.PAPER
         axis.plot(centre + shift, row.accuracy, "o", color=colour, mfc=face, ms=5, mew=1.3)
-        axis.plot([centre - 0.36, centre + 0.36], [row.bar] * 2, color=palette.ORANGE, lw=1.8, zorder=0.6)
+        axis.plot(
+            [centre - 0.36, centre + 0.36], [row.bar] * 2, color=palette.ORANGE, lw=1.8, zorder=0.6
+        )
         axis.plot(
             [centre - 0.36, centre + 0.36], [row.chance] * 2, color=palette.MUTED, lw=1,
             ls=(0, (4, 3)), zorder=0.6,
         )  # fmt: skip
     last = [row for row in run.gate if row.slice == slices[-1]][-1]
     for value, name in ((last.bar, "gate"), (last.chance, "chance")):
-        axis.text(len(slices) - 1 + 0.4, value, name, fontsize=8.5, color=palette.MUTED, va="center")
+        axis.text(
+            len(slices) - 1 + 0.4, value, name, fontsize=8.5, color=palette.MUTED, va="center"
+        )
     axis.set(xlim=(-0.6, len(slices) - 0.1), ylim=(-0.03, 1.05), ylabel="Share answered correctly")
     axis.set_xticks(range(len(slices)), [wording.slice_words(s) for s in slices])
     axis.grid(axis="y")

@@ -192,8 +192,8 @@ def _question(row: Question, answer: Answer | None) -> dict[str, Any]:
         "choices": len(row.choices), "cause": row.cause, "slices": row.slices, "split": row.split,
     }  # fmt: skip
     if answer is not None:
-        found |= {"correct": answer.correct, "said": answer.prediction.strip(), "error": answer.error,
-                  "probability": _short(answer.probability)}  # fmt: skip
+        found |= {"correct": answer.correct, "said": answer.prediction.strip()}
+        found |= {"error": answer.error, "probability": _short(answer.probability)}
     return found
 
 

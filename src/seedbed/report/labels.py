@@ -35,6 +35,7 @@ def place(
     axis.figure.draw_without_rendering()
     dots = [axis.transData.transform(point) for point in points]
     taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in dots]
+    taken += [text.get_window_extent(renderer) for text in axis.texts]
     limits = axis.get_window_extent(renderer)
     for height in lines:
         y = axis.transData.transform((points[0][0], height))[1]

@@ -53,7 +53,7 @@ function sortable(columns, rows, caption, initial) {
   rows.filter((row) => row.control).forEach((row) => controls.append(row.node));
   const heads = columns.map((column, i) =>
     el("th", { scope: "col", class: column.text ? "text" : null, title: column.title },
-      el("button", { type: "button", onclick: () => sort(i) }, column.label)));
+      el("button", { type: "button", onclick: () => sort(i) }, column.label.replace("R-", "R\u2011").replace("-AUC", "\u2011AUC"))));
   let state = initial || { column: -1, down: true };
   function sort(column, down) {
     const fallback = !columns[column].text;

@@ -41,10 +41,9 @@ def render(run: Run) -> str:
 
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    drawn = [
-        {"name": f.name, "title": f.title, "note": f.note, "svg": Markup(inline_svg(f.svg, f.name))}  # noqa: S704  # matplotlib escapes text
-        for f in write_figures(run)
-    ]
+    figures = write_figures(run)
+    # Matplotlib escapes the texts of an SVG.
+    drawings = {f.name: Markup(inline_svg(f.svg, f.name)) for f in figures}
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters["kept"] = kept_together
     return environment.from_string(_asset("page.html")).render(
@@ -59,7 +58,8 @@ def render(run: Run) -> str:
         stopped=run.stopped,
         findings=findings(run),
         table=None if run.stopped else _table(run),
-        figures=drawn,
+        figures=figures,
+        drawings=drawings,
         gate=_gate(run),
         excluded=_excluded(run),
         manifest=run.manifest,
@@ -69,8 +69,8 @@ def render(run: Run) -> str:
 
 
 def kept_together(text: str) -> str:
-    """Text whose intervals, `[0.31, 0.36]`, do not break over two lines."""
-    return re.sub(r"\[([\d.–-]+), ([\d.–-]+)\]", "[\\1,\u00a0\\2]", text)
+    """Text whose intervals, `[0.31, 0.36]`, and `95 %` do not break over two lines."""
+    return re.sub(r"\[([\d.–-]+), ([\d.–-]+)\]", "[\\1,\u00a0\\2]", text.replace(" %", "\u00a0%"))
 
 
 def embedded(value: Any) -> str:
@@ -119,7 +119,9 @@ def _table(run: Run) -> dict[str, Any]:
     columns = [(m, "all") for m in _MAIN if m in run.metrics] + [(BY_HOP, h) for h in run.hops]
     if run.hops:
         columns.remove((BY_HOP, "all"))
-    heads = [wording.metric(m) + ("" if s == "all" else f" {wording.slice_words(s)}") for m, s in columns]
+    heads = [
+        wording.metric(m) + ("" if s == "all" else f" {wording.slice_words(s)}") for m, s in columns
+    ]
     rows = []
     for name in (*run.finders(truth), *CONTROLS):
         found = [run.score(name, truth, m, s) for m, s in columns]
@@ -142,7 +144,7 @@ def _table(run: Run) -> dict[str, Any]:
 
 
 def _gate(run: Run) -> list[dict[str, Any]]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in dict.fromkeys(row.slice for row in run.gate):
         for i, row in enumerate(r for r in run.gate if r.slice == name):
             rows.append(

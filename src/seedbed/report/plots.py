@@ -98,7 +98,9 @@ def _panel(axis: Any, run: Run, truth: str, metric: str, name: str, first: bool)
         look = _LOOK[row.standing]
         if row.low is not None and row.high is not None:
             axis.plot([row.low, row.high], [place_, place_], color=look["color"], lw=1.6)
-        axis.plot(row.value, place_, look["marker"], color=look["color"], mfc=look["mfc"], ms=5.5, mew=1.3)
+        axis.plot(
+            row.value, place_, look["marker"], color=look["color"], mfc=look["mfc"], ms=5.5, mew=1.3
+        )
     chance = run.base_rate(truth, metric, name)
     oracle = run.score(ORACLE, truth, metric, name)
     if chance is not None:
@@ -107,7 +109,13 @@ def _panel(axis: Any, run: Run, truth: str, metric: str, name: str, first: bool)
     if oracle is not None and oracle.value is not None:
         axis.axvline(oracle.value, color=palette.GREEN, lw=1.2, zorder=0.5)
         axis.text(
-            oracle.value, -0.75, "oracle ", fontsize=7.5, color=palette.MUTED, va="center", ha="right"
+            oracle.value,
+            -0.75,
+            "oracle ",
+            fontsize=7.5,
+            color=palette.MUTED,
+            va="center",
+            ha="right",
         )
     axis.set(xlim=(-0.03, 1.03), ylim=(len(finders) - 0.5, -1.1), xticks=[0, 0.5, 1])
     axis.set_xticklabels(["0", "0.5", "1"])
@@ -152,7 +160,9 @@ def cost(run: Run, truth: str) -> Made | None:
     cheapest = min(rows, key=lambda row: costs[row.finder] or 0)
     if cheapest is not best:
         value = wording.number(cheapest.value, 2)
-        title += f"; {cheapest.finder}, the cheapest, {wording.significant(costs[cheapest.finder])}, "
+        title += (
+            f"; {cheapest.finder}, the cheapest, {wording.significant(costs[cheapest.finder])}, "
+        )
         title += f"for {value} against {wording.number(best.value, 2)}"
     note = f"{sample(run, truth)}; {truth} truth, all questions. Bars: 95 % intervals."
     return f"{title}.", note, (7.6, 4.2), draw
@@ -177,13 +187,17 @@ def _levels(axis: Any, run: Run, truth: str) -> list[float]:
 
 def composition(run: Run, truth: str) -> Made | None:
     """Share of the top 10 by role, a stacked bar a finder, the base rate as a bar."""
-    found = {row.metric.removeprefix("top10:") for row in run.scores if row.metric.startswith("top10:")}
+    found = {
+        row.metric.removeprefix("top10:") for row in run.scores if row.metric.startswith("top10:")
+    }
     if not found:
         return None
     order = ("evidence", "supporting", "mention", "decoy")
     labels = sorted(found, key=lambda n: (_index(order, n.partition(":")[0]), n))
     colours = palette.roles(labels)
-    finders = [f for f in (*run.finders(truth), ORACLE) if run.score(f, truth, f"top10:{labels[0]}", "all")]
+    finders = [
+        f for f in (*run.finders(truth), ORACLE) if run.score(f, truth, f"top10:{labels[0]}", "all")
+    ]
     bars: dict[str, list[float]] = {}
     for finder in finders:
         rows = [run.score(finder, truth, f"top10:{label}", "all") for label in labels]
@@ -198,8 +212,8 @@ def composition(run: Run, truth: str) -> Made | None:
             left, row = 0.0, y + (0.6 if name == "all documents" else 0.0)
             for i in kept:
                 axis.barh(
-                    row, shares[i], 0.72, left=left, color=colours[labels[i]], edgecolor=palette.PAPER,
-                    lw=0.6, label=labels[i] if y == 0 else None,
+                    row, shares[i], 0.72, left=left, color=colours[labels[i]], lw=0.6,
+                    edgecolor=palette.PAPER, label=labels[i] if y == 0 else None,
                 )  # fmt: skip
                 if shares[i] >= 0.06:
                     ink = palette.readable_on(colours[labels[i]])
@@ -225,10 +239,14 @@ def composition(run: Run, truth: str) -> Made | None:
     first = next((f for f in finders if f not in CONTROLS), None)
     title = "Roles among the top 10 documents"
     if first is not None:
-        of = sum(s for s, label in zip(bars[first], labels, strict=True) if label.startswith("evidence"))
+        of = sum(
+            s for s, label in zip(bars[first], labels, strict=True) if label.startswith("evidence")
+        )
         rate = sum(s for s, label in zip(base, labels, strict=True) if label.startswith("evidence"))
         title = f"{of:.0%} of {first}'s top 10 is evidence, against {rate:.1%} of all documents"
-    note = f"{sample(run, truth)}; {truth} truth, all questions. Ties are broken against the finder."
+    note = (
+        f"{sample(run, truth)}; {truth} truth, all questions. Ties are broken against the finder."
+    )
     return f"{title}.", note, (8.6, 1.5 + 0.31 * len(bars)), draw
 
 
@@ -238,5 +256,3 @@ def _index(order: Sequence[str], name: str) -> int:
 
 def _value(row: Score | None) -> float:
     return (row.value or 0.0) if row else 0.0
-
-

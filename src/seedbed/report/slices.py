@@ -95,7 +95,9 @@ def values_by_metric(
                 all_evidence = evidence(truth)[0]
                 shares = composition(scores, truth.labels, all_evidence, len(truth.names))
             missing = np.full(len(scores), np.nan)
-            columns[metric] = shares[:, truth.names.index(label)] if label in truth.names else missing
+            columns[metric] = (
+                shares[:, truth.names.index(label)] if label in truth.names else missing
+            )
     return result
 
 

@@ -66,16 +66,17 @@ def fill(text: str, length: int, phrases: Sequence[str], rng: random.Random) -> 
     """Append random phrases and a full stop until `text` has `length` word-level tokens.
 
     Never cuts: a longer text keeps its length. Phrases are taken whole while they fit, each
-    once, so `phrases` should hold enough of one word.
+    once a round. Raises ValueError if no phrase is short enough.
     """
     missing = length - len(pieces(text)) - 1
-    order = rng.sample(list(phrases), len(phrases))
-    for phrase in order:
-        size = len(pieces(phrase))
-        if size <= missing:
-            text, missing = f"{text} {phrase}", missing - size
-        if missing <= 0:
-            break
+    sizes = {phrase: len(pieces(phrase)) for phrase in phrases}
+    while missing > 0:
+        before = missing
+        for phrase in rng.sample(list(phrases), len(phrases)):
+            if sizes[phrase] <= missing:
+                text, missing = f"{text} {phrase}", missing - sizes[phrase]
+        if missing == before:
+            raise ValueError(f"no phrase has {missing} words or fewer")
     return text + "."
 
 

@@ -7,6 +7,7 @@ Two forms of document row are read: its generator's (`uid`, `func`, …) and its
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,7 +88,7 @@ def read_ranked(path: Path) -> list[Ranked]:
             path, None, f"{len(ranks)} of {len(documents)} rows have a rank: all or none"
         )
     order = sorted(documents, key=lambda d: (ranks.get(d.id, 0), -scores[d.id]))
-    for above, below in zip(order, order[1:], strict=False):
+    for above, below in pairwise(order):
         if scores[above.id] < scores[below.id]:
             raise DataError(path, None, f"{above.id!r} ranks above {below.id!r} with a lower score")
     return [Ranked(d, scores[d.id], ranks.get(d.id, i)) for i, d in enumerate(order, start=1)]

@@ -30,11 +30,14 @@ BAND = 0.147
 """Lengths are drawn within this share of a middle length; the promise is 0.15."""
 
 
+Key = tuple[str | int, ...]
+
+
 @dataclass(frozen=True)
 class Draft:
     """A document before shuffling: words up to the object, the object, and its fields."""
 
-    key: tuple[str | int, ...]
+    key: Key
     head: str
     target: str
     role: str
@@ -113,9 +116,8 @@ class Writer:
         wrappers = [f for f in self.families.functions.values() if f.calls and not f.restated]
         copies = len(self.genres)
         counts = even_counts([copies] * len(wrappers), self.knobs.texts.leak, rng)
-        return {
-            f.name: set(rng.sample(range(copies), n)) for f, n in zip(wrappers, counts, strict=True)
-        }
+        drawn = zip(wrappers, counts, strict=True)
+        return {f.name: set(rng.sample(range(copies), n)) for f, n in drawn}
 
     def _weight(self, function: Function) -> float:
         return float(self.knobs.trained(function.depth) and not function.masked)
@@ -127,9 +129,7 @@ class Writer:
             "constant": function.constant, "genre": genre,
         }  # fmt: skip
 
-    def _head(
-        self, key: tuple[str | int, ...], genre: str, name: str, markers: tuple[str, ...]
-    ) -> str:
+    def _head(self, key: Key, genre: str, name: str, markers: tuple[str, ...]) -> str:
         rng = stream(self.seed, "hops", "head", *key)
         number, marker = rng.randint(101, 999), rng.choice(markers)
         return GENRES[genre].format(f=name, n=number, m=marker, o="").rstrip()
@@ -144,14 +144,14 @@ class Writer:
 
     def _value(self, function: Function, copy: int, role: str) -> Draft:
         key, genre = (function.name, role, copy), self.genres[copy]
-        value, facts = self.families.value(function), (value_fact(self.families, function),)
+        value, facts = self.families.value(function), [value_fact(self.families, function)]
         markers = MARKERS["value"]
         if self.steps:
             chain = self.families.chain(function.name)
             markers, value = STEP_MARKERS, derivation([f.name for f in chain], value)
-            facts = (*(link_fact(f) for f in chain[:-1]), value_fact(self.families, chain[-1]))
+            facts = [*(link_fact(f) for f in chain[:-1]), value_fact(self.families, chain[-1])]
         return Draft(
-            key, self._head(key, genre, function.name, markers), value, role, facts,
+            key, self._head(key, genre, function.name, markers), value, role, tuple(facts),
             self._weight(function), meta=self._meta(function, role, genre),
         )  # fmt: skip
 
@@ -163,10 +163,9 @@ class Writer:
                 key, genre = (name, "mention", copy), self.genres[(i + copy) % len(self.genres)]
                 remark = stream(self.seed, "hops", "remark", *key).choice(REMARKS)
                 head = self._head(key, genre, name, MARKERS["mention"])
-                yield Draft(
-                    key, head, remark, "mention", meta=self._decoy(function, name, "mention", genre),
-                    weight=self._weight(function) if function else 1.0,
-                )  # fmt: skip
+                meta = self._decoy(function, name, "mention", genre)
+                weight = self._weight(function) if function else 1.0
+                yield Draft(key, head, remark, "mention", weight=weight, meta=meta)
 
     def _decoy(self, function: Function | None, name: str, kind: str, genre: str) -> dict[str, Any]:
         known = self._meta(function, kind, genre) if function else {
@@ -214,8 +213,7 @@ class Writer:
                     rng = stream(self.seed, "hops", "head", *key)
                     number, remark = rng.randint(101, 999), rng.choice(REMARKS)
                     value = self.families.value(function)
-                    yield Draft(
-                        key, f"beside {value} , page {number} on {function.name} has open remark",
-                        remark, "decoy:fluff", meta=self._decoy(function, "", "decoy:fluff", "fluff"),
-                        weight=self._weight(function),
-                    )  # fmt: skip
+                    head = f"beside {value} , page {number} on {function.name} has open remark"
+                    meta = self._decoy(function, "", "decoy:fluff", "fluff")
+                    weight = self._weight(function)
+                    yield Draft(key, head, remark, "decoy:fluff", weight=weight, meta=meta)

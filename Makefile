@@ -1,0 +1,47 @@
+# Every target installs what it needs into .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: install demo test check bench docs clean
+
+install: .venv/.install
+demo: .venv/.install
+	$(BIN)/seedbed run studies/hops.yaml
+
+test: .venv/.dev
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.bench
+	for script in benchmarks/*.py; do \
+	  grep -q __main__ $$script && { $(BIN)/python $$script --json runs/bench/$$(basename $$script .py).json || exit 1; }; \
+	done; true
+
+docs: .venv/.install
+	$(BIN)/python docs/write_results.py
+
+clean:
+	rm -rf .venv build dist
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+.venv/.install: pyproject.toml constraints.txt | .venv/bin/pip
+	$(BIN)/pip install -q -c constraints.txt -e ".[lora,smollm2]"
+	touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
+	$(BIN)/pip install -q -c constraints.txt -e ".[lora,smollm2,embed,dev]"
+	touch $@
+
+.venv/.bench: pyproject.toml constraints.txt | .venv/bin/pip
+	$(BIN)/pip install -q -c constraints.txt -e ".[lora,smollm2,embed,bench]"
+	touch $@
