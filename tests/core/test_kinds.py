@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,11 @@ def test_a_file_is_a_kind_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.M
     world = WORLDS.build({"kind": "own.py:Mine", "size": 5})
     assert world.kind == f"{tmp_path / 'own.py'}:Mine"
     assert WORLDS.build(world.model_dump()) == world
+    assert pickle.loads(pickle.dumps(world)) == world
     with pytest.raises(NestedProblem, match="did you mean 'size'") as caught:
         WORLDS.build({"kind": "own.py:Mine", "sise": 5})
     assert caught.value.path == ("sise",)
-    for kind, words in (("own.py:NoWorld", "has no world NoWorld"), ("gone.py:X", "no such file")):
+    for kind, words in (("own.py:NoWorld", "no such world in the file"), ("gone.py:X", "no such file")):
         with pytest.raises(ValueError, match=words):
             WORLDS.build({"kind": kind})
 

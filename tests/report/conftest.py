@@ -1,6 +1,7 @@
 """A run folder made of small numpy data through the core classes, in the real layout."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from seedbed.core.files import write_json, write_rows, write_text
 from seedbed.core.rows import Document, Question
 from seedbed.core.seeds import generator
 from seedbed.core.sites import Claim, Truth
+from seedbed.report.page import write_report
 from seedbed.scoring.rows import Cost, SeedResults, collect
 from seedbed.scoring.spread import wilson
 
@@ -250,15 +252,34 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def hostile() -> str:
+    """The text of one document, which tries to leave the page's data."""
+    return HOSTILE
+
+
+@pytest.fixture(scope="session")
+def page(made: Path) -> str:
+    """The page of the finished run, with its figures beside it."""
+    return write_report(made).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that ended at the gate; read only."""
     return Builder(tmp_path_factory.mktemp("runs") / "stopped", stopped=True).write()
 
 
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A smaller finished run; read only."""
+    path = tmp_path_factory.mktemp("runs") / "small"
+    return Builder(path, questions=6, families=2, each=2, decoys=8).write()
+
+
 @pytest.fixture
-def fresh(tmp_path: Path) -> Path:
+def fresh(small: Path, tmp_path: Path) -> Path:
     """A finished run to damage."""
-    return Builder(tmp_path / "fresh", questions=6, families=2, decoys=8).write()
+    return shutil.copytree(small, tmp_path / "fresh")
 
 
 Edit = Callable[[Path, Callable[[Any], Any]], None]

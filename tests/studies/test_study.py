@@ -18,8 +18,10 @@ def test_the_resolved_form_replays(small_study: Callable[..., Path], tmp_path: P
     assert load_study(path) == study
 
 
-def test_chance_stands_first_and_once(small_study: Callable[..., Path]) -> None:
-    study = load_study(small_study(finders=[{"kind": "chance"}, "bm25", {"kind": "oracle"}]))
+def test_chance_is_always_there_once(small_study: Callable[..., Path]) -> None:
+    study = load_study(small_study(finders=["bm25", {"kind": "oracle"}]))
+    assert [f.name for f in study.finders] == ["bm25", "chance"]
+    study = load_study(small_study(finders=[{"kind": "chance"}, "bm25"]))
     assert [f.name for f in study.finders] == ["chance", "bm25"]
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from seedbed.core.config import digest
 from seedbed.core.rows import Document
-from seedbed.worlds.hops.templates import GENRES, MARKERS, PROMPTS, STEP_MARKERS, STEP_PROMPTS
+from seedbed.worlds.hops.templates import CUES, GENRES, MARKERS, PROMPTS
 from seedbed.worlds.hops.world import Hops
 from seedbed.worlds.phrasing import (
     length_spread,
@@ -159,11 +159,17 @@ def test_targets_span_the_value_or_the_called_name(name: str) -> None:
             assert shown not in world.tokens(0)
 
 
-def test_marker_words_stand_in_no_prompt() -> None:
-    markers = {w for ms in (*MARKERS.values(), STEP_MARKERS) for m in ms for w in m.split()}
-    prompts = {w for p in (*PROMPTS, *STEP_PROMPTS) for w in p.split()}
+@every
+def test_no_word_of_a_prompt_tells_documents_apart(name: str) -> None:
+    """Frames are shared, markers differ in words that no prompt holds but the cue, held by all."""
+    world = build(name)
+    cue = CUES[world.texts.answers]
+    markers = {w for ms in MARKERS.values() for m in ms for w in m.split()} - {"{cue}"}
+    prompts = {w for p in PROMPTS for w in p.split()}
     assert not markers & prompts
-    assert len({len(m.split()) for ms in (*MARKERS.values(), STEP_MARKERS) for m in ms}) == 1
+    assert len({len(m.split()) for ms in MARKERS.values() for m in ms}) == 1
+    assert {pieces(d.text).count(cue) for d in world.documents(0)} == {1}
+    assert all(pieces(q.prompt)[-1] == cue for q in world.questions(0))
 
 
 def test_ids_and_order_do_not_betray_roles() -> None:
@@ -263,9 +269,9 @@ def test_no_letter_of_a_name_tells_the_constant() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"values": 13}, "values: 13 is more than one for each of 12 bases"),
+        ({"values": 13}, "values: 13 constants for 12 bases"),
         ({"restated": 0.999, "depth": 1}, "leaves no wrapper of depth 1"),
-        ({"masked": {"families": 0.99}}, "leaves none to train on"),
+        ({"masked": {"families": 0.99}}, "leaves no family to train on"),
         ({"masked": {"depths": (3,)}}, "there are depths 0 to 2, not 3"),
         ({"texts": {"redundancy": 99}}, "need as many genres"),
         ({"texts": {"genres": ("definiton",)}}, "unknown genre 'definiton'"),

@@ -117,7 +117,7 @@ def _line_of(node: Any, path: KeyPath) -> int | None:
                 if key.value == str(part):
                     line, node = key.start_mark.line + 1, value
                     break
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+        elif isinstance(node, yaml.SequenceNode) and part in range(len(node.value)):
             node = node.value[part]
             line = node.start_mark.line + 1
     return line

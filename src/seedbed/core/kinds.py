@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, SupportsIndex, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -27,6 +27,37 @@ class Kinded(Config):
     """A configuration whose `kind` names its class."""
 
     kind: str = ""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        # Another process knows no module by the name of a file: it loads the file itself.
+        if ".py:" in self.kind:
+            return _rebuild, (self.kind, self.model_dump(mode="json"))
+        return super().__reduce_ex__(protocol)
+
+
+def _rebuild(kind: str, values: dict[str, Any]) -> Any:
+    return class_in_file(kind, "kind").model_validate(values)
+
+
+def class_in_file(kind: str, noun: str) -> Any:
+    """The attribute that `path/to/file.py:Name` names; None if the file has none.
+
+    Raises ConfigError if there is no such file.
+    """
+    name, _, attribute = kind.rpartition(":")
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise ConfigError(f"{noun} kind '{kind}': no such file {path}")
+    module_name = f"seedbed_file_{path.stem}"
+    loaded = sys.modules.get(module_name)
+    if loaded is None or getattr(loaded, "__file__", None) != str(path):
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        loaded = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = loaded
+        spec.loader.exec_module(loaded)
+    return getattr(loaded, attribute, None)
 
 
 @cache
@@ -70,24 +101,9 @@ class Kinds(Generic[KindT]):
         return names[kind]
 
     def _from_file(self, kind: str) -> type[KindT]:
-        name, _, attribute = kind.rpartition(":")
-        path = Path(name).resolve()
-        if not path.is_file():
-            raise ConfigError(f"{self.noun} kind '{kind}': no such file {path}")
-        module_name = f"seedbed_file_{path.stem}"
-        loaded = sys.modules.get(module_name)
-        if loaded is None or getattr(loaded, "__file__", None) != str(path):
-            spec = importlib.util.spec_from_file_location(module_name, path)
-            assert spec is not None
-            assert spec.loader is not None
-            loaded = importlib.util.module_from_spec(spec)
-            sys.modules[module_name] = loaded
-            spec.loader.exec_module(loaded)
-        cls = getattr(loaded, attribute, None)
+        cls = class_in_file(kind, self.noun)
         if not (inspect.isclass(cls) and issubclass(cls, self.base)):
-            raise ConfigError(
-                f"{self.noun} kind '{kind}': {path.name} has no {self.noun} {attribute}"
-            )
+            raise ConfigError(f"{self.noun} kind '{kind}': there is no such {self.noun} in the file")
         return cls
 
     def build(self, values: Any) -> KindT:

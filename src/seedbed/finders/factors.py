@@ -6,38 +6,16 @@ factors say everything about it; no gradient of a weight is ever computed.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seedbed.core.errors import InputError
+from seedbed.finders.layers import Part, Use, looks_up, reader_of
 from seedbed.models.logits import token_losses
 from seedbed.models.tokens import Batch
-
-
-@dataclass(frozen=True)
-class Part:
-    """Factors whose outer products sum, over tokens, to a gradient [out, in] of each row.
-
-    `right` is [rows, tokens, in]; `lefts` are [rows, tokens, out], one for each weight that
-    reads the same input, or a single [rows, tokens] of integers that name the one row of the
-    weight a token touches (an embedding).
-    """
-
-    lefts: tuple[Tensor, ...]
-    right: Tensor
-
-    @property
-    def sparse(self) -> bool:
-        """Whether the left side is row numbers."""
-        return not self.lefts[0].is_floating_point()
-
-    @property
-    def outputs(self) -> int:
-        """Width of all left sides together; 1 for row numbers."""
-        return 1 if self.sparse else sum(left.shape[-1] for left in self.lefts)
 
 
 @dataclass(frozen=True)
@@ -52,169 +30,97 @@ class Factors:
     vectors: Tensor
 
 
-@dataclass
-class _Use:
-    name: str
-    module: nn.Module
-    input: Tensor
-    output: Tensor
-
-
 class Capture:
     """Reads the factors of a model's trainable parameters; use within `capturing`."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        own = {id(p) for p in self.trainable.values()}
-        self.modules = {
-            name: module
-            for name, module in model.named_modules()
-            if any(id(p) in own for p in module.parameters(recurse=False))
+        self._own = {id(p) for p in self.trainable.values()}
+        self.modules = dict(model.named_modules())
+        self.readers = {
+            name: reader
+            for name, module in self.modules.items()
+            if _holds(module, self._own) and (reader := reader_of(module)) is not None
         }
-        self._own = own
-        self._uses: list[_Use] = []
+        self._uses: list[Use] = []
         self._rows = 0
         self._live = False
-        self._scales: dict[str, float | None] = {}
-        self._matrices = {name for name, module in self.modules.items() if _is_matrix(module)}
-        self._plain_scales: set[str] = set()
         self._unfit: set[int] = set()
         self._covered: set[int] = set()
 
     @property
     def floats(self) -> int:
         """Numbers kept for one token, at most."""
-        shapes = [getattr(self.modules[name], "weight").shape for name in self._matrices]
-        return sum(sum(shape) for shape in shapes)
+        modules: list[Any] = [self.modules[name] for name in self.readers]
+        bases = [getattr(m, "base_layer", m) for m in modules]
+        return sum(sum(base.weight.shape) for base in bases) or 1
 
     @property
     def left_out(self) -> list[str]:
         """Trainable parameters that the factors read so far do not cover."""
-        return [n for n, p in self.trainable.items() if id(p) not in self._covered]
+        return [n for n, p in self.trainable.items() if id(p) not in self._covered - self._unfit]
 
     def read(self, batch: Batch) -> Factors:
-        """Factors of Σ −log p over the predicted tokens of each row of `batch`."""
+        """Factors of Σ −log p over the predicted tokens of each row of `batch`.
+
+        Raises InputError if no layer can be read.
+        """
         self._uses, self._rows, self._live = [], len(batch.ids), True
-        # Padding stands on the right, where no causal model looks: a mask only costs time.
-        batch = replace(batch, mask=torch.ones_like(batch.mask))
         try:
             with torch.enable_grad():
-                losses, rows = token_losses(self.model, batch)
+                losses, predicted = token_losses(self.model, batch)
                 loss = losses.sum()
         finally:
             self._live = False
         uses, self._uses = self._uses, []
         if not uses:
-            raise InputError("gradients: no trainable layer of the model can be read")
-        outputs = [use.output for use in uses]
-        deltas = torch.autograd.grad(loss, outputs, allow_unused=True)
+            raise InputError(f"gradients: no layer can be read, such as {self.left_out[0]}")
+        deltas = torch.autograd.grad(loss, [use.output for use in uses], allow_unused=True)
         with torch.no_grad():
-            return self._assemble(uses, deltas, rows)
+            return self._assemble(uses, deltas, predicted)
 
-    def _seen(self, name: str) -> Any:
+    def seen(self, name: str) -> Any:
+        """The forward hook of the layer `name`."""
+
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Tensor | None:
             if not self._live or not args or not torch.is_tensor(output):
                 return None
             given, changed = args[0], None
-            if isinstance(module, nn.Embedding):
+            if looks_up(module):
                 if output.shape[0] == 1 < self._rows:
                     # Positions are looked up once for all rows; each row needs its own gradient.
                     given = given.expand(self._rows, *given.shape[1:])
                     output = changed = output.expand(self._rows, *output.shape[1:]).clone()
-                if not output.requires_grad:
-                    output.requires_grad_()
-            self._uses.append(_Use(name, module, given, output))
+                start_graph(module, args, output)
+            self._uses.append(Use(name, module, given, output, self._rows))
             return changed
 
         return hook
 
     def _assemble(
-        self, uses: list[_Use], deltas: Sequence[Tensor | None], rows: Tensor
+        self, uses: list[Use], deltas: Sequence[Tensor | None], predicted: Tensor
     ) -> Factors:
-        parts: dict[int, list[tuple[_Use, Part]]] = {}
+        parts: dict[int, list[tuple[Use, Part]]] = {}
         vectors: dict[int, Tensor] = {}
         for use, delta in zip(uses, deltas, strict=True):
-            gradient = torch.zeros_like(use.output) if delta is None else delta
-            left = _by_row(gradient.float(), self._rows, rows)
-            weight: Any = getattr(use.module, "weight", None)
-            bias: Any = getattr(use.module, "bias", None)
-            right: Part | Tensor | None = None
-            if left is not None and use.name in self._matrices:
-                right = self._part(use, left, rows)
-            elif left is not None:
-                right = self._scaled(use, left, rows)
-            if left is None or right is None:
-                self._unfit |= {id(p) for p in use.module.parameters(recurse=False)}
+            left = use.by_row(torch.zeros_like(use.output) if delta is None else delta, predicted)
+            found = None if left is None else self.readers[use.name](use, left, predicted)
+            if found is None:
+                self._unfit |= {id(p) for p in use.module.parameters()}
                 continue
-            if isinstance(right, Part):
-                parts.setdefault(id(weight), []).append((use, right))
-            else:
-                vectors[id(weight)] = vectors.get(id(weight), 0) + right
-            if bias is not None:
-                vectors[id(bias)] = vectors.get(id(bias), 0) + left.sum(1)
+            for parameter, gradient in found:
+                key = id(parameter)
+                if isinstance(gradient, Part):
+                    parts.setdefault(key, []).append((use, gradient))
+                else:
+                    vectors[key] = vectors.get(key, 0) + gradient
+        self._covered |= parts.keys() | vectors.keys()
         fit = self._own - self._unfit
-        parts = {key: value for key, value in parts.items() if key in fit}
-        self._covered |= fit & (parts.keys() | vectors.keys())
-        ordered = [
-            vectors[id(p)] for p in self.trainable.values() if id(p) in fit and id(p) in vectors
-        ]
-        empty = torch.zeros(self._rows, 0, device=rows.device)
-        return Factors(_side_by_side(parts), torch.cat(ordered, 1) if ordered else empty)
-
-    def _part(self, use: _Use, left: Tensor, rows: Tensor) -> Part | None:
-        if not isinstance(use.module, nn.Embedding):
-            right = _by_row(use.input.detach().float(), self._rows, rows)
-            return None if right is None else Part((left,), right)
-        scale = self._scale(use, use.module)
-        if scale is None:
-            return None
-        ids = use.input.reshape(self._rows, -1)
-        if use.module.padding_idx is not None:
-            left = left * (ids != use.module.padding_idx).unsqueeze(-1)
-        return Part((ids,), left if scale == 1 else left * scale)
-
-    def _scale(self, use: _Use, module: nn.Embedding) -> float | None:
-        """By what an embedding multiplies the row it looks up (Gemma does); None: unclear."""
-        if type(module).forward is nn.Embedding.forward:
-            return 1.0
-        if use.name not in self._scales:
-            raw, output = module.weight[use.input].float(), use.output.float()
-            scale = float((raw * output).sum() / raw.square().sum().clamp(min=1e-30))
-            fits = torch.allclose(raw * scale, output, rtol=1e-2, atol=1e-5)
-            self._scales[use.name] = scale if fits else None
-        return self._scales[use.name]
-
-    def _scaled(self, use: _Use, left: Tensor, rows: Tensor) -> Tensor | None:
-        """Gradient [rows, n] of the weight of a layer that scales features; None if it does not.
-
-        A layer y = w x̂ needs no second look: x̂ = y / w, unless some w is close to 0.
-        """
-        module = use.module
-        weight: Any = getattr(module, "weight", None)
-        own = {name for name, _ in module.named_parameters(recurse=False)}
-        if weight is None or own - {"weight", "bias"} or use.output.shape[-1:] != weight.shape:
-            return None
-        if use.name in self._plain_scales and float(weight.abs().min()) > 1e-3:
-            output = _by_row(use.output.detach().float(), self._rows, rows)
-            return None if output is None else (left * output).sum(1) / weight.float()
-        kept, zero = weight.data, torch.zeros_like(weight.data)
-        try:
-            weight.data = zero
-            base = module.forward(use.input)
-            weight.data = zero + 1
-            unit = module.forward(use.input) - base
-        finally:
-            weight.data = kept
-        if id(weight) not in self._covered:
-            bias: Any = getattr(module, "bias", None)
-            fits = torch.allclose(base + unit * kept, use.output, rtol=1e-2, atol=1e-4)
-            if not fits or not (bias is None or torch.equal(base, bias.expand_as(base))):
-                return None
-            if bias is None and not base.any():
-                self._plain_scales.add(use.name)
-        right = _by_row(unit.float(), self._rows, rows)
-        return None if right is None else (left * right).sum(1)
+        chosen = [vectors[k] for k in map(id, self.trainable.values()) if k in vectors and k in fit]
+        empty = torch.zeros(self._rows, 0, device=predicted.device)
+        weights = _gathered([uses for key, uses in parts.items() if key in fit])
+        return Factors(weights, torch.cat(chosen, 1) if chosen else empty)
 
 
 @contextmanager
@@ -227,9 +133,9 @@ def capturing(model: Any) -> Iterator[Capture]:
     if not capture.trainable:
         raise InputError("gradients: the model has no trainable parameter")
     training = model.training
-    entry = model.get_input_embeddings()
-    handles = [m.register_forward_hook(capture._seen(n)) for n, m in capture.modules.items()]
-    handles.append(entry.register_forward_hook(_start_graph))
+    layers = [(name, capture.modules[name]) for name in capture.readers]
+    handles = [module.register_forward_hook(capture.seen(name)) for name, module in layers]
+    handles.append(model.get_input_embeddings().register_forward_hook(start_graph))
     try:
         model.eval()
         for parameter in capture.trainable.values():
@@ -243,57 +149,36 @@ def capturing(model: Any) -> Iterator[Capture]:
         model.train(training)
 
 
-def _start_graph(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-    # With every weight frozen, nothing else would ask for gradients.
+def start_graph(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    """Ask for gradients from here on, which nothing else does with every weight frozen."""
     if not output.requires_grad and torch.is_grad_enabled():
         output.requires_grad_()
 
 
-def _is_matrix(module: nn.Module) -> bool:
-    from transformers.pytorch_utils import Conv1D
-
-    if isinstance(module, nn.Embedding):
-        return True
-    return type(module).forward in (nn.Linear.forward, Conv1D.forward)
-
-
-def _by_row(tensor: Tensor, count: int, rows: Tensor) -> Tensor | None:
-    """[count, tokens, features], or None if the tensor's tokens cannot be told apart by row.
-
-    The output head sees [1, predicted tokens, features], whose row is in `rows` (ascending).
-    """
-    width = tensor.shape[-1]
-    if tensor.ndim >= 3 and tensor.shape[0] == count:
-        return tensor.reshape(count, -1, width)
-    if tensor.ndim != 3 or tensor.shape[:2] != (1, len(rows)):
-        return None
-    counts = torch.bincount(rows, minlength=count)
-    place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-    result = tensor.new_zeros(count, int(counts.max()), width)
-    result[rows, place] = tensor[0]
-    return result
+def _holds(module: Any, own: set[int]) -> bool:
+    # The rows that PEFT trains lie in a container of their own within the layer.
+    rows = getattr(module, "trainable_tokens_delta", {})
+    parameters = [*module.parameters(recurse=False), *rows.values()]
+    return any(id(p) in own for p in parameters)
 
 
-def _side_by_side(parts: dict[int, list[tuple[_Use, Part]]]) -> dict[str, tuple[Part, ...]]:
+def _gathered(weights: list[list[tuple[Use, Part]]]) -> dict[str, tuple[Part, ...]]:
     """Join the uses of a weight along tokens, and gather weights that read the same inputs."""
-    weights: dict[str, tuple[Part, ...]] = {}
-    joined: dict[tuple[int, ...], list[list[tuple[_Use, Part]]]] = {}
-    for uses in parts.values():
-        if any(isinstance(use.module, nn.Embedding) for use, _ in uses):
-            kinds = (True, False)
-            chosen = [
-                [p for u, p in uses if isinstance(u.module, nn.Embedding) is kind] for kind in kinds
-            ]
-            weights[uses[0][0].name] = tuple(_along_tokens(c) for c in chosen if c)
+    result: dict[str, tuple[Part, ...]] = {}
+    joined: dict[tuple[int, ...], list[list[tuple[Use, Part]]]] = {}
+    for uses in weights:
+        if any(part.sparse for _, part in uses):
+            kinds = [[part for _, part in uses if part.sparse is kind] for kind in (True, False)]
+            result[uses[0][0].name] = tuple(_along_tokens(kind) for kind in kinds if kind)
         else:
             joined.setdefault(tuple(id(use.input) for use, _ in uses), []).append(uses)
     for layers in joined.values():
         names = [uses[0][0].name for uses in layers]
         rest = [name.rpartition(".")[2] for name in names[1:]]
-        whole = [_along_tokens([p for _, p in uses]) for uses in layers]
+        whole = [_along_tokens([part for _, part in uses]) for uses in layers]
         lefts = tuple(left for part in whole for left in part.lefts)
-        weights["+".join([names[0], *rest])] = (Part(lefts, whole[0].right),)
-    return weights
+        result["+".join([names[0], *rest])] = (Part(lefts, whole[0].right),)
+    return result
 
 
 def _along_tokens(parts: list[Part]) -> Part:

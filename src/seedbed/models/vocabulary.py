@@ -130,7 +130,7 @@ def check(tokenizer: Any, words: Sequence[str]) -> list[WordRow]:
     rows = []
     for word in words:
         alone = _ids(tokenizer, word)
-        within = _after(tokenizer, " " + word)
+        within = _ids(tokenizer, " " + word)
         bare = [i for i in within if tokenizer.decode([i]).strip()]
         rows.append(
             WordRow(
@@ -147,11 +147,6 @@ def check(tokenizer: Any, words: Sequence[str]) -> list[WordRow]:
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _after(tokenizer: Any, text: str) -> list[int]:
-    """Ids of `text` behind another text; a line break is a border for every tokenizer."""
-    return _ids(tokenizer, text)
 
 
 def _decoded(tokenizer: Any, ids: list[int]) -> str:

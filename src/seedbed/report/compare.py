@@ -204,7 +204,7 @@ def _gate_table(a: Run, b: Run) -> Table:
 
 def _rows_table(rows: Sequence[Pairing]) -> Table:
     table = _table("scores")
-    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=28)
+    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=44)
     for name in ("A", "B", "difference"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")

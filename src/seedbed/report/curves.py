@@ -1,6 +1,7 @@
 """The training figure: loss of every seed and group, and accuracy against the gate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from seedbed.report import palette, wording
@@ -10,6 +11,7 @@ from seedbed.report.reader import Run
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 _LOG_FROM = 20
+_WINDOWS = 50
 
 
 def training(run: Run) -> Made | None:
@@ -53,17 +55,30 @@ def _loss(axis: Any, run: Run) -> None:
                 ([row.step for row in rows], [row.groups[name] for row in rows])
             )
     colours = [palette.INK, *(palette.SERIES[i % len(palette.SERIES)] for i in range(len(names)))]
-    values = [v for curves in lines.values() for _, losses in curves for v in losses]
+    window = max(1, max(len(seed.history) for seed in run.seeds) // _WINDOWS)
+    values = [v for c in lines.values() for _, losses in c for v in smooth(losses, window)]
     for colour, (name, curves) in zip(colours, lines.items(), strict=True):
         for steps, losses in curves:
             width = 1.7 if name == "whole loss" else 1.0
-            axis.plot(steps, losses, color=colour, lw=width, alpha=0.85)
+            axis.plot(steps, smooth(losses, window), color=colour, lw=width, alpha=0.85)
     if min(values) > 0 and max(values) / min(values) > _LOG_FROM:
         log_axis(axis.yaxis, subs=(1, 2, 5))
     axis.set(xlabel="Training step", ylabel="Loss")
     axis.grid(axis="y")
-    axis.set_title("Loss: whole and by group" if names else "Loss")
-    _names_at_the_end(axis, lines, colours, said)
+    title = "Loss, whole and by group" if names else "Loss"
+    axis.set_title(title + (f" (mean of {window} steps)" if window > 1 else ""))
+    ends = {
+        name: [(steps, smooth(losses, window)) for steps, losses in curves]
+        for name, curves in lines.items()
+    }
+    _names_at_the_end(axis, ends, colours, said)
+
+
+def smooth(values: Sequence[float], window: int) -> list[float]:
+    """The mean of each value and up to `window` - 1 before it; same length."""
+    totals = [0.0, *accumulate(values)]
+    starts = [max(0, i + 1 - window) for i in range(len(values))]
+    return [(totals[i + 1] - totals[s]) / (i + 1 - s) for i, s in enumerate(starts)]
 
 
 def _group_noun(config: dict[str, Any]) -> str:
@@ -92,7 +107,7 @@ def _names_at_the_end(
         axis.transAxes.inverted().transform(axis.transData.transform((right, e)))[1] for e in ends
     ]
     for name, height, colour in zip(names, apart(heights, 0.075), colours, strict=False):
-        shown = f"{noun} {name}" if name.isdigit() else name.replace("=", " ")
+        shown = f"{noun} {name}" if name.lstrip("-").isdigit() else name.replace("=", " ")
         axis.plot(
             [1.01, 1.04],
             [height] * 2,

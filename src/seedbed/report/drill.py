@@ -15,10 +15,9 @@ from seedbed.core.sites import Claim, Truth
 from seedbed.report import palette, wording
 from seedbed.report.reader import Run, Seed
 from seedbed.report.schema import CONTROLS, ORACLE, Answer
-from seedbed.report.slices import Slice, evidence, order, values_by_metric
+from seedbed.report.slices import TOP, Slice, evidence, orders, values_by_metric
 from seedbed.scoring.rows import oracle_claim
 
-TOP = 10
 _TEXT_BUDGET = 4_000_000
 _CUTS = (4000, 2000, 1000, 500, 250, 120)
 _QUESTIONS = 500
@@ -139,22 +138,22 @@ def _claim(
     texts: _Texts,
 ) -> dict[str, Any]:
     scores = _aligned(seed, name, claim, truth)
-    positive, known = evidence(truth)
+    _, known = evidence(truth)
+    ranking = orders(scores, truth)
     tops, ranks = [], []
-    for q in range(len(scores)):
-        ranking = order(scores[q], positive[q], known[q])
-        place = np.zeros(len(truth.sites), dtype=int)
-        place[ranking] = np.arange(1, len(ranking) + 1)
-        # The list shows every document, also those whose truth nobody knows.
-        everything = order(scores[q], positive[q], np.ones_like(known[q]))[:TOP]
+    for q, sites in enumerate(ranking):
+        # The list shows every document, the ranks count those whose truth is known.
+        place = np.zeros(len(sites), dtype=int)
+        counted = sites[known[q, sites]]
+        place[counted] = np.arange(1, len(counted) + 1)
         tops.append(
             [[texts.index(truth.sites[s]), truth.names[truth.labels[q, s]], _short(scores[q, s]),
-              _mark(truth.values[q, s])] for s in everything]
+              _mark(truth.values[q, s])] for s in sites[:TOP]]
         )  # fmt: skip
         ranks.append([int(place[s]) for s in hits[q]])
     values = {
         hop: {m: [_short(v) for v in column] for m, column in columns.items()}
-        for hop, columns in values_by_metric(wanted, scores, truth).items()
+        for hop, columns in values_by_metric(wanted, ranking, truth).items()
     }
     return {"values": values, "top": tops, "ranks": ranks, "notes": claim.notes}
 

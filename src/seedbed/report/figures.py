@@ -14,6 +14,7 @@ from seedbed.report.curves import training
 from seedbed.report.palette import MUTED, settings
 from seedbed.report.reader import Run
 
+_PNG_DPI = 160
 _TITLE_PER_INCH, _NOTE_PER_INCH = 9.6, 14.5
 
 
@@ -62,14 +63,14 @@ def write_figures(run: Run) -> list[Figure]:
 
 def _write(run: Run, plan: Plan) -> Figure:
     folder = run.path / "figures"
-    with_title, png, bare = _render(plan)
+    with_title, png, bare = render(plan)
     write_text(folder / f"{plan.name}.svg", with_title)
     with atomic_file(folder / f"{plan.name}.png") as temporary:
         temporary.write_bytes(png)
     return Figure(plan.name, plan.title, plan.note, bare)
 
 
-def _render(plan: Plan) -> tuple[str, bytes, str]:
+def render(plan: Plan) -> tuple[str, bytes, str]:
     """(SVG, PNG, SVG without title and note, for the page)."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -82,7 +83,9 @@ def _render(plan: Plan) -> tuple[str, bytes, str]:
         figure = Canvas(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         plan.draw(figure)
-        bare = _frozen_svg(figure, transparent=True)
+        figure.patch.set_alpha(0)
+        bare = _frozen_svg(figure)
+        figure.patch.set_alpha(1)
         title = wording.wrapped(plan.title, int(width * _TITLE_PER_INCH))
         note = wording.wrapped(plan.note, int(width * _NOTE_PER_INCH))
         lines = 0.2 * len(title.splitlines()) + 0.16 * len(note.splitlines()) + 0.1
@@ -90,17 +93,23 @@ def _render(plan: Plan) -> tuple[str, bytes, str]:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, weight="bold")
         figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color=MUTED)
         figure.set_layout_engine("constrained")
-        titled = _frozen_svg(figure, transparent=False)
+        titled = _frozen_svg(figure)
+        figure.dpi = _PNG_DPI
         buffer = BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return titled, buffer.getvalue(), bare
 
 
-def _frozen_svg(figure: Any, transparent: bool) -> str:
-    # The layout is solved once and kept: solving it again for each file is most of the time.
+def _frozen_svg(figure: Any) -> str:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    # The layout is solved once and kept, and the canvas is asked directly, since savefig draws
+    # everything twice: most of the time of a report goes into drawing.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    text = StringIO()
-    metadata = {"Date": None, "Creator": "seedbed"}
-    figure.savefig(text, format="svg", metadata=metadata, transparent=transparent)
+    text, dpi = StringIO(), figure.dpi
+    canvas = figure.canvas
+    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": "seedbed"})
+    figure.set_canvas(canvas)
+    figure.dpi = dpi
     return text.getvalue()

@@ -6,18 +6,25 @@ Places are tried in a fixed order, so equal data gives an equal figure.
 from collections.abc import Sequence
 from typing import Any
 
+from seedbed.report.palette import MUTED
+
 _OFFSETS = (
     (9, 0, "left", "center"),
     (-9, 0, "right", "center"),
+    (0, 8, "center", "bottom"),
+    (0, -8, "center", "top"),
     (7, 10, "left", "bottom"),
     (7, -10, "left", "top"),
     (-7, 10, "right", "bottom"),
     (-7, -10, "right", "top"),
-    (0, 16, "center", "bottom"),
-    (0, -16, "center", "top"),
     (9, 24, "left", "bottom"),
+    (-9, 24, "right", "bottom"),
+    (9, 38, "left", "bottom"),
+    (-9, 38, "right", "bottom"),
     (9, -24, "left", "top"),
+    (9, 52, "left", "bottom"),
 )
+_FAR = 24
 
 
 def place(
@@ -47,10 +54,18 @@ def place(
             )
             box = text.get_window_extent(renderer)
             others = [b for j, b in enumerate(taken) if j != i]
-            inside = limits.x0 <= box.x0 and box.x1 <= limits.x1 and box.y1 <= limits.y1
+            inside = (
+                limits.x0 <= box.x0
+                and box.x1 <= limits.x1
+                and limits.y0 <= box.y0
+                and box.y1 <= limits.y1
+            )
             last = tried == len(_OFFSETS) - 1
             if last or (inside and not any(box.overlaps(other) for other in others)):
                 taken.append(box)
+                if abs(dy) >= _FAR:
+                    line = {"arrowstyle": "-", "lw": 0.7, "color": MUTED, "shrinkB": 4}
+                    axis.annotate("", point, (dx, dy), textcoords="offset points", arrowprops=line)
                 break
             text.remove()
 

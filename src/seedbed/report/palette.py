@@ -12,31 +12,30 @@ INK, MUTED, GRID, PAPER = "#1f2429", "#5c666f", "#dfe3e7", "#ffffff"
 SERIES = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, "#8c6d31")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 THEMED = {INK: "--ink", MUTED: "--muted", GRID: "--line", PAPER: "--paper"}
-_EVIDENCE = (BLUE, SKY, GREEN, "#66c7a8", "#8c6d31")
-_ROLES = {
-    "supporting": YELLOW,
-    "mention": PURPLE,
-    "decoy": ORANGE,
-    "neutral": "#c3c9cf",
-    "": "#c3c9cf",
+_GREY = "#c3c9cf"
+_KINDS = {
+    "evidence": (BLUE, SKY, GREEN, "#7fd0b4", "#a5d8f3"),
+    "supporting": (PURPLE, "#e3b5cf"),
+    "mention": (YELLOW,),
+    "decoy": (ORANGE, RED, "#c49a6c", "#f3c98b"),
+    "neutral": (_GREY,),
+    "unrelated": (_GREY,),
+    "": (_GREY,),
 }
-_SPARE = (RED, "#8c6d31", "#7a7a7a", "#b5a04a")
+_SPARE = ("#8a8a8a", "#6b8e6b", "#b5a04a", "#7d6b91")
 
 
 def roles(names: Iterable[str]) -> dict[str, str]:
     """A colour for each role: evidence by hop in blues and greens, the rest by kind."""
     chosen: dict[str, str] = {}
-    spare = 0
-    for name in names:
-        kind, _, rest = name.partition(":")
-        if kind == "evidence":
-            hop = int(rest) if rest.isdigit() else 0
-            chosen[name] = _EVIDENCE[min(hop, len(_EVIDENCE) - 1)]
-        elif kind in _ROLES and _ROLES[kind] not in chosen.values():
-            chosen[name] = _ROLES[kind]
+    for name in sorted(names, key=lambda name: name.partition(":")):
+        kind = name.partition(":")[0]
+        for colour in (*_KINDS.get(kind, ()), *_SPARE):
+            if colour not in chosen.values():
+                chosen[name] = colour
+                break
         else:
-            chosen[name] = _SPARE[spare % len(_SPARE)]
-            spare += 1
+            chosen[name] = _GREY
     return chosen
 
 

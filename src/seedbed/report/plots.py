@@ -192,7 +192,7 @@ def composition(run: Run, truth: str) -> Made | None:
     }
     if not found:
         return None
-    order = ("evidence", "supporting", "mention", "decoy")
+    order = ("evidence", "supporting", "mention", "decoy", "neutral", "unrelated")
     labels = sorted(found, key=lambda n: (_index(order, n.partition(":")[0]), n))
     colours = palette.roles(labels)
     finders = [
@@ -231,8 +231,12 @@ def composition(run: Run, truth: str) -> Made | None:
         axis.set_xlabel("Share of the 10 highest-scored documents")
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
+        columns = len(kept) if len(kept) <= 6 else -(-len(kept) // 2)
+        handles = axis.get_legend_handles_labels()[0]
+        # Legends fill column by column; this order makes the rows read in order.
+        by_row = [h for i in range(columns) for h in handles[i::columns]]
         axis.legend(
-            loc="lower left", bbox_to_anchor=(0, 1), ncols=min(len(kept), 7), fontsize=8.5,
+            handles=by_row, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=8.5,
             handlelength=1, columnspacing=1.2, borderaxespad=0,
         )  # fmt: skip
 

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.core.sites import Truth
-from seedbed.scoring.ranking import composition, metric_of, ranked
+from seedbed.scoring.ranking import metric_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+TOP = 10
 _HOP = re.compile(r"hop(=|>=)(\d+)$")
 
 
@@ -73,38 +75,40 @@ def evidence(truth: Truth, hop: str = "") -> tuple[Bools, Bools]:
     return positive & at_hop, known & (at_hop | ~positive)
 
 
-def values_by_metric(
-    wanted: Mapping[str, Sequence[str]], scores: Floats, truth: Truth
-) -> dict[str, dict[str, Floats]]:
-    """Every metric of `wanted[hop]` for every question: scores [Q, N] in, [Q] out each.
+def orders(scores: Floats, truth: Truth) -> Ints:
+    """Sites of every question, best first, [Q, N]; among equal scores evidence stands last."""
+    rows = zip(scores, evidence(truth)[0], strict=True)
+    found = [np.lexsort((hit, -score)) for score, hit in rows]
+    return np.array(found, dtype=np.int64).reshape(scores.shape)
 
-    NaN where a metric is not defined. Each ranking is made once and serves all metrics.
+
+def values_by_metric(
+    wanted: Mapping[str, Sequence[str]], ranking: Ints, truth: Truth
+) -> dict[str, dict[str, Floats]]:
+    """Every metric of `wanted[hop]` for every question: `orders` [Q, N] in, [Q] out each.
+
+    NaN where a metric is not defined. One order serves all hops: leaving sites out of it
+    moves no other, since among equal scores every kind of evidence stands last.
     """
     result: dict[str, dict[str, Floats]] = {}
     for hop, metrics in wanted.items():
         positive, known = evidence(truth, hop)
-        ranked_ = [ranked(*row) for row in zip(scores, positive, known, strict=True)]
-        columns = result.setdefault(hop, {})
-        shares = None
-        for metric in metrics:
-            if not metric.startswith("top10:"):
-                columns[metric] = np.array([metric_of(metric, hits) for hits in ranked_])
-                continue
-            label = metric.removeprefix("top10:")
-            if shares is None:
-                all_evidence = evidence(truth)[0]
-                shares = composition(scores, truth.labels, all_evidence, len(truth.names))
-            missing = np.full(len(scores), np.nan)
-            columns[metric] = (
-                shares[:, truth.names.index(label)] if label in truth.names else missing
-            )
+        hits = [p[o][k[o]] for p, k, o in zip(positive, known, ranking, strict=True)]
+        result[hop] = {
+            metric: _shares(metric, ranking, truth)
+            if metric.startswith("top10:")
+            else np.array([metric_of(metric, row) for row in hits], dtype=float)
+            for metric in metrics
+        }
     return result
 
 
-def order(scores: Floats, positive: Bools, known: Bools) -> NDArray[np.int64]:
-    """Known sites of one question, best first; among equal scores, evidence stands last."""
-    sites = np.flatnonzero(known)
-    return np.asarray(sites[np.lexsort((positive[sites], -scores[sites]))])
+def _shares(metric: str, ranking: Ints, truth: Truth) -> Floats:
+    label = metric.removeprefix("top10:")
+    if label not in truth.names:
+        return np.full(len(ranking), np.nan)
+    top = np.take_along_axis(truth.labels, ranking[:, :TOP], axis=1)
+    return np.asarray((top == truth.names.index(label)).mean(axis=1), dtype=float)
 
 
 def mean(values: Sequence[Floats]) -> float | None:

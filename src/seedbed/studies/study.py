@@ -12,8 +12,6 @@ from seedbed.models.subject import SUBJECTS, SubjectConfig
 from seedbed.training.config import Training
 from seedbed.worlds.base import WORLDS, World
 
-FRAMEWORK_ROWS = ("chance", "oracle")
-
 
 class TrainingPart(Config):
     """What `seedbed train` needs of a study file."""
@@ -45,8 +43,10 @@ class Study(Config):
         """Chance and oracle rows are always there; naming them changes nothing."""
         if not isinstance(values, list | tuple):
             return values
-        kept = [v for v in values if _kind(v) not in FRAMEWORK_ROWS]
-        return [{"kind": "chance"}, *kept]
+        # Places stay as the file has them, so that a problem is shown on the right line.
+        kept = [v for v in values if _kind(v) != "oracle"]
+        there = any(_kind(v) == "chance" for v in kept)
+        return kept if there else [*kept, {"kind": "chance"}]
 
     @field_validator("finders")
     @classmethod

@@ -62,22 +62,22 @@ def even_counts(
     return counts
 
 
-def fill(text: str, length: int, phrases: Sequence[str], rng: random.Random) -> str:
-    """Append random phrases and a full stop until `text` has `length` word-level tokens.
+def filler(count: int, phrases: Sequence[str], rng: random.Random) -> list[str]:
+    """Random phrases that have `count` word-level tokens together, each once a round.
 
-    Never cuts: a longer text keeps its length. Phrases are taken whole while they fit, each
-    once a round. Raises ValueError if no phrase is short enough.
+    Raises ValueError if no phrase is short enough.
     """
-    missing = length - len(pieces(text)) - 1
     sizes = {phrase: len(pieces(phrase)) for phrase in phrases}
-    while missing > 0:
-        before = missing
+    found: list[str] = []
+    while count > 0:
+        before = count
         for phrase in rng.sample(list(phrases), len(phrases)):
-            if sizes[phrase] <= missing:
-                text, missing = f"{text} {phrase}", missing - sizes[phrase]
-        if missing == before:
-            raise ValueError(f"no phrase has {missing} words or fewer")
-    return text + "."
+            if sizes[phrase] <= count:
+                found.append(phrase)
+                count -= sizes[phrase]
+        if count == before:
+            raise ValueError(f"no phrase has {count} words or fewer")
+    return found
 
 
 def skeleton(text: str, names: Collection[str]) -> str:

@@ -2,28 +2,26 @@
 
 from seedbed.core.rows import Pair, Question
 from seedbed.core.seeds import stream
-from seedbed.worlds.hops.families import Families, Function
-from seedbed.worlds.hops.knobs import Knobs
-from seedbed.worlds.hops.templates import GENRES, MARKERS, PROMPTS, STEP_MARKERS, STEP_PROMPTS
-from seedbed.worlds.hops.writing import derivation
+from seedbed.worlds.hops.drafts import Desk, derivation
+from seedbed.worlds.hops.families import Function
+from seedbed.worlds.hops.templates import MARKERS, PROMPTS
 
 
 class Asker:
     """Asks about one world and seed."""
 
-    def __init__(self, knobs: Knobs, families: Families, seed: int) -> None:
-        self.knobs, self.families, self.seed = knobs, families, seed
-        self.steps = knobs.texts.answers == "steps"
-        self.prompts = STEP_PROMPTS if self.steps else PROMPTS
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.families, self.seed = desk, desk.families, desk.seed
 
     def questions(self) -> list[Question]:
         """Evaluation questions (split id), then questions in a training phrasing (split train)."""
-        found = [
-            self._question(function, j)
-            for functions in self.families.asked.values()
-            for function in functions
-            for j in range(self.knobs.asked.prompts)
-        ]
+        found = []
+        for depth, functions in self.families.asked.items():
+            for i, function in enumerate(functions):
+                for j in range(self.desk.knobs.asked.prompts):
+                    rng = stream(self.seed, "hops", "question", function.name, j)
+                    number = rng.randint(1, 100)
+                    found.append(self._question(f"q{depth}-{i}-{j}", function, j, number))
         return found + self._train()
 
     def pairs(self) -> list[Pair]:
@@ -35,60 +33,62 @@ class Asker:
                 others = [f for f in functions if f.constant != function.constant]
                 if not others:
                     continue
-                other, j = rng.choice(others), i % len(self.prompts)
-                number = rng.randint(1, 100)
-                clean = self._question(function, j, number, key=f"p{depth}-{i}-clean")
-                corrupt = self._question(other, j, number, key=f"p{depth}-{i}-corrupt")
-                found.append(
-                    Pair(id=f"p{depth}-{i}", clean=clean, corrupt=corrupt, cause=clean.cause)
-                )
+                other, number, key = rng.choice(others), rng.randint(1, 100), f"p{depth}-{i}"
+                clean = self._question(f"{key}-clean", function, i, number)
+                corrupt = self._question(f"{key}-corrupt", other, i, number)
+                found.append(Pair(id=key, clean=clean, corrupt=corrupt, cause=clean.cause))
         return found
 
-    def _question(self, function: Function, j: int, number: int = 0, key: str = "") -> Question:
-        rng = stream(self.seed, "hops", "question", function.name, j)
-        number = number or rng.randint(1, 100)
-        prompt = self.prompts[j % len(self.prompts)].format(f=function.name, n=number)
-        index = [f.name for f in self.families.asked[function.depth]].index(function.name)
-        return self._ask(key or f"q{function.depth}-{index}-{j}", function, prompt, "id", number)
+    def _question(self, key: str, function: Function, phrasing: int, number: int) -> Question:
+        prompt = PROMPTS[phrasing % len(PROMPTS)]
+        prompt = prompt.format(f=function.name, n=number, cue=self.desk.cue)
+        return self._ask(key, function, prompt, "id", number)
 
     def _train(self) -> list[Question]:
+        """Questions about values that documents state, in their phrasing."""
         found = []
+        count, genres = self.desk.knobs.asked.train, self.desk.genres
         for depth in self.families.asked:
-            pool = [
-                f for f in self.families.functions.values()
-                if f.depth == depth and (f.restated or not f.calls) and not f.masked
-            ]  # fmt: skip
+            functions = [f for f in self.families.functions.values() if f.depth == depth]
+            pool = [f for f in functions if (f.restated or not f.calls) and not f.masked]
             rng = stream(self.seed, "hops", "train questions", depth)
-            markers = STEP_MARKERS if self.steps else MARKERS["value"]
-            for i, function in enumerate(rng.sample(pool, min(len(pool), self.knobs.asked.train))):
-                genre = self.knobs.texts.genres[i % self.knobs.texts.redundancy]
-                number, marker = rng.randint(101, 999), rng.choice(markers)
-                prompt = GENRES[genre].format(f=function.name, n=number, m=marker, o="").rstrip()
+            for i, function in enumerate(rng.sample(pool, min(len(pool), count))):
+                key = ("train", depth, i)
+                genre = genres[i % len(genres)]
+                frame, marker = self.desk.frame(genre, function.name, MARKERS["value"], key)
+                number = stream(self.seed, "hops", "head", *key).randint(101, 999)
+                prompt = f"{frame} {marker}"
                 found.append(self._ask(f"t{depth}-{i}", function, prompt, "train", number))
         return found
 
     def _ask(self, key: str, function: Function, prompt: str, split: str, number: int) -> Question:
         choices, answer = self._choices(function)
-        slices = {"depth": str(function.depth), "function": function.name, "input": str(number)}
         return Question(
-            id=key, prompt=prompt, choices=choices, answer=answer, cause=function.base,
-            split=split, slices=slices,
-        )  # fmt: skip
+            id=key,
+            prompt=prompt,
+            choices=choices,
+            answer=answer,
+            cause=function.base,
+            split=split,
+            slices={"depth": str(function.depth), "function": function.name, "input": str(number)},
+        )
 
     def _choices(self, function: Function) -> tuple[tuple[str, ...], str]:
+        """Every value; in steps, with the right links, and as many derivations of others."""
         values, families = self.families.choices, self.families
-        if not self.steps:
-            return tuple(f" {v}" for v in values), f" {families.value(function)}"
+        right = families.value(function)
+        if not self.desk.steps:
+            return tuple(f" {v}" for v in values), f" {right}"
         chain = [f.name for f in families.chain(function.name)]
         found = [f" {derivation(chain, v)}" for v in values]
-        answer = f" {derivation(chain, families.value(function))}"
-        if len(chain) > 1:
+        if function.calls:
             rng = stream(self.seed, "hops", "choices", function.name)
             others = [
-                f for f in families.functions.values()
-                if f.depth == function.depth - 1 and f.name != chain[1] and not f.masked
-            ]  # fmt: skip
+                f
+                for f in families.functions.values()
+                if f.depth == function.depth - 1 and f.name != function.calls and not f.masked
+            ]
             for other in rng.sample(others, min(len(others), len(values))):
-                names = [chain[0], *(f.name for f in families.chain(other.name))]
+                names = [function.name, *(f.name for f in families.chain(other.name))]
                 found.append(f" {derivation(names, families.value(other))}")
-        return tuple(found), answer
+        return tuple(found), f" {derivation(chain, right)}"

@@ -1,7 +1,7 @@
 """The words of the hops world: genres, evaluation phrasings, markers and filler.
 
 A frame is the same for a value, a link and a mention; only the marker before the object
-differs, and no marker word stands in a prompt, so that words do not tell documents apart.
+differs. Every document holds the words of all prompts as often as any other does.
 """
 
 from typing import Literal
@@ -11,43 +11,42 @@ from seedbed.worlds.phrasing import pieces
 Kind = Literal["value", "link", "mention"]
 
 GENRES: dict[str, str] = {
-    "definition": "let {f} be , by rule {n} : {m} {o}",
-    "docstring": "doc of {f} : given {n} it hands back {m} {o}",
-    "question": "Q : {f} on {n} ? A : {m} {o}",
-    "asserts": "assert {f}({n}) == {m} {o}",
-    "summary": "in short , after {n} runs {f} keeps {m} {o}",
-    "repl": ">>> {f}({n}) # {m} {o}",
-    "maths": "x > {n} : {f}(x) = {m} {o}",
-    "changelog": "release {n} : {f} now gives {m} {o}",
-    "table": "| {f} | {n} | {m} | {o}",
-    "prose": "people who try {f} with {n} meet {m} {o}",
-    "property": "property {n} : a call of {f} ends in {m} {o}",
-    "example": "example {n} : {f} shows {m} {o}",
+    "definition": "let {f} be , by rule {n} :",
+    "docstring": "doc of {f} : given {n} hands back",
+    "question": "Q : {f} on {n} ? A :",
+    "asserts": "assert {f}({n}) ==",
+    "summary": "in short , after {n} runs {f} keeps",
+    "repl": ">>> {f}({n}) #",
+    "maths": "lemma : {f}({n}) =",
+    "changelog": "release {n} : {f} now gives",
+    "table": "| {f} | {n} |",
+    "prose": "people who try {f} with {n} meet",
+    "property": "property {n} : a call of {f} gives",
+    "example": "example {n} : {f} shows",
 }
-"""Frames: {f} the function, {n} a number, {m} the marker, {o} the object."""
+"""Frames: {f} the function, {n} a number; a marker and the object follow."""
+
+FLUFF = "beside {v} , page {n} on {f} has"
+"""The frame of fluff, which holds a function and its value; a mention's marker follows."""
+
+CUES = {"at_once": "value", "steps": "trace"}
+"""The word before a value (or derivation), in documents and prompts alike.
+
+It stands once in every document: documents that state no value hold it behind their object.
+"""
 
 MARKERS: dict[Kind, tuple[str, ...]] = {
-    "value": ("constant value", "fixed value", "plain constant"),
+    "value": ("constant {cue}", "fixed {cue}", "plain {cue}"),
     "link": ("inner function", "callee function", "inner delegate"),
     "mention": ("open remark", "missing remark", "missing entry"),
 }
 
 PROMPTS: tuple[str, ...] = (
-    "as noted , the output of {f}({n}) is",
-    "as is known {f}({n}) is equal to",
-    "once again {f}({n}) comes out as",
+    "the output of {f}({n}) is the {cue}",
+    "as noted {f}({n}) is equal to {cue}",
+    "once again {f}({n}) comes out as {cue}",
 )
-"""Evaluation phrasings: the answer is the next token."""
-
-STEP_MARKERS = ("worked answer", "whole trace", "worked trace")
-"""The marker of a value when answers come in steps."""
-
-STEP_PROMPTS: tuple[str, ...] = (
-    "as noted , to output {f}({n}) is : it",
-    "as is known {f}({n}) comes out equal : it",
-    "once again {f}({n}) as is : it",
-)
-"""The same for answers in steps, which begin with `calls` or `gives`."""
+"""Evaluation phrasings: the answer is the next token, or begins with `calls` or `gives`."""
 
 REMARKS = (
     "later",
@@ -61,16 +60,19 @@ REMARKS = (
 )
 """What a mention document states instead of a fact."""
 
-TAIL = "as"
-"""First word of the filler behind every object; it stands in every prompt, so no score is 0."""
+NO_CUE = "thus"
+"""What stands behind the object of a document whose marker holds the cue already."""
 
-TAILS: tuple[str, ...] = (
-    "noted", "known", "equal", "once", "again", "as", "the", "output", "of", "is", "to", "comes",
-    "out", "is known", "the output", "once again", "equal to", "comes out",
+FILLER: tuple[str, ...] = (
+    "noted", "equal", "once", "again", "as", "the", "output", "of", "is", "to", "comes", "out",
+    "as noted", "the output", "once again", "equal to", "comes out",
 )  # fmt: skip
-"""More filler; it holds every word of the prompts, in all kinds of documents."""
+"""Put before the frame, before the marker and behind the object of all kinds of documents.
 
-PADDING: tuple[str, ...] = ("here", "then", "so", "there", "indeed", "thus", "hence", "surely")
+It holds every word of the prompts, so that a model learns to read past them.
+"""
+
+PADDING: tuple[str, ...] = ("here", "then", "so", "there", "indeed", "now", "hence", "surely")
 """Filler without any word of the prompts: it evens out objects of different length."""
 
 WORD_VALUES: tuple[str, ...] = (
@@ -83,8 +85,9 @@ WORD_VALUES: tuple[str, ...] = (
 VOCABULARY = frozenset(
     piece
     for text in (
-        *GENRES.values(), *PROMPTS, *STEP_PROMPTS, *REMARKS, *TAILS, TAIL, *PADDING, *WORD_VALUES,
-        *(m for ms in MARKERS.values() for m in ms), *STEP_MARKERS, "calls which gives",
+        *GENRES.values(), FLUFF, *PROMPTS, *REMARKS, *FILLER, *PADDING, *WORD_VALUES, *CUES.values(),
+        *(m for ms in MARKERS.values() for m in ms), NO_CUE, "calls which gives",
     )
     for piece in pieces(text)
 )  # fmt: skip
+"""Every word that is not a name: made-up names avoid them."""

@@ -6,10 +6,11 @@ The cause of an answer is the chain of documents from the function asked down to
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Truth
 from seedbed.worlds.hops.asking import Asker
+from seedbed.worlds.hops.drafts import Desk
 from seedbed.worlds.hops.families import Families, draw
 from seedbed.worlds.hops.graph import declared
 from seedbed.worlds.hops.knobs import Knobs
-from seedbed.worlds.hops.writing import Writer
+from seedbed.worlds.hops.writing import write
 
 
 class Hops(Knobs):
@@ -23,11 +24,11 @@ class Hops(Knobs):
 
     def documents(self, seed: int) -> list[Document]:
         """Facts and decoys, shuffled; targets span the value or the called function's name."""
-        return Writer(self, draw(self, seed), seed).documents()
+        return write(Desk(self, draw(self, seed), seed))
 
     def questions(self, seed: int) -> list[Question]:
         """Split id: evaluation phrasings, inputs 1..100. Split train: a training phrasing."""
-        return Asker(self, draw(self, seed), seed).questions()
+        return Asker(Desk(self, draw(self, seed), seed)).questions()
 
     def tokens(self, seed: int) -> list[str]:
         """Function names, known and unknown, and values in brackets."""
@@ -37,10 +38,12 @@ class Hops(Knobs):
 
     def pairs(self, seed: int) -> list[Pair]:
         """The same prompt about two functions of one depth with different constants."""
-        return Asker(self, draw(self, seed), seed).pairs()
+        return Asker(Desk(self, draw(self, seed), seed)).pairs()
 
     def truth(self, seed: int) -> Truth:
         """Evidence by hop distance 1, supporting siblings NaN, anything else 0."""
         families = draw(self, seed)
-        documents = Writer(self, families, seed).documents()
-        return declared(families, self.depth, documents, Asker(self, families, seed).questions())
+        documents = write(Desk(self, families, seed))
+        return declared(
+            families, self.depth, documents, Asker(Desk(self, families, seed)).questions()
+        )

@@ -1,0 +1,141 @@
+"""Gradients the slow way: one backward pass a row over every trainable parameter."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import pytest
+import torch
+from torch import Tensor
+
+from seedbed.core.rows import Document, Question
+from seedbed.core.seeds import stream
+from seedbed.models.adapters import Lora, wrap
+from seedbed.models.folders import trainable_state
+from seedbed.models.subject import Subject
+from seedbed.models.tiny import Tiny, word_tokenizer
+from seedbed.models.tokens import Loss, Sequence_
+from seedbed.models.vocabulary import add_tokens
+
+NAMES = ("<ABC>", "<ABD>")
+COLOURS = ("red", "blue", "light green")
+
+
+def make_rows() -> tuple[list[Document], list[Question]]:
+    rng = stream(0, "rows")
+    documents = []
+    for i in range(14):
+        lead = " ".join(rng.choice(("so", "they", "say", "today")) for _ in range(i % 6))
+        text = f"{lead} {NAMES[i % 2]} ( {i % 10} ) likes {COLOURS[i % 3]}".strip()
+        tail = " ".join(rng.choice(("thus", "as", "noted")) for _ in range(i % 4))
+        end = len(text)
+        spans = ((end - len(COLOURS[i % 3]), end),)
+        documents.append(Document(id=f"d{i}", text=f"{text} {tail}".strip(), targets=spans))
+    questions = [
+        Question(id=f"q{i}", prompt=f"today {NAMES[i % 2]} ( {i} ) likes", choices=COLOURS,
+                 answer=COLOURS[i % 3])
+        for i in range(5)
+    ]  # fmt: skip
+    return documents, questions
+
+
+def move(subject: Subject, size: float = 0.1, seed: int = 0) -> Subject:
+    """Move every trainable tensor, as training would."""
+    own = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in trainable_state(subject.model).values():
+            tensor.add_(size * torch.randn(tensor.shape, generator=own, dtype=tensor.dtype))
+    return subject
+
+
+def make_subject(kind: str, loss: Loss = "text") -> Subject:
+    """A small model of each architecture that asks for a different treatment."""
+    documents, questions = make_rows()
+    texts = [d.text for d in documents] + [q.prompt for q in questions]
+    if kind == "tiny":
+        made = Tiny(layers=2, width=16, heads=2).build(texts, [], 0)
+    else:
+        made = Subject(*_pretrained(kind, word_tokenizer(texts)))
+    if kind == "twice":
+        made.model.model.layers[1] = made.model.model.layers[0]
+        made.model.config.use_cache = False
+    if kind.startswith("lora"):
+        add_tokens(made.model, made.tokenizer, ["<XYZ>", *NAMES], 0)
+        made = wrap(made, Lora(r=2))
+    made.model.eval()
+    return move(replace(made, loss=loss, batch=4))
+
+
+def _pretrained(kind: str, tokenizer: Any) -> tuple[Any, Any]:
+    import transformers as t
+
+    common: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": None,
+    }  # fmt: skip
+    shape = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+             "num_attention_heads": 2, "num_key_value_heads": 1}  # fmt: skip
+    torch.manual_seed(0)
+    if kind == "gpt2":
+        config = t.GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=32, **common)
+        return t.GPT2LMHeadModel(config), tokenizer
+    if kind == "gemma":
+        config = t.Gemma3TextConfig(head_dim=8, **shape, **common)
+        return t.Gemma3ForCausalLM(config), tokenizer
+    if kind == "qwen":
+        config = t.Qwen2Config(**shape, tie_word_embeddings=False, **common)
+        return t.Qwen2ForCausalLM(config), tokenizer
+    tied = kind in ("tied", "lora-tied")
+    config = t.LlamaConfig(**shape, tie_word_embeddings=tied, **common)
+    return t.LlamaForCausalLM(config), tokenizer
+
+
+def loss_of(model: Any, sequence: Sequence_) -> Tensor:
+    """Σ −log p over predicted tokens, without a batch, a mask or padding."""
+    logits = model(input_ids=torch.tensor([sequence.ids])).logits[0]
+    logprobs = torch.log_softmax(logits, dim=-1)
+    picked = [logprobs[t - 1, sequence.ids[t]] for t, p in enumerate(sequence.predicted) if p]
+    return -torch.stack(picked).sum()
+
+
+def explicit_gradients(model: Any, sequences: Sequence[Sequence_]) -> Tensor:
+    """[sequences, parameters] in float64."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    found = []
+    for sequence in sequences:
+        gradients = torch.autograd.grad(loss_of(model, sequence), parameters, allow_unused=True)
+        flat = [
+            (torch.zeros_like(p) if g is None else g).flatten()
+            for g, p in zip(gradients, parameters, strict=True)
+        ]
+        found.append(torch.cat(flat).double())
+    return torch.stack(found)
+
+
+@pytest.fixture
+def rows() -> tuple[list[Document], list[Question]]:
+    return make_rows()
+
+
+class MakeSubject(Protocol):
+    def __call__(self, kind: str, loss: Loss = "text") -> Subject: ...
+
+
+@pytest.fixture
+def subject_of() -> MakeSubject:
+    return make_subject
+
+
+@pytest.fixture
+def shake() -> Callable[[Subject, float, int], Subject]:
+    return move
+
+
+@pytest.fixture
+def losses() -> Callable[[Any, Sequence_], Tensor]:
+    return loss_of
+
+
+@pytest.fixture
+def explicit() -> Callable[[Any, Sequence[Sequence_]], Tensor]:
+    return explicit_gradients

@@ -1,0 +1,123 @@
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from seedbed.core.errors import InputError
+from seedbed.report.reader import Run
+from seedbed.report.tables import show
+
+
+def shown(run: Path, width: int = 100, /, **choice: str) -> str:
+    console = Console(width=width, file=StringIO(), no_color=True)
+    show(run, console, **choice)
+    file = console.file
+    assert isinstance(file, StringIO)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_fits_and_cuts_nothing(made: Path, width: int) -> None:
+    text = shown(made, width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "…" not in text
+
+
+def test_verdict_stands_before_the_table(made: Path) -> None:
+    text = shown(made)
+    order = [
+        "found the cause best",
+        "Learned\n",
+        "Against chance\n",
+        "declared truth",
+        "gate:",
+        "left out (",
+    ]
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+
+
+def test_controls_stand_last_and_apart(made: Path) -> None:
+    lines = [line.strip() for line in shown(made, slice_="all").splitlines()]
+    chance = next(i for i, line in enumerate(lines) if line.startswith("chance"))
+    assert lines[chance - 1] == ""
+    assert lines[chance + 1].startswith("oracle")
+
+
+def test_numbers_are_those_of_the_scores(made: Path) -> None:
+    run = Run(made)
+    text = shown(made)
+    for finder in run.finders():
+        line = next(
+            part
+            for part in text.splitlines()
+            if part.strip().startswith(f"{finder} ") and "±" in part
+        )
+        row = run.score(finder, "declared", "average_precision", "all")
+        assert row is not None
+        assert row.value is not None
+        assert row.low is not None
+        assert row.high is not None
+        assert f"{row.value:.3f} ±{(row.high - row.low) / 2:.3f}" in line
+        for hop in run.hops:
+            by_hop = run.score(finder, "declared", "roc_auc", hop)
+            assert by_hop is not None
+            mark = {"level": "≈", "below": "↓"}.get(by_hop.standing, "")
+            assert f"{by_hop.value:.3f}{mark}" in line
+
+
+def test_metric_alone_shows_its_slices(made: Path) -> None:
+    text = shown(made, metric="mrr")
+    assert "depth=2,hop=1" in text
+    assert "found the cause best" not in text
+
+
+def test_metric_and_slice_show_every_column(made: Path) -> None:
+    text = shown(made, metric="mrr", slice_="hop=0")
+    row = Run(made).score("bm25", "declared", "mrr", "hop=0")
+    assert row is not None
+    line = next(part for part in text.splitlines() if part.strip().startswith("bm25 "))
+    for value in (row.value, row.low, row.high, row.chance, row.oracle):
+        assert f"{value:.3f}" in line
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"metric": "mmr"}, "no scores for metric 'mmr'; did you mean 'mrr'?"),
+        ({"slice_": "depth=7"}, "no scores for slice 'depth=7'; did you mean"),
+        ({"truth": "guessed"}, "no scores for truth 'guessed'; there are: declared"),
+    ],
+)
+def test_unknown_name_is_one_line(made: Path, choice: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        shown(made, **choice)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_stopped_run_shows_gate_and_advice(stopped: Path) -> None:
+    text = shown(stopped)
+    assert "did not learn" in text
+    assert "What to change" in text
+    assert text.count("failed") == 4
+    assert "average precision" not in text
+
+
+def test_many_hops_get_a_table_of_their_own(fresh: Path, edit: Any) -> None:
+    def more(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        far = [
+            {**row, "slice": f"hop={k}"} for row in rows if row["slice"] == "hop=2" for k in (3, 4)
+        ]
+        return rows + far
+
+    edit(fresh / "scores.json", more)
+    text = shown(fresh)
+    assert "hop=4" in text
+    assert "…" not in text
+
+
+def test_markup_in_names_is_text(fresh: Path, edit: Any) -> None:
+    edit(fresh / "excluded.json", lambda rows: [{**rows[0], "reason": "[bold]odd[/bold]"}])
+    assert "[bold]odd[/bold]" in shown(fresh)
