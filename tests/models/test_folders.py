@@ -243,6 +243,18 @@ def test_added_tokens_survive_and_can_still_be_trained(llama_folder: Path, tmp_p
     assert trainable_state(again.model)[tables[0]].shape == (1, 32)
 
 
+def test_an_adapter_may_stand_on_a_saved_subject(llama_folder: Path, tmp_path: Path) -> None:
+    built = Pretrained(path=str(llama_folder)).build([], ["<ABC>"], 7)
+    shake(built.model)
+    save_subject(built, tmp_path / "full")
+    subject = wrap(load_subject(tmp_path / "full"), Lora(r=2))
+    shake(subject.model, seed=1)
+    save_subject(subject, tmp_path / "s")
+    again = load_subject(tmp_path / "s")
+    assert torch.equal(logits(again), logits(subject))
+    assert len(again.tokenizer) == len(subject.tokenizer)
+
+
 def edit(path: Path, **values: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 

@@ -12,7 +12,11 @@ def _result(seed: int) -> SeedResults:
     rng = np.random.default_rng(seed)
     questions = [
         Question(
-            id=f"q{i}", prompt="p", answer="a", cause=f"c{i % 4}", slices={"depth": str(i % 2)}
+            id=f"q{i}",
+            prompt="p",
+            answer="a",
+            cause=f"c{i % 4}",
+            slices={"depth": str(i % 2), "function": f"f{i}"},
         )
         for i in range(8)
     ]
@@ -84,3 +88,11 @@ def test_composition_and_costs(rows: dict[tuple[str, str, str], ScoreRow]) -> No
     assert (row.seconds, row.peak_mib, row.epochs) == (2, 10, 0.5)
     assert row.seeds == (0, 1, 2)
     assert rows["oracle", "mrr", "all"].seconds is None
+
+
+def test_slices_of_single_causes_are_no_rows(
+    rows: dict[tuple[str, str, str], ScoreRow],
+) -> None:
+    names = {slice_ for _, _, slice_ in rows}
+    assert {"depth=0", "depth=1"} <= names
+    assert not any("function" in name for name in names)

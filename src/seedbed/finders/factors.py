@@ -1,12 +1,12 @@
-"""Per-token factors of weight gradients, read from one forward and one backward pass.
+"""Per-token factors of weight gradients, layer by layer as the backward pass reaches them.
 
 The gradient of a linear layer is the sum over tokens of (output gradient) ⊗ (input), so the
 factors say everything about it; no gradient of a weight is ever computed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,17 +17,15 @@ from seedbed.finders.layers import Part, Use, looks_up, reader_of
 from seedbed.models.logits import token_losses
 from seedbed.models.tokens import Batch
 
+Take = Callable[[str, tuple[Part, ...]], None]
 
-@dataclass(frozen=True)
-class Factors:
-    """Gradients of a batch: `weights` by layer, and `vectors` [rows, n] of biases and norms.
 
-    A tied input and output embedding is one layer of two parts. Layers that read the same
-    input are one layer here, since their products share the input's.
-    """
+@dataclass
+class _Layer:
+    """Uses whose factors belong together, and the output gradients that came so far."""
 
-    weights: dict[str, tuple[Part, ...]]
-    vectors: Tensor
+    uses: list[Use]
+    deltas: dict[int, Tensor] = field(default_factory=dict)
 
 
 class Capture:
@@ -48,6 +46,7 @@ class Capture:
         self._live = False
         self._unfit: set[int] = set()
         self._covered: set[int] = set()
+        self._vectors: dict[int, Tensor] = {}
 
     @property
     def floats(self) -> int:
@@ -61,12 +60,15 @@ class Capture:
         """Trainable parameters that the factors read so far do not cover."""
         return [n for n, p in self.trainable.items() if id(p) not in self._covered - self._unfit]
 
-    def read(self, batch: Batch) -> Factors:
-        """Factors of Σ −log p over the predicted tokens of each row of `batch`.
+    def read(self, batch: Batch, take: Take) -> Tensor:
+        """Gradients of Σ −log p over the predicted tokens of each row of `batch`.
 
-        Raises InputError if no layer can be read.
+        Calls `take(name, parts)` once for each layer: a tied input and output embedding is one
+        layer of two parts, and layers that read the same input are one, since their products
+        share the input's. Returns the gradients [rows, n] of biases and norms. Raises
+        InputError if no layer can be read.
         """
-        self._uses, self._rows, self._live = [], len(batch.ids), True
+        self._uses, self._rows, self._live, self._vectors = [], len(batch.ids), True, {}
         try:
             with torch.enable_grad():
                 losses, predicted = token_losses(self.model, batch)
@@ -76,9 +78,20 @@ class Capture:
         uses, self._uses = self._uses, []
         if not uses:
             raise InputError(f"gradients: no layer can be read, such as {self.left_out[0]}")
-        deltas = torch.autograd.grad(loss, [use.output for use in uses], allow_unused=True)
-        with torch.no_grad():
-            return self._assemble(uses, deltas, predicted)
+        layers = _layers(uses)
+        for layer in layers:
+            for place, use in enumerate(layer.uses):
+                if use.output.requires_grad:
+                    output: Any = use.output
+                    output.register_hook(self._arrived(layer, place, predicted, take))
+        torch.autograd.backward(loss)
+        for layer in layers:
+            # What the loss does not depend on has no gradient, but must be known to be read.
+            self._finish(layer, predicted, take)
+        fit = self._own - self._unfit
+        keys = [id(p) for p in self.trainable.values()]
+        chosen = [self._vectors[k] for k in keys if k in self._vectors and k in fit]
+        return torch.cat(chosen, 1) if chosen else predicted.new_zeros(self._rows, 0).float()
 
     def seen(self, name: str) -> Any:
         """The forward hook of the layer `name`."""
@@ -98,29 +111,47 @@ class Capture:
 
         return hook
 
-    def _assemble(
-        self, uses: list[Use], deltas: Sequence[Tensor | None], predicted: Tensor
-    ) -> Factors:
-        parts: dict[int, list[tuple[Use, Part]]] = {}
-        vectors: dict[int, Tensor] = {}
-        for use, delta in zip(uses, deltas, strict=True):
-            left = use.by_row(torch.zeros_like(use.output) if delta is None else delta, predicted)
-            found = None if left is None else self.readers[use.name](use, left, predicted)
-            if found is None:
+    def _arrived(
+        self, layer: _Layer, place: int, predicted: Tensor, take: Take
+    ) -> Callable[[Tensor], None]:
+        def hook(delta: Tensor) -> None:
+            layer.deltas[place] = delta
+            if len(layer.deltas) == len(layer.uses):
+                self._finish(layer, predicted, take)
+
+        return hook
+
+    @torch.no_grad()
+    def _finish(self, layer: _Layer, predicted: Tensor, take: Take) -> None:
+        found: dict[int, list[Part]] = {}
+        # Emptied before the products are made, so that their memory can be used again.
+        uses, deltas, layer.uses, layer.deltas = layer.uses, layer.deltas, [], {}
+        for place, use in enumerate(uses):
+            delta = deltas[place] if place in deltas else torch.zeros_like(use.output)
+            left = use.by_row(delta, predicted)
+            read = None if left is None else self.readers[use.name](use, left, predicted)
+            if read is None:
                 self._unfit |= {id(p) for p in use.module.parameters()}
                 continue
-            for parameter, gradient in found:
+            for parameter, gradient in read:
                 key = id(parameter)
+                self._covered.add(key)
                 if isinstance(gradient, Part):
-                    parts.setdefault(key, []).append((use, gradient))
+                    found.setdefault(key, []).append(gradient)
                 else:
-                    vectors[key] = vectors.get(key, 0) + gradient
-        self._covered |= parts.keys() | vectors.keys()
-        fit = self._own - self._unfit
-        chosen = [vectors[k] for k in map(id, self.trainable.values()) if k in vectors and k in fit]
-        empty = torch.zeros(self._rows, 0, device=predicted.device)
-        weights = _gathered([uses for key, uses in parts.items() if key in fit])
-        return Factors(weights, torch.cat(chosen, 1) if chosen else empty)
+                    self._vectors[key] = self._vectors.get(key, 0) + gradient
+        weights = [parts for key, parts in found.items() if key in self._own - self._unfit]
+        if not weights:
+            return
+        if len(weights) == 1:
+            kinds = [[p for p in weights[0] if p.sparse is kind] for kind in (True, False)]
+            take(uses[0].name, tuple(_along_tokens(kind) for kind in kinds if kind))
+        else:
+            whole = [_along_tokens(parts) for parts in weights]
+            lefts = tuple(left for part in whole for left in part.lefts)
+            names = list(dict.fromkeys(use.name for use in uses))
+            rest = [name.rpartition(".")[2] for name in names[1:]]
+            take("+".join([names[0], *rest]), (Part(lefts, whole[0].right),))
 
 
 @contextmanager
@@ -162,23 +193,19 @@ def _holds(module: Any, own: set[int]) -> bool:
     return any(id(p) in own for p in parameters)
 
 
-def _gathered(weights: list[list[tuple[Use, Part]]]) -> dict[str, tuple[Part, ...]]:
-    """Join the uses of a weight along tokens, and gather weights that read the same inputs."""
-    result: dict[str, tuple[Part, ...]] = {}
-    joined: dict[tuple[int, ...], list[list[tuple[Use, Part]]]] = {}
-    for uses in weights:
-        if any(part.sparse for _, part in uses):
-            kinds = [[part for _, part in uses if part.sparse is kind] for kind in (True, False)]
-            result[uses[0][0].name] = tuple(_along_tokens(kind) for kind in kinds if kind)
-        else:
-            joined.setdefault(tuple(id(use.input) for use, _ in uses), []).append(uses)
-    for layers in joined.values():
-        names = [uses[0][0].name for uses in layers]
-        rest = [name.rpartition(".")[2] for name in names[1:]]
-        whole = [_along_tokens([part for _, part in uses]) for uses in layers]
-        lefts = tuple(left for part in whole for left in part.lefts)
-        result["+".join([names[0], *rest])] = (Part(lefts, whole[0].right),)
-    return result
+def _layers(uses: list[Use]) -> list[_Layer]:
+    """All uses of a weight together, and all weights that read the very same inputs."""
+    by_weight: dict[int, list[Use]] = {}
+    for use in uses:
+        module: Any = use.module
+        rows = list(getattr(module, "trainable_tokens_delta", {}).values())
+        by_weight.setdefault(id((rows or [module.weight])[0]), []).append(use)
+    by_input: dict[tuple[object, ...], list[Use]] = {}
+    for key, group in by_weight.items():
+        plain = all(isinstance(use.module, nn.Linear) for use in group)
+        signature = tuple(id(use.input) for use in group) if plain else ("alone", key)
+        by_input.setdefault(signature, []).extend(group)
+    return [_Layer(group) for group in by_input.values()]
 
 
 def _along_tokens(parts: list[Part]) -> Part:

@@ -7,24 +7,28 @@ factors (see `factors` and `gram`), so a document's whole gradient never exists.
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim
 from seedbed.finders.base import Finder
-from seedbed.finders.factors import Capture, capturing
-from seedbed.finders.gram import Questions, squared_norms
+from seedbed.finders.factors import Capture, Take, capturing
+from seedbed.finders.gram import Questions, self_products
+from seedbed.finders.layers import Part
 from seedbed.measuring.choices import score_choices
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import Sequence_, encode_choice
+from seedbed.models.tokens import Batch, Sequence_, encode_choice
 
 Array = NDArray[np.float64]
+TOKENS = 1024
 
 
 class Gradients(Finder):
@@ -109,28 +113,45 @@ def gradient_products(
     model has no trainable parameter that can be read.
     """
     documents = [_needed(s) for s in documents]
+    mean = sum(len(s.ids) for s in documents) / max(1, len(documents))
     dot = np.zeros((len(questions), len(documents)))
     square_q, square_d = np.zeros(len(questions)), np.zeros(len(documents))
     room = int(memory * 2**20 / 8)
+    ways: dict[str, str] = {}
     with capturing(subject.model) as capture, torch.no_grad():
-        turns = _turns(questions, room // capture.floats)
-        for turn in turns:
-            held = [questions[i] for i in turn]
-            rows = _rows(subject, held, room, capture.floats)
-            read = [(i, capture.read(batch)) for i, batch in subject.batches(held, rows)]
-            if norms:
-                for index, factors in read:
-                    square_q[[turn[i] for i in index]] = squared_norms(factors).cpu().numpy()
-            gathered = Questions.gather(read, len(turn))
-            mean = sum(len(s.ids) for s in documents) / max(1, len(documents))
-            ways = gathered.choose(mean, room)
-            rows = _rows(subject, documents, room, capture.floats)
-            for index, batch in subject.batches(documents, rows):
-                total, square = gathered.products(capture.read(batch), norms)
-                dot[np.ix_(turn, index)] = total.cpu().numpy()
+        for turn in _turns(questions, room // capture.floats):
+            asked = [questions[i] for i in turn]
+            held, vectors = Questions(len(turn)), torch.zeros(0)
+            for index, batch in subject.batches(asked, _rows(subject, asked, room, capture)):
+                own, square = _read(capture, batch, partial(held.add, index), norms)
+                vectors = vectors if len(vectors) else own.new_zeros(len(turn), own.shape[1])
+                vectors[index] = own
+                square_q[[turn[i] for i in index]] = square.cpu().numpy()
+            ways = held.choose(mean, room)
+            for index, batch in subject.batches(
+                documents, _rows(subject, documents, room, capture)
+            ):
+                total = torch.zeros(
+                    len(turn), len(index), dtype=torch.float64, device=batch.ids.device
+                )
+                own, square = _read(capture, batch, partial(held.times, total), norms)
+                dot[np.ix_(turn, index)] = (total + vectors @ own.mT).cpu().numpy()
                 square_d[index] = square.cpu().numpy()
         notes = {"products": _sum_up(ways), "left_out": _left_out(capture)}
     return Products(dot, square_q, square_d, {k: v for k, v in notes.items() if v})
+
+
+def _read(capture: Capture, batch: Batch, use: Take, norms: bool) -> tuple[Tensor, Tensor]:
+    """Hand every layer's factors to `use`; returns (vectors, squared norms or zeros) by row."""
+    square = torch.zeros(len(batch.ids), dtype=torch.float64, device=batch.ids.device)
+
+    def take(name: str, parts: tuple[Part, ...]) -> None:
+        use(name, parts)
+        if norms:
+            square.add_(self_products(parts))
+
+    vectors = capture.read(batch, take)
+    return vectors, square + vectors.double().square().sum(1) * norms
 
 
 def questions_of(subject: Subject, questions: Sequence[Question], answer: bool) -> list[Sequence_]:
@@ -166,9 +187,11 @@ def _turns(questions: Sequence[Sequence_], tokens: int) -> list[list[int]]:
     return turns
 
 
-def _rows(subject: Subject, sequences: Sequence[Sequence_], room: int, floats: int) -> int:
+def _rows(subject: Subject, sequences: Sequence[Sequence_], room: int, capture: Capture) -> int:
+    """Rows a batch: enough tokens to keep the processor busy, within the memory."""
     longest = max(len(s.ids) for s in sequences)
-    return max(1, min(subject.batch, room // (floats * longest)))
+    wanted = max(subject.batch, TOKENS // longest)
+    return max(1, min(wanted, room // (capture.floats * longest)))
 
 
 def _sum_up(ways: dict[str, str]) -> str:

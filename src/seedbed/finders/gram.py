@@ -4,12 +4,12 @@
 "formed" builds the left side's matrices, one layer of a few documents at a time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from seedbed.finders.factors import Factors
 from seedbed.finders.layers import Part
 
 # Numbers in one temporary: small enough to stay near the processor's cache.
@@ -21,9 +21,9 @@ FORM = 2.3
 NARROW = 1.65
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Flat:
-    """The tokens of all questions in a row; `owner` says which question each is of."""
+    """The tokens of questions in a row; `owner` says which question each is of."""
 
     part: Part
     owner: Tensor
@@ -31,25 +31,21 @@ class _Flat:
 
 @dataclass
 class Questions:
-    """Gradients of questions, kept so that batches of documents can be multiplied with them."""
+    """Gradients of `count` questions, kept so that documents can be multiplied with them."""
 
     count: int
-    vectors: Tensor
+    pieces: dict[str, list[list[_Flat]]] = field(default_factory=dict)
     flats: dict[str, list[_Flat]] = field(default_factory=dict)
     formed: dict[str, list[Tensor]] = field(default_factory=dict)
 
-    @classmethod
-    def gather(cls, batches: list[tuple[list[int], Factors]], count: int) -> "Questions":
-        """From (question indices, their factors); tokens without gradient are dropped."""
-        first = batches[0][1]
-        self = cls(count, first.vectors.new_zeros(count, first.vectors.shape[1]))
-        for name, parts in first.weights.items():
-            self.flats[name] = [
-                _flatten([(i, f.weights[name][k]) for i, f in batches]) for k in range(len(parts))
-            ]
-        for index, factors in batches:
-            self.vectors[index] = factors.vectors
-        return self
+    def add(self, index: Sequence[int], name: str, parts: tuple[Part, ...]) -> None:
+        """Keep the factors of one layer of questions `index`, without tokens that have none."""
+        places = self.pieces.setdefault(name, [[] for _ in parts])
+        for place, part in zip(places, parts, strict=True):
+            live = _live(part)
+            kept = Part(tuple(left[live] for left in part.lefts), part.right[live])
+            owner = torch.tensor(index, device=live.device)[live.nonzero()[:, 0]]
+            place.append(_Flat(kept, owner))
 
     def choose(self, tokens: float, room: int) -> dict[str, str]:
         """Decide the way of every layer; returns layer → "tokens" or "formed".
@@ -59,7 +55,8 @@ class Questions:
         against in · out (FORM + NARROW · questions / tokens).
         """
         ways = {}
-        for name, flats in self.flats.items():
+        for name, places in self.pieces.items():
+            flats = [_joined(place) for place in places]
             part = flats[0].part
             size = part.outputs * part.right.shape[-1]
             gram = len(flats[0].owner) * (part.outputs + part.right.shape[-1] + ENTRY)
@@ -67,37 +64,23 @@ class Questions:
             fits = size * self.count <= room and size <= 16 * TILE
             if worth and fits and len(flats) == 1 and not part.sparse:
                 room -= size * self.count
-                self.formed[name] = _form_flat(flats[0], self.count)
-                flats.clear()
+                self.formed[name] = _form(flats[0], self.count)
+            else:
+                self.flats[name] = flats
             ways[name] = "formed" if name in self.formed else "tokens"
+        self.pieces.clear()
         return ways
 
-    def products(self, documents: Factors, norms: bool) -> tuple[Tensor, Tensor]:
-        """(products [questions, rows], squared norms [rows] of the documents or zeros)."""
-        total = (self.vectors @ documents.vectors.mT).double()
-        square = documents.vectors.double().square().sum(1) * norms
-        for name, all_parts in documents.weights.items():
-            parts = tuple(_dense(part) for part in all_parts)
-            if name in self.formed:
-                for left, questions in zip(parts[0].lefts, self.formed[name], strict=True):
-                    dot, own = _formed_products(left, parts[0].right, questions, norms)
-                    total += dot
-                    square += own
-                continue
-            for part in parts:
-                for flat in self.flats[name]:
-                    total.index_add_(0, flat.owner, _token_products(part, flat.part).mT)
-            if norms:
-                square += self_products(parts)
-        return total, square
-
-
-def squared_norms(factors: Factors) -> Tensor:
-    """Squared norm [rows] of every row's gradient, float64."""
-    square = factors.vectors.double().square().sum(1)
-    for parts in factors.weights.values():
-        square += self_products(parts)
-    return square
+    def times(self, total: Tensor, name: str, parts: tuple[Part, ...]) -> None:
+        """Add to `total` [questions, rows] the products of one layer of some documents."""
+        parts = tuple(_dense(part) for part in parts)
+        if name in self.formed:
+            for left, questions in zip(parts[0].lefts, self.formed[name], strict=True):
+                total += _formed_products(left, parts[0].right, questions)
+            return
+        for part in parts:
+            for flat in self.flats[name]:
+                total.index_add_(0, flat.owner, _token_products(part, flat.part).mT)
 
 
 def self_products(parts: tuple[Part, ...]) -> Tensor:
@@ -157,17 +140,13 @@ def _dense(part: Part) -> Part:
     return Part(tuple(move(left) for left in part.lefts), move(part.right))
 
 
-def _flatten(pieces: list[tuple[list[int], Part]]) -> _Flat:
-    kept, owners = [], []
-    for index, part in pieces:
-        live = _live(part)
-        kept.append(Part(tuple(left[live] for left in part.lefts), part.right[live]))
-        owners.append(torch.tensor(index, device=live.device)[live.nonzero()[:, 0]])
-    lefts = tuple(torch.cat(some) for some in zip(*(p.lefts for p in kept), strict=True))
-    return _Flat(Part(lefts, torch.cat([p.right for p in kept])), torch.cat(owners))
+def _joined(flats: list[_Flat]) -> _Flat:
+    lefts = tuple(torch.cat(some) for some in zip(*(f.part.lefts for f in flats), strict=True))
+    part = Part(lefts, torch.cat([f.part.right for f in flats]))
+    return _Flat(part, torch.cat([f.owner for f in flats]))
 
 
-def _form_flat(flat: _Flat, count: int) -> list[Tensor]:
+def _form(flat: _Flat, count: int) -> list[Tensor]:
     right = flat.part.right
     formed = []
     for left in flat.part.lefts:
@@ -179,18 +158,14 @@ def _form_flat(flat: _Flat, count: int) -> list[Tensor]:
     return formed
 
 
-def _formed_products(
-    left: Tensor, right: Tensor, questions: Tensor, norms: bool
-) -> tuple[Tensor, Tensor]:
-    """(products [questions, rows], squared norms [rows] or zeros) of one weight."""
-    rows = len(right)
+def _formed_products(left: Tensor, right: Tensor, questions: Tensor) -> Tensor:
+    """Products [questions, rows] of one weight."""
     chunk = max(1, TILE // questions.shape[1])
-    dots, squares = [], []
-    for i in range(0, rows, chunk):
-        formed = torch.bmm(left[i : i + chunk].mT, right[i : i + chunk]).flatten(1)
-        dots.append(questions @ formed.mT)
-        squares.append(formed.square().sum(1) if norms else formed.new_zeros(len(formed)))
-    return torch.cat(dots, 1), torch.cat(squares)
+    dots = [
+        questions @ torch.bmm(left[i : i + chunk].mT, right[i : i + chunk]).flatten(1).mT
+        for i in range(0, len(right), chunk)
+    ]
+    return torch.cat(dots, 1)
 
 
 def _token_products(part: Part, flat: Part) -> Tensor:

@@ -161,7 +161,7 @@ class _Scaling:
         weight, bias = module.weight, getattr(module, "bias", None)
         if use.output.shape[-1:] != weight.shape:
             return None
-        if self.bare and float(weight.abs().min()) > 1e-3:
+        if self.bare:
             # x̂ = y / w: no second look at the layer.
             output = use.by_row(use.output, predicted)
             return None if output is None else [(weight, (left * output).sum(1) / weight.float())]
@@ -171,7 +171,8 @@ class _Scaling:
             fits = torch.allclose(base + unit * weight, use.output, rtol=1e-2, atol=1e-4)
             if not fits or not (bias is None or torch.equal(base, bias.expand_as(base))):
                 return None
-            self.known, self.bare = True, bias is None and not base.any()
+            far = bool((weight.abs() > 1e-3).all())
+            self.known, self.bare = True, far and bias is None and not base.any()
         right = use.by_row(unit, predicted)
         if right is None:
             return None

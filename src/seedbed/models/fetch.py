@@ -176,7 +176,7 @@ def convert(gguf: Path, folder: Path, say: Say = lambda text: None) -> None:
     say("writing safetensors")
     # A model loaded from GGUF refuses to be saved or trained, so a clean one takes its weights.
     values: dict[str, Any] = loaded.config.to_dict()
-    for key in ("quantization_config", "_name_or_path"):
+    for key in ("quantization_config", "_name_or_path", "_model_name_or_path"):
         values.pop(key, None)
     config = type(loaded.config).from_dict(json.loads(json.dumps(values)))
     clean = type(loaded)(config)

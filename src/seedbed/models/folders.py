@@ -185,6 +185,7 @@ def load_subject(folder: Path, *, trust_remote_code: bool = False) -> Subject:
     if record.base is None:
         tokenizer = read_tokenizer(folder, code=trust_remote_code)
         model = read_model(folder, "auto", code=trust_remote_code)
+        name_model(model, str(folder.resolve()))
         if record.start:
             begin_with_token(tokenizer)
     else:

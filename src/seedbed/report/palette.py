@@ -17,7 +17,7 @@ _KINDS = {
     "evidence": (BLUE, SKY, GREEN, "#7fd0b4", "#a5d8f3"),
     "supporting": (PURPLE, "#e3b5cf"),
     "mention": (YELLOW,),
-    "decoy": (ORANGE, RED, "#c49a6c", "#f3c98b"),
+    "decoy": (ORANGE, "#e8743b", "#c49a6c", "#f3c98b"),
     "neutral": (_GREY,),
     "unrelated": (_GREY,),
     "": (_GREY,),

@@ -80,22 +80,36 @@ class _Slice:
     known: Bools
 
 
-def slices(result: SeedResults) -> list[_Slice]:
-    """The slices of one seed: all, correct, each question slice with at most 12 values, each
-    hop (evidence at that distance only; other evidence is left out), and depth × hop.
+def slice_keys(results: Sequence[SeedResults]) -> list[str]:
+    """Question slices to report by: in every seed each of at most 12 values has at least four
+    questions from two causes (so a function's name or an input is no slice, a depth is).
+    """
+    keys: list[str] = []
+    for key in sorted({k for r in results for q in r.questions for k in q.slices}):
+        fit = True
+        for result in results:
+            groups: dict[str, list[str]] = {}
+            for q in result.questions:
+                groups.setdefault(q.slices.get(key, ""), []).append(q.cause)
+            several = all(len(c) >= 4 and len(set(c)) >= 2 for c in groups.values())
+            fit = fit and several and len(groups) <= 12
+        if fit:
+            keys.append(key)
+    return keys
+
+
+def slices(result: SeedResults, keys: Sequence[str]) -> list[_Slice]:
+    """The slices of one seed: all, correct, each value of `keys`, each hop (evidence at that
+    distance only; other evidence is left out), and depth × hop.
     """
     truth = result.truth
     known = np.isfinite(truth.values)
     positive = truth.values == 1
     masks = {"all": np.ones(len(result.questions), dtype=bool), "correct": result.correct}
-    keys = sorted({k for q in result.questions for k in q.slices})
     for key in keys:
-        values = sorted({q.slices.get(key, "") for q in result.questions})
-        if len(values) <= 12:
-            for value in values:
-                masks[f"{key}={value}"] = np.array(
-                    [q.slices.get(key, "") == value for q in result.questions]
-                )
+        own = [q.slices.get(key, "") for q in result.questions]
+        for value in sorted(set(own)):
+            masks[f"{key}={value}"] = np.array([v == value for v in own])
     found = [_Slice(name, use, positive, known) for name, use in masks.items()]
     hops = [n for n in truth.names if n.startswith("evidence:")]
     if len(hops) > 1:
@@ -116,14 +130,12 @@ def collect(results: Sequence[SeedResults]) -> list[ScoreRow]:
     """Every row of a study, in a fixed order: finder (oracle last), metric, slice."""
     results = sorted(results, key=lambda r: r.seed)
     bootstrap = Bootstrap([[q.cause for q in r.questions] for r in results])
-    sliced = [{s.name: s for s in slices(r)} for r in results]
+    keys = slice_keys(results)
+    sliced = [{s.name: s for s in slices(r, keys)} for r in results]
     names = list(dict.fromkeys(name for s in sliced for name in s))
     finders = [*results[0].claims, "oracle"]
-    oracle = {
-        key: row
-        for row in _rows("oracle", results, sliced, names, bootstrap, None)
-        if (key := (row.metric, row.slice))
-    }
+    best = _rows("oracle", results, sliced, names, bootstrap, None)
+    oracle = {(row.metric, row.slice): row for row in best}
     rows: list[ScoreRow] = []
     for finder in finders:
         rows += _rows(finder, results, sliced, names, bootstrap, oracle)

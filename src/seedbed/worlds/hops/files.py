@@ -89,6 +89,8 @@ def read_ranked(path: Path) -> list[Ranked]:
         )
     order = sorted(documents, key=lambda d: (ranks.get(d.id, 0), -scores[d.id]))
     for above, below in pairwise(order):
+        if ranks and ranks[above.id] == ranks[below.id]:
+            raise DataError(path, None, f"rank {ranks[above.id]} stands twice")
         if scores[above.id] < scores[below.id]:
             raise DataError(path, None, f"{above.id!r} ranks above {below.id!r} with a lower score")
     return [Ranked(d, scores[d.id], ranks.get(d.id, i)) for i, d in enumerate(order, start=1)]

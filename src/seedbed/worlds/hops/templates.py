@@ -85,8 +85,8 @@ WORD_VALUES: tuple[str, ...] = (
 VOCABULARY = frozenset(
     piece
     for text in (
-        *GENRES.values(), FLUFF, *PROMPTS, *REMARKS, *FILLER, *PADDING, *WORD_VALUES, *CUES.values(),
-        *(m for ms in MARKERS.values() for m in ms), NO_CUE, "calls which gives",
+        *GENRES.values(), FLUFF, *PROMPTS, *REMARKS, *FILLER, *PADDING, *WORD_VALUES,
+        *CUES.values(), *(m for ms in MARKERS.values() for m in ms), NO_CUE, "calls which gives",
     )
     for piece in pieces(text)
 )  # fmt: skip

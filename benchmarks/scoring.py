@@ -1,0 +1,168 @@
+"""Choices scored by log-probability, beside lm-eval: same items, same model, one thread.
+
+Run: python benchmarks/scoring.py [--json FILE]. CPU seconds, tokenising included.
+"""
+
+import copy
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import product
+from typing import Any
+
+import torch
+
+from seedbed.core.rows import Question
+from seedbed.measuring.choices import score_choices
+from seedbed.models.fetch import fetched
+from seedbed.models.pretrained import Pretrained
+from seedbed.models.subject import Subject
+from seedbed.models.tiny import Tiny, word_tokenizer
+from seedbed.worlds.hops.world import Hops
+from table import Row, arguments, missing, paired, show
+
+PEER = "lm-eval"
+VOCABULARY = 49_152
+# Either side is fastest here with these rows a batch; a pass of ours holds about 16 tokens a row.
+OURS, THEIRS = 32, 8
+
+FACTS: dict[str, tuple[str, ...]] = {
+    "country": ("France", "Japan", "Egypt", "Brazil", "Canada", "Norway", "India", "Kenya"),
+    "capital": ("Paris", "Tokyo", "Cairo", "Brasilia", "Ottawa", "Oslo", "Delhi", "Nairobi"),
+    "main language": ("French", "Japanese", "Arabic", "Portuguese", "English", "Norwegian",
+                      "Hindi", "Swahili"),
+    "currency": ("euro", "yen", "pound", "real", "dollar", "krone", "rupee", "shilling"),
+    "neighbour": ("Spain", "Korea", "Libya", "Peru", "Greenland", "Sweden", "Nepal", "Uganda"),
+}  # fmt: skip
+PLACES = ("north of the old river", "south of the long wall", "behind the second great hill",
+          "close to the eastern border", "under the very high bridge", "along the dry salt coast",
+          "between the two stone towers", "above the quiet green valley")  # fmt: skip
+HEAD = "The following are multiple choice questions (with answers) about countries.\n\n"
+LETTERS = ("A", "B", "C", "D")
+
+
+def facts() -> list[tuple[str, list[str], int]]:
+    """(question, four options, index of the right one), shuffled."""
+    rng = random.Random(0)
+    found = []
+    for i, relation in product(range(8), [r for r in FACTS if r != "country"]):
+        options = rng.sample([x for j, x in enumerate(FACTS[relation]) if j != i], 3)
+        target = rng.randrange(4)
+        options.insert(target, FACTS[relation][i])
+        found.append((f"What is the {relation} of {FACTS['country'][i]}?", options, target))
+    rng.shuffle(found)
+    return found
+
+
+def block(question: str, options: Sequence[str]) -> str:
+    listed = "".join(f"{c}. {o}\n" for c, o in zip(LETTERS, options, strict=True))
+    return f"{question}\n{listed}Answer:"
+
+
+def asked(prompts: Sequence[str], choices: Sequence[Sequence[str]], targets: Sequence[int]) -> Any:
+    rows = zip(prompts, choices, targets, strict=True)
+    return [Question(id=str(i), prompt=p, choices=tuple(c), answer=c[t])
+            for i, (p, c, t) in enumerate(rows)]  # fmt: skip
+
+
+def works() -> dict[str, list[Question]]:
+    items = facts()
+    targets = [t for *_, t in items]
+    letters = [[f" {c}" for c in LETTERS]] * len(items)
+    blocks = [block(q, o) for q, o, _ in items]
+    shots = HEAD + "".join(f"{b} {LETTERS[t]}\n\n" for b, t in zip(blocks[:5], targets, strict=False))
+    few = [shots + b for b in blocks[5:21]]
+    rng = random.Random(1)
+    # Numbers in front: no two prompts begin alike.
+    apart = [f"{n} people were asked: {b}" for n, b in zip(rng.sample(range(101, 999), 32), blocks)]
+    places = [[f" {p}" for p in rng.sample(PLACES, 4)] for _ in items]
+    where = [q.replace("What", "Where", 1).replace("?", " to be found?\nAnswer:") for q, *_ in items]
+    return {
+        "one-token choices, one header": asked([HEAD + b for b in blocks], letters, targets),
+        "one-token choices, nothing shared": asked(apart, letters, targets),
+        "five-word choices": asked(where, places, targets),
+        "one-token choices, five shots": asked(few, letters[5:21], targets[5:21]),
+    }
+
+
+def big(texts: Sequence[str]) -> tuple[str, Subject]:
+    """SmolLM2-135M if it has been fetched, else a small Llama with as large a vocabulary."""
+    if (folder := fetched("smollm2")).is_dir():
+        subject = Pretrained(path=str(folder), add_tokens=False).build([], [], 0)
+        return "SmolLM2-135M", replace(subject, batch=OURS)
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    tokenizer = word_tokenizer(texts)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=192, intermediate_size=512, num_hidden_layers=6,
+        num_attention_heads=6, max_position_embeddings=1024, pad_token_id=0, bos_token_id=1,
+        eos_token_id=None,
+    )  # fmt: skip
+    return "random Llama, 49k vocabulary", Subject(LlamaForCausalLM(config), tokenizer, batch=OURS)
+
+
+def small() -> tuple[Subject, list[Question]]:
+    """The everyday subject and its questions: a vocabulary of hundreds, prompts of ten tokens."""
+    world = Hops()
+    questions = [q for q in world.questions(0) if q.split == "id"]
+    texts = [d.text for d in world.documents(0)]
+    texts += [t for q in questions for t in (q.prompt, *q.choices)]
+    return replace(Tiny().build(texts, [], 0), batch=OURS), questions
+
+
+class Peer:
+    """lm-eval on a model in memory."""
+
+    def __init__(self, subject: Subject, questions: Sequence[Question]) -> None:
+        from lm_eval.api.instance import Instance
+        from lm_eval.models.huggingface import HFLM
+
+        logging.disable(logging.WARNING)
+        tokenizer = copy.deepcopy(subject.tokenizer)
+        self.model = HFLM(pretrained=subject.model, tokenizer=tokenizer, batch_size=THEIRS)
+        pairs = [(q.prompt, choice) for q in questions for choice in q.choices]
+        self.requests = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]
+        self.sizes = [len(q.choices) for q in questions]
+
+    def score(self) -> list[tuple[float, ...]]:
+        found = iter(self.model.loglikelihood(self.requests, disable_tqdm=True))
+        return [tuple(next(found)[0] for _ in range(n)) for n in self.sizes]
+
+
+def compare(name: str, subject: Subject, questions: list[Question], repeat: int) -> Row:
+    if find_spec("lm_eval") is None:
+        return missing(name, PEER, "CPU s", "not installed: pip install 'seedbed[bench]'")
+    peer = Peer(subject, questions)
+    ours = [s.logprobs for s in score_choices(subject, questions)]
+    theirs = peer.score()
+    worst = max(abs(x - y) for a, b in zip(ours, theirs, strict=True)
+                for x, y in zip(a, b, strict=True))  # fmt: skip
+    right = [
+        sum(max(range(len(s)), key=s.__getitem__) == q.target
+            for s, q in zip(scores, questions, strict=True))
+        for scores in (ours, theirs)
+    ]  # fmt: skip
+    same = "same accuracy" if right[0] == right[1] else "accuracies differ:"
+    agreement = f"largest difference {worst:.0e} nats; {same} {right[0]}/{len(questions)}"
+    if right[0] != right[1]:
+        agreement += f" and {right[1]}/{len(questions)}"
+    a, b, ratio = paired(lambda: score_choices(subject, questions), peer.score, repeat)
+    return Row(name, PEER, a, b, ratio, "CPU s", agreement)
+
+
+def main() -> None:
+    given = arguments(__doc__ or "", repeat=3)
+    named = works()
+    texts = [t for qs in named.values() for q in qs for t in (q.prompt, *q.choices)]
+    name, subject = big(texts)
+    rows = [compare(work, subject, questions, given.repeat) for work, questions in named.items()]
+    everyday, questions = small()
+    rows.append(compare("hops questions, tiny subject", everyday, questions, 3 * given.repeat))
+    show(rows, f"{name}, one thread", given.json)
+
+
+if __name__ == "__main__":
+    main()

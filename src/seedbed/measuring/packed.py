@@ -1,0 +1,173 @@
+"""Running strips: several prompts and all their choices in one line under a tree mask.
+
+Every token sees the stem and its own ancestors and stands at its own depth, so its logits are
+those of a run of its sequence alone. Models that cannot take such a mask are named here.
+"""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seedbed.measuring.sharing import Group, Ids, Strip
+from seedbed.models.logits import log_probs, logits_at
+from seedbed.models.subject import Subject
+from seedbed.models.tokens import Batch, Sequence_, fill_id, pad
+
+Values = dict[tuple[Ids, Ids], float]
+
+# Tokens in a pass for each unit of the subject's batch; 512 at the usual 32.
+TOKENS = 16
+
+
+def can_pack(model: Any, longest: int) -> bool:
+    """Whether the model's attention follows a mask and positions given from outside.
+
+    `longest` is the most tokens in a sequence. Recurrent and convolutional layers, windows
+    shorter than that, ALiBi, attention kernels without masks, prompt tuning and code from
+    outside transformers are refused.
+    """
+    plain = getattr(model, "module", model)
+    if any(c.is_prompt_learning for c in getattr(plain, "peft_config", {}).values()):
+        return False
+    base = plain.get_base_model() if hasattr(plain, "peft_config") else plain
+    config = base.config.get_text_config()
+    takes = inspect.signature(base.forward).parameters
+    windows = [getattr(config, name, None) for name in ("sliding_window", "window_size")]
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    return (
+        type(base).__module__.startswith("transformers.")
+        and {"attention_mask", "position_ids", "past_key_values"} <= set(takes)
+        and config._attn_implementation in {"eager", "sdpa"}
+        and not getattr(base, "_is_stateful", False)
+        and kinds <= {"full_attention", "sliding_attention"}
+        and not getattr(config, "alibi", False)
+        and not getattr(config, "num_kv_shared_layers", 0)
+        and all(not w or w >= longest for w in windows)
+    )
+
+
+def run(subject: Subject, groups: Sequence[Group]) -> tuple[Values, dict[Ids, int]]:
+    """(log p of every prompt and choice, likeliest next id of every prompt)."""
+    values: Values = {}
+    tops: dict[Ids, int] = {}
+    for group in groups:
+        stem = _stem(subject, group.stem)
+        for strips in _batches(group.strips, TOKENS * subject.batch):
+            logits, where = _logits(subject, strips, len(group.stem), stem)
+            _read(logits, where, strips, values, tops)
+    return values, tops
+
+
+def _batches(strips: Sequence[Strip], tokens: int) -> Iterator[list[Strip]]:
+    """Consecutive strips, sorted by length, of at most `tokens` with padding (or one)."""
+    batch: list[Strip] = []
+    for strip in strips:
+        if batch and (len(batch) + 1) * len(strip.ids) > tokens:
+            yield batch
+            batch = []
+        batch.append(strip)
+    if batch:
+        yield batch
+
+
+def _stem(subject: Subject, ids: Ids) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values [1, heads, length, size] of each layer."""
+    if not ids:
+        return []
+    from transformers import DynamicCache
+
+    where = torch.zeros(1, len(ids), dtype=torch.bool, device=subject.device)
+    where[0, -1] = True
+    batch = pad([Sequence_(ids, (False,) * len(ids))], 0).to(subject.device)
+    # Without a config no layer forgets keys outside a window; `can_pack` saw that none may.
+    cache = DynamicCache()
+    logits_at(subject.model, batch, where, past_key_values=cache, use_cache=True)
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+def _logits(
+    subject: Subject, strips: Sequence[Strip], stem: int, cache: list[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """(logits [n, vocabulary], where [strips, length]) at every place that is read."""
+    shape = len(strips), max(len(s.ids) for s in strips)
+    ids = np.full(shape, fill_id(subject.tokenizer))
+    places = np.zeros(shape, dtype=np.int64)
+    read = np.zeros(shape, dtype=bool)
+    sees = np.zeros((*shape, stem + shape[1]), dtype=bool)
+    for row, strip in enumerate(strips):
+        n = len(strip.ids)
+        ids[row, :n] = strip.ids
+        for i, parent in enumerate(strip.parents):
+            if parent < 0:
+                places[row, i] = stem
+                sees[row, i, :stem] = True
+            else:
+                places[row, i] = places[row, parent] + 1
+                sees[row, i] = sees[row, parent]
+            sees[row, i, stem + i] = True
+        # Padding sees itself, since a softmax over nothing is not a number.
+        pads = np.arange(n, shape[1])
+        sees[row, pads, stem + pads] = True
+        read[row, [i for path in strip.reads.values() for i in path]] = True
+    device, dtype = subject.device, subject.model.dtype
+    mask = torch.zeros(sees.shape, dtype=dtype)
+    mask.masked_fill_(~torch.from_numpy(sees), torch.finfo(dtype).min)
+    where = torch.from_numpy(read).to(device)
+    batch = Batch(torch.from_numpy(ids).to(device), mask[:, None].to(device), where)
+    logits = logits_at(
+        subject.model, batch, where, position_ids=torch.from_numpy(places).to(device),
+        past_key_values=_continued(cache), use_cache=bool(cache),
+    )  # fmt: skip
+    return logits, where
+
+
+def _continued(stem: list[tuple[Tensor, Tensor]]) -> Any:
+    """A cache that gives every row the stem's keys and keeps nothing else."""
+    if not stem:
+        return None
+    from transformers.cache_utils import Cache, DynamicLayer
+
+    class Stem(DynamicLayer):  # type: ignore[misc]  # transformers ships no types
+        def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+            rows = keys.shape[0], -1, -1, -1
+            return (
+                torch.cat([self.keys.expand(rows), keys], dim=-2),
+                torch.cat([self.values.expand(rows), values], dim=-2),
+            )
+
+    layers = []
+    for keys, values in stem:
+        layer = Stem()
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+        layers.append(layer)
+    return Cache(layers=layers)
+
+
+def _read(
+    logits: Tensor,
+    where: Tensor,
+    strips: Sequence[Strip],
+    values: Values,
+    tops: dict[Ids, int],
+) -> None:
+    """Add up the log-probabilities of the choices' tokens, and find the likeliest next ids."""
+    at = {(b, i): n for n, (b, i) in enumerate(where.nonzero().tolist())}
+    ends = [(p, at[b, i]) for b, s in enumerate(strips) for p, i in s.ends.items()]
+    likeliest = logits[torch.tensor([n for _, n in ends], device=logits.device)].argmax(dim=-1)
+    tops |= {prompt: top for (prompt, _), top in zip(ends, likeliest.tolist(), strict=True)}
+    pairs = [pair for s in strips for pair in s.reads]
+    paths = [[at[b, i] for i in path] for b, s in enumerate(strips) for path in s.reads.values()]
+    entries = sorted(
+        (row, target, pair)
+        for pair, path in enumerate(paths)
+        for row, target in zip(path, pairs[pair][1], strict=True)
+    )
+    rows, targets, owners = torch.tensor(entries, device=logits.device).T.contiguous()
+    sums = torch.zeros(len(pairs), dtype=torch.float64, device=logits.device)
+    sums.index_add_(0, owners, log_probs(logits, rows, targets).double())
+    values |= dict(zip(pairs, sums.tolist(), strict=True))
