@@ -37,7 +37,10 @@ def test_a_file_is_a_kind_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(NestedProblem, match="did you mean 'size'") as caught:
         WORLDS.build({"kind": "own.py:Mine", "sise": 5})
     assert caught.value.path == ("sise",)
-    for kind, words in (("own.py:NoWorld", "no such world in the file"), ("gone.py:X", "no such file")):
+    for kind, words in (
+        ("own.py:NoWorld", "the file has no such world"),
+        ("gone.py:X", "no such file"),
+    ):
         with pytest.raises(ValueError, match=words):
             WORLDS.build({"kind": kind})
 

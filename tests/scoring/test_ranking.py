@@ -1,6 +1,7 @@
 """Metrics against scikit-learn where there are no ties, and by hand where there are."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ ALL = np.ones((1, 6), dtype=bool)
 
 
 def _one(
-    metric: str, scores: list[float], hits: list[int], known: list[int] | None = None
+    metric: str, scores: Sequence[float], hits: list[int], known: list[int] | None = None
 ) -> float:
     mask = np.array([known], dtype=bool) if known else np.ones((1, len(scores)), dtype=bool)
     return float(per_question(metric, np.array([scores]), np.array([hits], dtype=bool), mask)[0])

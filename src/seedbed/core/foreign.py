@@ -62,4 +62,5 @@ def _take(path: Path, line: int, value: dict[str, Any], names: Sequence[str], wh
             shown = "empty" if found == "" else f"a {type(found).__name__}"
             raise DataError(path, line, f"{name}: {what} is needed, it is {shown}")
     keys = ", ".join(names)
-    raise DataError(path, line, f"has no {what.rsplit(maxsplit=1)[-1]}; one of the keys {keys} is needed")
+    noun = what.rsplit(maxsplit=1)[-1]
+    raise DataError(path, line, f"has no {noun}; one of the keys {keys} is needed")

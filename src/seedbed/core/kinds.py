@@ -103,7 +103,7 @@ class Kinds(Generic[KindT]):
     def _from_file(self, kind: str) -> type[KindT]:
         cls = class_in_file(kind, self.noun)
         if not (inspect.isclass(cls) and issubclass(cls, self.base)):
-            raise ConfigError(f"{self.noun} kind '{kind}': there is no such {self.noun} in the file")
+            raise ConfigError(f"{self.noun} kind '{kind}': the file has no such {self.noun}")
         return cls
 
     def build(self, values: Any) -> KindT:

@@ -6,14 +6,15 @@ factors say everything about it; no gradient of a weight is ever computed.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seedbed.core.errors import InputError
-from seedbed.finders.layers import Part, Use, looks_up, reader_of
+from seedbed.finders.layers import Part, Use, looks_at_output, looks_up, reader_of
 from seedbed.models.logits import token_losses
 from seedbed.models.tokens import Batch
 
@@ -21,11 +22,12 @@ Take = Callable[[str, tuple[Part, ...]], None]
 
 
 @dataclass
-class _Layer:
-    """Uses whose factors belong together, and the output gradients that came so far."""
+class _Record:
+    """A use and the gradient of its output, once the backward pass has come to it."""
 
-    uses: list[Use]
-    deltas: dict[int, Tensor] = field(default_factory=dict)
+    use: Use
+    delta: Tensor | None = None
+    arrive: Callable[[], None] = lambda: None
 
 
 class Capture:
@@ -41,7 +43,7 @@ class Capture:
             for name, module in self.modules.items()
             if _holds(module, self._own) and (reader := reader_of(module)) is not None
         }
-        self._uses: list[Use] = []
+        self._records: list[_Record] = []
         self._rows = 0
         self._live = False
         self._unfit: set[int] = set()
@@ -68,26 +70,21 @@ class Capture:
         share the input's. Returns the gradients [rows, n] of biases and norms. Raises
         InputError if no layer can be read.
         """
-        self._uses, self._rows, self._live, self._vectors = [], len(batch.ids), True, {}
+        self._records, self._rows, self._live, self._vectors = [], len(batch.ids), True, {}
         try:
             with torch.enable_grad():
                 losses, predicted = token_losses(self.model, batch)
                 loss = losses.sum()
         finally:
             self._live = False
-        uses, self._uses = self._uses, []
-        if not uses:
+        records, self._records = self._records, []
+        if not records:
             raise InputError(f"gradients: no layer can be read, such as {self.left_out[0]}")
-        layers = _layers(uses)
-        for layer in layers:
-            for place, use in enumerate(layer.uses):
-                if use.output.requires_grad:
-                    output: Any = use.output
-                    output.register_hook(self._arrived(layer, place, predicted, take))
+        finishers = [self._finisher(layer, predicted, take) for layer in _layers(records)]
         torch.autograd.backward(loss)
-        for layer in layers:
+        for finish in finishers:
             # What the loss does not depend on has no gradient, but must be known to be read.
-            self._finish(layer, predicted, take)
+            finish(True)
         fit = self._own - self._unfit
         keys = [id(p) for p in self.trainable.values()]
         chosen = [self._vectors[k] for k in keys if k in self._vectors and k in fit]
@@ -106,28 +103,40 @@ class Capture:
                     given = given.expand(self._rows, *given.shape[1:])
                     output = changed = output.expand(self._rows, *output.shape[1:]).clone()
                 start_graph(module, args, output)
-            self._uses.append(Use(name, module, given, output, self._rows))
+            kept = output if looks_at_output(self.readers[name]) else None
+            record = _Record(Use(name, module, given, kept, output.shape, self._rows))
+            if output.requires_grad:
+                output.register_hook(partial(_arrived, record))
+            self._records.append(record)
             return changed
 
         return hook
 
-    def _arrived(
-        self, layer: _Layer, place: int, predicted: Tensor, take: Take
-    ) -> Callable[[Tensor], None]:
-        def hook(delta: Tensor) -> None:
-            layer.deltas[place] = delta
-            if len(layer.deltas) == len(layer.uses):
-                self._finish(layer, predicted, take)
+    def _finisher(
+        self, layer: list[_Record], predicted: Tensor, take: Take
+    ) -> Callable[[bool], None]:
+        """What hands the layer on, once, when all of its gradients are there or `late`."""
 
-        return hook
+        def finish(late: bool) -> None:
+            if layer and (late or all(record.delta is not None for record in layer)):
+                # Emptied first, so that memory can be used again as soon as possible.
+                records = layer.copy()
+                layer.clear()
+                self._finish(records, predicted, take)
+
+        for record in layer:
+            record.arrive = partial(finish, False)
+        return finish
 
     @torch.no_grad()
-    def _finish(self, layer: _Layer, predicted: Tensor, take: Take) -> None:
+    def _finish(self, records: list[_Record], predicted: Tensor, take: Take) -> None:
         found: dict[int, list[Part]] = {}
-        # Emptied before the products are made, so that their memory can be used again.
-        uses, deltas, layer.uses, layer.deltas = layer.uses, layer.deltas, [], {}
-        for place, use in enumerate(uses):
-            delta = deltas[place] if place in deltas else torch.zeros_like(use.output)
+        uses = [record.use for record in records]
+        for record in records:
+            use, delta = record.use, record.delta
+            record.delta = None
+            if delta is None:
+                delta = torch.zeros(use.shape, device=use.input.device)
             left = use.by_row(delta, predicted)
             read = None if left is None else self.readers[use.name](use, left, predicted)
             if read is None:
@@ -193,19 +202,24 @@ def _holds(module: Any, own: set[int]) -> bool:
     return any(id(p) in own for p in parameters)
 
 
-def _layers(uses: list[Use]) -> list[_Layer]:
+def _arrived(record: _Record, delta: Tensor) -> None:
+    record.delta = delta
+    record.arrive()
+
+
+def _layers(records: list[_Record]) -> list[list[_Record]]:
     """All uses of a weight together, and all weights that read the very same inputs."""
-    by_weight: dict[int, list[Use]] = {}
-    for use in uses:
-        module: Any = use.module
+    by_weight: dict[int, list[_Record]] = {}
+    for record in records:
+        module: Any = record.use.module
         rows = list(getattr(module, "trainable_tokens_delta", {}).values())
-        by_weight.setdefault(id((rows or [module.weight])[0]), []).append(use)
-    by_input: dict[tuple[object, ...], list[Use]] = {}
+        by_weight.setdefault(id((rows or [module.weight])[0]), []).append(record)
+    by_input: dict[tuple[object, ...], list[_Record]] = {}
     for key, group in by_weight.items():
-        plain = all(isinstance(use.module, nn.Linear) for use in group)
-        signature = tuple(id(use.input) for use in group) if plain else ("alone", key)
+        plain = all(isinstance(record.use.module, nn.Linear) for record in group)
+        signature = tuple(id(record.use.input) for record in group) if plain else ("alone", key)
         by_input.setdefault(signature, []).extend(group)
-    return [_Layer(group) for group in by_input.values()]
+    return list(by_input.values())
 
 
 def _along_tokens(parts: list[Part]) -> Part:

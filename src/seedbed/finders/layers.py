@@ -40,13 +40,15 @@ class Use:
     """One call of a layer on a batch of `rows` rows.
 
     `predicted` names the row of every predicted token, in order: the output head may be called
-    on those alone, as [1, predicted tokens, features].
+    on those alone, as [1, predicted tokens, features]. `output` is kept only for readers that
+    look at it.
     """
 
     name: str
     module: nn.Module
     input: Tensor
-    output: Tensor
+    output: Tensor | None
+    shape: torch.Size
     rows: int
 
     def by_row(self, tensor: Tensor, predicted: Tensor) -> Tensor | None:
@@ -87,6 +89,11 @@ def reader_of(module: nn.Module) -> Reader | None:
     if "weight" in own and own["weight"].ndim == 1 and not own.keys() - {"weight", "bias"}:
         return _Scaling(module)
     return None
+
+
+def looks_at_output(reader: Reader) -> bool:
+    """Whether the reader needs what the layer gave."""
+    return isinstance(reader, _Scaling | _Lookup | _AddedTokens)
 
 
 def looks_up(module: nn.Module) -> bool:
@@ -159,7 +166,7 @@ class _Scaling:
     def __call__(self, use: Use, left: Tensor, predicted: Tensor) -> Gradients | None:
         module: Any = use.module
         weight, bias = module.weight, getattr(module, "bias", None)
-        if use.output.shape[-1:] != weight.shape:
+        if use.output is None or use.shape[-1:] != weight.shape:
             return None
         if self.bare:
             # x̂ = y / w: no second look at the layer.
@@ -192,6 +199,7 @@ def _at(module: Any, given: Tensor, value: float) -> Tensor:
 
 
 def _scale(weight: Tensor, use: Use) -> float:
+    assert use.output is not None
     raw, output = weight[use.input].float(), use.output.float()
     scale = float((raw * output).sum() / raw.square().sum().clamp(min=1e-30))
     fits = torch.allclose(raw * scale, output, rtol=1e-2, atol=1e-5)

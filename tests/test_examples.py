@@ -1,0 +1,38 @@
+"""The examples run as they stand."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from seedbed.models.folders import save_subject
+from seedbed.models.tiny import Tiny
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def _run(name: str, folder: Path, *words: object) -> str:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *map(str, words)],
+        capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_run_a_study(tmp_path: Path) -> None:
+    lines = _run("run_a_study.py", tmp_path).strip().splitlines()
+    values = {line.split()[0]: float(line.split()[1]) for line in lines}
+    assert set(values) == {"bm25", "gradients", "chance", "oracle"}
+    assert values["oracle"] == 1
+    assert values["gradients"] > values["chance"]
+
+
+def test_rank_own_documents(tmp_path: Path) -> None:
+    texts = ["the cat sat", "the dog ran", "a cat ran"]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    (tmp_path / "q.jsonl").write_text(json.dumps({"query": "the dog", "completion": "ran"}) + "\n")
+    save_subject(Tiny(layers=1, width=16, heads=2).build(texts, [], 0), tmp_path / "model")
+    out = _run("rank_own_documents.py", tmp_path, "model", "d.jsonl", "q.jsonl")
+    assert "bm25: 'the dog' ← line-2" in out
+    assert "gradients: " in out
