@@ -23,6 +23,9 @@ def data_command(
     world: Annotated[str, typer.Argument(help="A kind of world, or a study file.")],
     out: Annotated[Path, typer.Option(help="Folder for the rows.")],
     seed: Seed = 0,
+    original: Annotated[
+        bool, typer.Option(help="Of hops also original.jsonl, influence-benchmarking-hops' rows.")
+    ] = False,
     sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
 ) -> None:
     """Plant: write documents.jsonl, questions.jsonl, pairs.jsonl and the truth of a world."""
@@ -31,11 +34,14 @@ def data_command(
     from seedbed.core.tables import write_truth
     from seedbed.studies.stages import make_data
     from seedbed.worlds.base import WORLDS
+    from seedbed.worlds.hops.files import write_original
 
     built = _built(WORLDS, "world", world, sets)
     with atomic_folder(out) as folder:
         make_data(built, seed, folder)
         write_truth(folder / "truth.jsonl", Truth.load(folder / "truth.npz"))
+        if original:
+            write_original(folder / "original.jsonl", built.documents(seed))
     typer.echo(out)
 
 
@@ -112,6 +118,10 @@ def find_command(
     questions: Annotated[Path, typer.Option(help="Prompts with answers, JSONL.")],
     subject: Annotated[str, typer.Option(help="A subject folder, a model folder or a hub id.")],
     out: Annotated[Path, typer.Option(help="Where the claim goes: .jsonl or .npz.")],
+    ranked: Annotated[
+        Path | None,
+        typer.Option(help="Also influence-benchmarking-hops' *_ranked.jsonl, mean over questions."),
+    ] = None,
     top: Annotated[int, typer.Option(min=0, help="Print so many documents a question.")] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Torch threads.")] = 1,
     sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
@@ -125,12 +135,15 @@ def find_command(
     from seedbed.models.folders import load_subject
     from seedbed.models.reading import locate
     from seedbed.studies.stages import run_finder, set_threads
+    from seedbed.worlds.hops.files import write_ranked
 
     built = _built(FINDERS, "finder", finder, sets)
     rows, asked = read_documents(documents), read_questions(questions)
     set_threads(threads)
     claim, cost = run_finder(built, load_subject(locate(subject)), rows, asked, [])
     write_claim(out, claim)
+    if ranked is not None:
+        write_ranked(ranked, rows, claim.scores.mean(axis=0).tolist(), built.kind)
     console = Console()
     text = {d.id: " ".join(d.text.split()) for d in rows}
     for question, scores in zip(asked[:5], claim.scores, strict=False) if top else ():

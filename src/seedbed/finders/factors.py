@@ -28,6 +28,14 @@ class _Record:
     use: Use
     delta: Tensor | None = None
     arrive: Callable[[], None] = lambda: None
+    handle: Any = None
+
+    def pop(self) -> Tensor:
+        """The gradient, given away: nothing of it or of the graph stays alive here."""
+        if self.handle is not None:
+            self.handle.remove()
+        delta, self.delta = self.delta, None
+        return torch.zeros(self.use.shape, device=self.use.input.device) if delta is None else delta
 
 
 class Capture:
@@ -106,7 +114,7 @@ class Capture:
             kept = output if looks_at_output(self.readers[name]) else None
             record = _Record(Use(name, module, given, kept, output.shape, self._rows))
             if output.requires_grad:
-                output.register_hook(partial(_arrived, record))
+                record.handle = output.register_hook(partial(_arrived, record))
             self._records.append(record)
             return changed
 
@@ -133,11 +141,8 @@ class Capture:
         found: dict[int, list[Part]] = {}
         uses = [record.use for record in records]
         for record in records:
-            use, delta = record.use, record.delta
-            record.delta = None
-            if delta is None:
-                delta = torch.zeros(use.shape, device=use.input.device)
-            left = use.by_row(delta, predicted)
+            use = record.use
+            left = use.by_row(record.pop(), predicted)
             read = None if left is None else self.readers[use.name](use, left, predicted)
             if read is None:
                 self._unfit |= {id(p) for p in use.module.parameters()}

@@ -13,10 +13,13 @@ from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.measuring import packed
 from seedbed.measuring.packed import Values
-from seedbed.measuring.sharing import Ids, plan
+from seedbed.measuring.sharing import Ids, Planner
 from seedbed.models.logits import log_probs, logits_at
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import Sequence_, encode_choice, fill_id, pad
+from seedbed.models.tokens import Sequence_, encode_choices, fill_id, pad
+
+# Tokens in a pass for each unit of the subject's batch; 512 at the usual 32.
+TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,13 @@ def score_choices(
     result when they do. Raises InputError for a question with fewer than two choices, unknown
     tokens, and a pair longer than the context.
     """
-    coded = []
+    asked = []
     for question in questions:
         if len(question.choices) < 2:
             raise InputError(f"question {question.id!r}: measuring needs at least two choices")
-        coded.append([
-            encode_choice(subject.tokenizer, question.prompt, choice, subject.context)
-            for choice in question.choices
-        ])  # fmt: skip
+        asked += [(question.prompt, choice) for choice in question.choices]
+    ids = iter(encode_choices(subject.tokenizer, asked, subject.context))
+    coded = [[next(ids) for _ in question.choices] for question in questions]
     pairs = sorted({pair for row in coded for pair in row})
     subject.model.eval()
     found = _shared(subject, pairs) if share and pairs else None
@@ -74,11 +76,12 @@ def _shared(
     choices: dict[Ids, list[Ids]] = {}
     for prompt, choice in pairs:
         choices.setdefault(prompt, []).append(choice)
-    groups = plan(choices, subject.model.config.get_text_config().hidden_size)
+    width = subject.model.config.get_text_config().hidden_size
+    groups = Planner(width, TOKENS * subject.batch).plan(choices)
     values, tops = packed.run(subject, groups)
-    # The last pair of the longest strip has the most strangers between its tokens.
-    longest = max(groups, key=lambda g: len(g.stem) + len(g.strips[-1].ids)).strips[-1]
-    pair = list(longest.reads)[-1]
+    # The last pair of a longest strip has the most strangers between its tokens.
+    longest = max(groups, key=lambda g: len(g.stem) + len(g.passes[-1][-1].ids))
+    pair = list(longest.passes[-1][-1].reads)[-1]
     alone = _in_full(subject, [pair])[0][pair]
     slack = 1e-3 if subject.model.dtype == torch.float32 else 0.1
     return (values, tops) if abs(values[pair] - alone) <= slack * (1 + abs(alone)) else None

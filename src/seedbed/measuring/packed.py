@@ -5,7 +5,7 @@ those of a run of its sequence alone. Models that cannot take such a mask are na
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,6 @@ from seedbed.models.subject import Subject
 from seedbed.models.tokens import Batch, Sequence_, fill_id, pad
 
 Values = dict[tuple[Ids, Ids], float]
-
-# Tokens in a pass for each unit of the subject's batch; 512 at the usual 32.
-TOKENS = 16
 
 
 def can_pack(model: Any, longest: int) -> bool:
@@ -56,22 +53,10 @@ def run(subject: Subject, groups: Sequence[Group]) -> tuple[Values, dict[Ids, in
     tops: dict[Ids, int] = {}
     for group in groups:
         stem = _stem(subject, group.stem)
-        for strips in _batches(group.strips, TOKENS * subject.batch):
+        for strips in group.passes:
             logits, where = _logits(subject, strips, len(group.stem), stem)
             _read(logits, where, strips, values, tops)
     return values, tops
-
-
-def _batches(strips: Sequence[Strip], tokens: int) -> Iterator[list[Strip]]:
-    """Consecutive strips, sorted by length, of at most `tokens` with padding (or one)."""
-    batch: list[Strip] = []
-    for strip in strips:
-        if batch and (len(batch) + 1) * len(strip.ids) > tokens:
-            yield batch
-            batch = []
-        batch.append(strip)
-    if batch:
-        yield batch
 
 
 def _stem(subject: Subject, ids: Ids) -> list[tuple[Tensor, Tensor]]:

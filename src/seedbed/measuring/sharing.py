@@ -10,8 +10,8 @@ from itertools import pairwise
 
 Ids = tuple[int, ...]
 
-# What a pass of its own for a stem costs, in tokens run.
-PASS = 32
+# What one pass more costs, in tokens run: for small matrices, and for a model of width 1.
+PASS, NARROW = 32, 2**20
 # Keys of a stem that one strip more must copy, for the time of one token.
 COPIED = 32
 # What is longer than this after the stem runs alone, as a stem: a strip's mask is a square.
@@ -55,59 +55,84 @@ class Strip:
 
 @dataclass(frozen=True)
 class Group:
-    """Strips that all continue the same `stem`, shortest first."""
+    """Strips that all continue the same `stem`, in passes of strips of similar length."""
 
     stem: Ids
-    strips: list[Strip]
+    passes: list[list[Strip]]
 
 
-def plan(choices: Mapping[Ids, Sequence[Ids]], width: int) -> list[Group]:
-    """Groups that cover every prompt and its choices; `width` of the model's hidden state.
+@dataclass(frozen=True)
+class Planner:
+    """Lays out prompts for a model of hidden `width`, at most `tokens` in a pass.
 
     Running a token costs about as much as attending to 2 × `width` further keys, which
     decides whether a prompt is laid out behind another one or in a strip of its own.
     """
-    groups = []
-    for stem, prompts in _families(sorted(choices)):
-        short = [p for p in prompts if len(p) - stem <= LONG]
-        groups += [_group([p], len(p) - 1, choices, width) for p in prompts if len(p) - stem > LONG]
-        if short:
-            groups.append(_group(short, stem, choices, width))
-    return groups
 
+    width: int
+    tokens: int
 
-def _families(prompts: Sequence[Ids]) -> Iterator[tuple[int, Sequence[Ids]]]:
-    """(stem length, prompts): split off those whose own common beginning pays a pass."""
-    shared = [_common(a, b) for a, b in pairwise(prompts)]
-    least = min(shared, default=0)
-    cuts = [i + 1 for i, n in enumerate(shared) if n == least]
-    rest: list[Ids] = []
-    for start, end in pairwise([0, *cuts, len(prompts)]):
-        own = min(shared[start : end - 1], default=least)
-        if (end - start - 1) * (own - least) > least + PASS:
-            yield from _families(prompts[start:end])
-        else:
-            rest += prompts[start:end]
-    if rest:
-        yield (least if (len(rest) - 1) * least > least + PASS else 0), rest
+    def plan(self, choices: Mapping[Ids, Sequence[Ids]]) -> list[Group]:
+        """Groups that cover every prompt and its choices."""
+        groups = []
+        for stem, prompts in self._families(sorted(choices)):
+            long = [p for p in prompts if len(p) - stem > LONG]
+            groups += [self._group([p], len(p) - 1, choices) for p in long]
+            if short := [p for p in prompts if len(p) - stem <= LONG]:
+                groups.append(self._group(short, stem, choices))
+        return groups
 
+    @property
+    def _pass(self) -> float:
+        return PASS + NARROW / self.width**2
 
-def _group(
-    prompts: Sequence[Ids], stem: int, choices: Mapping[Ids, Sequence[Ids]], width: int
-) -> Group:
-    strips: list[Strip] = []
-    last: Ids = ()
-    for prompt in prompts:
-        alone = Strip()
-        alone.add(prompt, choices[prompt], stem)
-        saved = max(0, _common(last, prompt) - stem)
-        fresh = len(alone.ids) - saved
-        if strips and (saved + stem / COPIED) * width > fresh * len(strips[-1].ids):
-            strips[-1].add(prompt, choices[prompt], stem)
-        else:
-            strips.append(alone)
-        last = prompt
-    return Group(prompts[0][:stem], sorted(strips, key=lambda s: len(s.ids)))
+    def _families(self, prompts: Sequence[Ids]) -> Iterator[tuple[int, Sequence[Ids]]]:
+        """(stem length, prompts): split off those whose own common beginning pays a pass."""
+        shared = [_common(a, b) for a, b in pairwise(prompts)]
+        least = min(shared, default=0)
+        cuts = [i + 1 for i, n in enumerate(shared) if n == least]
+        rest: list[Ids] = []
+        for start, end in pairwise([0, *cuts, len(prompts)]):
+            own = min(shared[start : end - 1], default=least)
+            if (end - start - 1) * (own - least) > least + self._pass:
+                yield from self._families(prompts[start:end])
+            else:
+                rest += prompts[start:end]
+        if rest:
+            yield (least if (len(rest) - 1) * least > self._pass else 0), rest
+
+    def _group(
+        self, prompts: Sequence[Ids], stem: int, choices: Mapping[Ids, Sequence[Ids]]
+    ) -> Group:
+        strips: list[Strip] = []
+        last: Ids = ()
+        for prompt in prompts:
+            alone = Strip()
+            alone.add(prompt, choices[prompt], stem)
+            saved = max(0, _common(last, prompt) - stem)
+            fresh = len(alone.ids) - saved
+            worth = (saved + stem / COPIED) * self.width
+            if strips and worth > fresh * len(strips[-1].ids):
+                strips[-1].add(prompt, choices[prompt], stem)
+            else:
+                strips.append(alone)
+            last = prompt
+        return Group(prompts[0][:stem], list(self._passes(strips)))
+
+    def _passes(self, strips: Sequence[Strip]) -> Iterator[list[Strip]]:
+        """Strips by length; a new pass begins where padding would cost as much as it does."""
+        batch: list[Strip] = []
+        for strip in sorted(strips, key=lambda s: len(s.ids)):
+            length = len(strip.ids)
+            if batch and (
+                (len(batch) + 1) * length > self.tokens
+                or sum(length - len(s.ids) for s in batch) > self._pass
+            ):
+                yield batch
+                batch = []
+            batch.append(strip)
+        if batch:
+            yield batch
 
 
 def _common(a: Ids, b: Ids) -> int:

@@ -72,25 +72,49 @@ def encode_document(tokenizer: Any, document: Document, loss: Loss, context: int
 def encode_choice(
     tokenizer: Any, prompt: str, choice: str, context: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(prompt ids, choice ids). Spaces at the end of the prompt belong to the choice.
+    """(prompt ids, choice ids): `encode_choices` of one pair."""
+    return encode_choices(tokenizer, [(prompt, choice)], context)[0]
 
-    The split stands at the longest common prefix of the prompt's ids and the whole's ids, so
-    a tokenizer that merges across the border is scored on what it really produces.
+
+def encode_choices(
+    tokenizer: Any, pairs: Sequence[tuple[str, str]], context: int
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """(prompt ids, choice ids) of each (prompt, choice), all tokenised in one go.
+
+    Spaces at the end of a prompt belong to the choice. The split stands at the longest common
+    prefix of the prompt's ids and the whole's ids, so a tokenizer that merges across the
+    border is scored on what it really produces. Raises InputError for an unknown token and
+    for a pair longer than `context` tokens.
     """
-    head = prompt.rstrip(" ")
-    whole_text = head + _border(prompt[len(head) :], choice) + choice
-    coded = tokenizer(whole_text, add_special_tokens=False, return_offsets_mapping=True)
-    whole: list[int] = coded["input_ids"]
-    shown = f"{prompt!r} + {choice!r}"
-    _refuse_unknown(tokenizer, whole, coded["offset_mapping"], whole_text, shown)
-    part: list[int] = tokenizer(head, add_special_tokens=False)["input_ids"]
-    split = 0
-    while split < min(len(part), len(whole) - 1) and part[split] == whole[split]:
-        split += 1
-    lead = _lead(tokenizer, whole)
-    if len(lead) + len(whole) > context:
-        raise InputError(f"{shown}: {len(whole)} tokens, but the model's context is {context}")
-    return tuple(lead + whole[:split]), tuple(whole[split:])
+    if not pairs:
+        return []
+    heads = {prompt: prompt.rstrip(" ") for prompt, _ in pairs}
+    wholes = [heads[p] + _border(p[len(heads[p]) :], choice) + choice for p, choice in pairs]
+    parts = dict(zip(heads, _ids(tokenizer, list(heads.values())), strict=True))
+    lead = _lead(tokenizer, [])
+    found = []
+    for (prompt, choice), text, whole in zip(pairs, wholes, _ids(tokenizer, wholes), strict=True):
+        if tokenizer.unk_token_id in whole:
+            coded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            offsets = coded["offset_mapping"]
+            _refuse_unknown(tokenizer, whole, offsets, text, f"{prompt!r} + {choice!r}")
+        part, split = parts[prompt], 0
+        while split < min(len(part), len(whole) - 1) and part[split] == whole[split]:
+            split += 1
+        first = lead if whole[:1] != [tokenizer.bos_token_id] else []
+        if len(first) + len(whole) > context:
+            raise InputError(
+                f"{prompt!r} + {choice!r}: {len(first) + len(whole)} tokens, but the model's"
+                f" context is {context}"
+            )
+        found.append((tuple(first + whole[:split]), tuple(whole[split:])))
+    return found
+
+
+def _ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    coded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
+    ids: list[list[int]] = coded["input_ids"]
+    return ids
 
 
 def _border(spaces: str, choice: str) -> str:

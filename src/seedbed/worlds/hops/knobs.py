@@ -89,11 +89,11 @@ class Knobs(World):
     wrapper a function the share is taken over functions.
     """
 
-    bases: int = Field(default=40, ge=2)
+    bases: int = Field(default=32, ge=2)
     depth: int = Field(default=2, ge=0, le=10)
     wrappers: int = Field(default=3, ge=1)
     restated: float = Field(default=0.667, ge=0, lt=1)
-    values: int = Field(default=10, ge=2, le=len(WORD_VALUES) - 4)
+    values: int = Field(default=8, ge=2, le=len(WORD_VALUES) - 4)
     texts: Texts = Texts()
     decoys: Decoys = Decoys()
     asked: Asked = Asked()
