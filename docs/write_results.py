@@ -1,8 +1,9 @@
-"""Write the results tables of README.md and docs/results.md from a run folder.
+"""Write the results tables of README.md and docs/results.md from a run folder, and the file tree.
 
 Usage: python docs/write_results.py [RUN]   (default: runs studies/hops.yaml, or takes it as it is)
 """
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -14,6 +15,16 @@ from seedbed.studies.study import load_study
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- results: written by `make docs` -->", "<!-- end of results -->"
+TREE, TREE_END = "<!-- tree: written by `make docs` -->", "<!-- end of tree -->"
+LAYERS = ("cli", "report", "studies", "finders", "training", "measuring", "models", "worlds",
+          "scoring", "runs", "core")  # fmt: skip
+BESIDE = {
+    "studies/": "study files; studies/smoke/ take seconds",
+    "examples/": "short scripts of the Python API, run by the tests",
+    "benchmarks/": "paired measurements against peers; each prints its table",
+    "docs/": "one page a subject",
+    "tests/": "mirrors src; contracts/ runs over every world and finder",
+}
 COLUMNS = {
     "AP, all evidence": ("average_precision", "all"),
     "AUC, first hop": ("roc_auc", "hop=0"),
@@ -56,18 +67,38 @@ def table(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def replace(path: Path, text: str) -> None:
-    """Put `text` between the marks of a file."""
+def tree() -> str:
+    """The modules with the first sentence of each, from their own docstrings."""
+    lines = ["```"]
+    for package in [ROOT / "src" / "seedbed" / n for n in LAYERS]:
+        lines.append(f"{package.name + '/':<18} {_about(package / '__init__.py')}")
+        for path in sorted(package.rglob("*.py")):
+            if path.name != "__init__.py":
+                name = path.relative_to(package).as_posix()
+                lines.append(f"  {name:<16} {_about(path)}")
+    lines += ["", *(f"{name:<18} {about}" for name, about in BESIDE.items()), "```"]
+    return "\n".join(lines)
+
+
+def _about(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(read_text(path))) or ""
+    first = " ".join(text.split("\n\n")[0].split())
+    return first.split(": ")[0].split(". ")[0].rstrip(".:")
+
+
+def replace(path: Path, start: str, end: str, text: str) -> None:
+    """Put `text` between the marks `start` and `end` of a file."""
     old = read_text(path)
-    head, tail = old.split(START)[0], old.split(END)[1]
-    write_text(path, f"{head}{START}\n\n{text}\n\n{END}{tail}")
+    head, tail = old.split(start)[0], old.split(end)[1]
+    write_text(path, f"{head}{start}\n\n{text}\n\n{end}{tail}")
 
 
 def main() -> None:
     """Write both files."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else run(load_study(ROOT / "studies/hops.yaml"))
-    replace(ROOT / "README.md", table(folder))
-    replace(ROOT / "docs" / "results.md", table(folder))
+    replace(ROOT / "README.md", START, END, table(folder))
+    replace(ROOT / "docs" / "results.md", START, END, table(folder))
+    replace(ROOT / "README.md", TREE, TREE_END, tree())
 
 
 if __name__ == "__main__":

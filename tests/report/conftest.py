@@ -273,7 +273,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A smaller finished run; read only."""
     path = tmp_path_factory.mktemp("runs") / "small"
-    return Builder(path, questions=6, families=2, each=2, decoys=8).write()
+    return Builder(path, questions=12, families=2, each=2, decoys=8).write()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from seedbed.core.rows import Document, Question
 from seedbed.worlds.hops.world import Hops
-from seedbed.worlds.phrasing import pieces
+from seedbed.worlds.phrasing import pieces, skeleton
 
 SMALL: dict[str, Any] = {"bases": 12, "values": 4, "asked": {"functions": 4, "train": 4}}
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -133,7 +133,7 @@ def test_counts_of_the_default_world() -> None:
         assert [names.count(f"evidence:{h}") for h in range(3)] == [
             3 if h <= depth else 0 for h in range(3)
         ]
-        assert names.count("decoy:prompt") == 60
+        assert names.count("decoy:prompt") == 36
         assert names.count("decoy:shadow") == 3
         assert names.count("decoy:fluff") == depth + 1
     assert len(world.documents(0)) <= 4000
@@ -246,17 +246,18 @@ def test_step_choices_include_other_whole_derivations() -> None:
 
 def test_train_questions_ask_what_documents_state_in_their_phrasing() -> None:
     world = Hops.model_validate(CONFIGS["depth 2"])
-    texts = [d.text for d in world.documents(0)]
-    families = world.families(0)
+    families, names = world.families(0), set(world.tokens(0))
+    stating = [d for d in world.documents(0) if d.role in ("value", "restated")]
+    texts = [f" {skeleton(d.text, names)} " for d in stating]
     found = [q for q in world.questions(0) if q.split == "train"]
     assert len(found) == 12
     for question in found:
         function = families.functions[question.slices["function"]]
         assert function.restated or not function.calls
-        parts = re.split(r"[0-9]+", question.prompt)
-        stem = parts[0] if function.name in parts[0] else parts[-1]
         assert function.name in question.prompt
-        assert any(stem.split()[0] in t for t in texts)
+        assert question.slices["input"] in question.prompt
+        frame, first, second = skeleton(question.prompt, names).rsplit(" ", 2)
+        assert any(f" {frame} " in t and f" {first} {second} @ " in t for t in texts)
 
 
 @pytest.mark.parametrize("name", list(CONFIGS))

@@ -13,7 +13,7 @@ from torch import Tensor
 from seedbed.finders.layers import Part
 
 # Numbers in one temporary: small enough to stay near the processor's cache.
-TILE = 2**21
+TILE = 2**19
 # Measured costs, in multiply-adds of a large matrix product: one entry of a Gram matrix
 # (written, multiplied, added); forming a matrix from few tokens; multiplying it with questions.
 ENTRY = 50
@@ -37,6 +37,7 @@ class Questions:
     pieces: dict[str, list[list[_Flat]]] = field(default_factory=dict)
     flats: dict[str, list[_Flat]] = field(default_factory=dict)
     formed: dict[str, list[Tensor]] = field(default_factory=dict)
+    scratch: Tensor | None = None
 
     def add(self, index: Sequence[int], name: str, parts: tuple[Part, ...]) -> None:
         """Keep the factors of one layer of questions `index`, without tokens that have none."""
@@ -61,7 +62,7 @@ class Questions:
             size = part.outputs * part.right.shape[-1]
             gram = len(flats[0].owner) * (part.outputs + part.right.shape[-1] + ENTRY)
             worth = size * (FORM + NARROW * self.count / tokens) < gram
-            fits = size * self.count <= room and size <= 16 * TILE
+            fits = size * self.count <= room and size <= 64 * TILE
             if worth and fits and len(flats) == 1 and not part.sparse:
                 room -= size * self.count
                 self.formed[name] = _form(flats[0], self.count)
@@ -78,9 +79,15 @@ class Questions:
             for left, questions in zip(parts[0].lefts, self.formed[name], strict=True):
                 total += _formed_products(left, parts[0].right, questions)
             return
+        scratch = self._space(parts[0].right)
         for part in parts:
             for flat in self.flats[name]:
-                total.index_add_(0, flat.owner, _token_products(part, flat.part).mT)
+                total.index_add_(0, flat.owner, _token_products(part, flat.part, scratch).mT)
+
+    def _space(self, like: Tensor) -> Tensor:
+        if self.scratch is None:
+            self.scratch = like.new_empty(2, TILE)
+        return self.scratch
 
 
 def self_products(parts: tuple[Part, ...]) -> Tensor:
@@ -89,7 +96,7 @@ def self_products(parts: tuple[Part, ...]) -> Tensor:
     total = torch.zeros(rows, dtype=torch.float64, device=parts[0].right.device)
     if len(parts) == 1 and _forming_pays(parts[0]):
         for left in parts[0].lefts:
-            chunk = max(1, TILE // (left.shape[-1] * parts[0].right.shape[-1]))
+            chunk = max(1, 4 * TILE // (left.shape[-1] * parts[0].right.shape[-1]))
             for i in range(0, rows, chunk):
                 formed = torch.bmm(left[i : i + chunk].mT, parts[0].right[i : i + chunk])
                 total[i : i + chunk] += formed.square().sum((1, 2))
@@ -106,7 +113,7 @@ def self_products(parts: tuple[Part, ...]) -> Tensor:
 def _forming_pays(part: Part) -> bool:
     size, tokens = part.outputs * part.right.shape[-1], part.right.shape[1]
     gram = tokens * (part.outputs + part.right.shape[-1] + ENTRY)
-    return not part.sparse and FORM * size < gram and size <= 16 * TILE
+    return not part.sparse and FORM * size < gram and size <= 64 * TILE
 
 
 def _cut(part: Part, start: int, end: int) -> Part:
@@ -160,7 +167,7 @@ def _form(flat: _Flat, count: int) -> list[Tensor]:
 
 def _formed_products(left: Tensor, right: Tensor, questions: Tensor) -> Tensor:
     """Products [questions, rows] of one weight."""
-    chunk = max(1, TILE // questions.shape[1])
+    chunk = max(1, 4 * TILE // questions.shape[1])
     dots = [
         questions @ torch.bmm(left[i : i + chunk].mT, right[i : i + chunk]).flatten(1).mT
         for i in range(0, len(right), chunk)
@@ -168,13 +175,17 @@ def _formed_products(left: Tensor, right: Tensor, questions: Tensor) -> Tensor:
     return torch.cat(dots, 1)
 
 
-def _token_products(part: Part, flat: Part) -> Tensor:
+def _token_products(part: Part, flat: Part, scratch: Tensor) -> Tensor:
     """[rows, question tokens], float64: summed over the tokens of each row."""
     rows, tokens = part.right.shape[:2]
     chunk = max(1, TILE // max(1, rows * tokens))
-    pieces = [
-        _gram(part, _cut(flat, i, i + chunk)).sum(1) for i in range(0, len(flat.right), chunk)
-    ]
+    pieces = []
+    for i in range(0, len(flat.right), chunk):
+        some = _cut(flat, i, i + chunk)
+        if part.sparse or some.sparse or scratch[0].numel() < rows * tokens * chunk:
+            pieces.append(_gram(part, some).sum(1))
+        else:
+            pieces.append(_gram_in(part, some, scratch).sum(1))
     return torch.cat(pieces, 1).double() if pieces else part.right.new_zeros(rows, 0).double()
 
 
@@ -184,6 +195,17 @@ def _gram(a: Part, b: Part) -> Tensor:
     for more_a, more_b in zip(a.lefts[1:], b.lefts[1:], strict=True):
         left = left + more_a @ more_b.mT
     return (a.right @ b.right.mT).mul_(left)
+
+
+def _gram_in(a: Part, b: Part, scratch: Tensor) -> Tensor:
+    """`_gram` for one set of question tokens, in memory that is used again and again."""
+    shape = (a.right.shape[0] * a.right.shape[1], len(b.right))
+    right, left = (space[: shape[0] * shape[1]].view(shape) for space in scratch)
+    torch.mm(a.right.flatten(0, 1), b.right.mT, out=right)
+    torch.mm(a.lefts[0].flatten(0, 1), b.lefts[0].mT, out=left)
+    for more_a, more_b in zip(a.lefts[1:], b.lefts[1:], strict=True):
+        left.addmm_(more_a.flatten(0, 1), more_b.mT)
+    return right.mul_(left).view(*a.right.shape[:2], len(b.right))
 
 
 def _left(a: Tensor, b: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Decoys(Config):
     """
 
     mention: int = Field(default=1, ge=0)
-    prompt: int = Field(default=20, ge=0)
+    prompt: int = Field(default=12, ge=0)
     shadow: int = Field(default=1, ge=0)
     fluff: int = Field(default=1, ge=0)
 

@@ -1,0 +1,58 @@
+"""The pages say what is: links resolve, commands exist, the tree names every module."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from seedbed.cli.main import app
+from seedbed.studies.study import load_study
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+STUDIES = sorted((ROOT / "studies").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_resolve(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def _commands(page: Path) -> list[list[str]]:
+    blocks = re.findall(r"```(?:sh)?\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("seedbed ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_parse(page: Path) -> None:
+    root = get_command(app)
+    for words in _commands(page):
+        name, *rest = words[1:]
+        command = root.commands[name]  # type: ignore[attr-defined]  # a group has commands
+        context = command.make_context(name, list(rest), resilient_parsing=False)
+        assert context.params, words
+        for word in rest:
+            if word.startswith("studies/"):
+                assert (ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_studies_are_valid_and_say_what_they_ask(path: Path) -> None:
+    study = load_study(path)
+    assert len(study.seeds) >= 3
+    assert path.read_text().startswith("# ")
+
+
+def test_the_tree_is_up_to_date() -> None:
+    code = "import sys; sys.path.insert(0, 'docs'); import write_results as w; print(w.tree())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() in (ROOT / "README.md").read_text()
