@@ -72,13 +72,17 @@ def works() -> dict[str, list[Question]]:
     targets = [t for *_, t in items]
     letters = [[f" {c}" for c in LETTERS]] * len(items)
     blocks = [block(q, o) for q, o, _ in items]
-    shots = HEAD + "".join(f"{b} {LETTERS[t]}\n\n" for b, t in zip(blocks[:5], targets, strict=False))
+    shots = HEAD + "".join(
+        f"{b} {LETTERS[t]}\n\n" for b, t in zip(blocks[:5], targets, strict=False)
+    )
     few = [shots + b for b in blocks[5:21]]
     rng = random.Random(1)
     # Numbers in front: no two prompts begin alike.
     apart = [f"{n} people were asked: {b}" for n, b in zip(rng.sample(range(101, 999), 32), blocks)]
     places = [[f" {p}" for p in rng.sample(PLACES, 4)] for _ in items]
-    where = [q.replace("What", "Where", 1).replace("?", " to be found?\nAnswer:") for q, *_ in items]
+    where = [
+        q.replace("What", "Where", 1).replace("?", " to be found?\nAnswer:") for q, *_ in items
+    ]
     return {
         "one-token choices, one header": asked([HEAD + b for b in blocks], letters, targets),
         "one-token choices, nothing shared": asked(apart, letters, targets),

@@ -83,7 +83,7 @@ def tree() -> str:
 def _about(path: Path) -> str:
     text = ast.get_docstring(ast.parse(read_text(path))) or ""
     first = " ".join(text.split("\n\n")[0].split())
-    return first.split(": ")[0].split(". ")[0].rstrip(".:")
+    return first.split(". ")[0].split("; ")[0].rstrip(".")
 
 
 def replace(path: Path, start: str, end: str, text: str) -> None:

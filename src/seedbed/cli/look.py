@@ -32,13 +32,16 @@ def show_command(
 def compare_command(
     first: Annotated[Path, typer.Argument(help="A run folder.")],
     second: Annotated[Path, typer.Argument(help="Another run folder.")],
+    metric: Annotated[str | None, typer.Option(help="Only this metric.")] = None,
+    slice_: Annotated[str | None, typer.Option("--slice", help="Only this slice.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the matched rows there too.")] = None,
 ) -> None:
     """Two runs side by side: what was configured differently and what came out differently."""
     from rich.console import Console
 
     from seedbed.report.compare import compare
 
-    compare(first, second, Console())
+    compare(first, second, Console(), metric=metric, slice_=slice_, json=json)
 
 
 def list_command(

@@ -205,7 +205,8 @@ def _gram_in(a: Part, b: Part, scratch: Tensor) -> Tensor:
     torch.mm(a.lefts[0].flatten(0, 1), b.lefts[0].mT, out=left)
     for more_a, more_b in zip(a.lefts[1:], b.lefts[1:], strict=True):
         left.addmm_(more_a.flatten(0, 1), more_b.mT)
-    return right.mul_(left).view(*a.right.shape[:2], len(b.right))
+    result: Tensor = right.mul_(left).view(*a.right.shape[:2], len(b.right))
+    return result
 
 
 def _left(a: Tensor, b: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from seedbed.measuring.sharing import Group, Ids, Strip
 from seedbed.models.logits import log_probs, logits_at
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import Batch, Sequence_, fill_id, pad
+from seedbed.models.tokens import Batch, Sequence_, pad
 
 Values = dict[tuple[Ids, Ids], float]
 
@@ -27,10 +27,10 @@ def can_pack(model: Any, longest: int) -> bool:
     shorter than that, ALiBi, attention kernels without masks, prompt tuning and code from
     outside transformers are refused.
     """
-    plain = getattr(model, "module", model)
-    if any(c.is_prompt_learning for c in getattr(plain, "peft_config", {}).values()):
+    adapters = getattr(model, "peft_config", {})
+    if any(adapter.is_prompt_learning for adapter in adapters.values()):
         return False
-    base = plain.get_base_model() if hasattr(plain, "peft_config") else plain
+    base = model.get_base_model() if adapters else model
     config = base.config.get_text_config()
     takes = inspect.signature(base.forward).parameters
     windows = [getattr(config, name, None) for name in ("sliding_window", "window_size")]
@@ -67,7 +67,7 @@ def _stem(subject: Subject, ids: Ids) -> list[tuple[Tensor, Tensor]]:
 
     where = torch.zeros(1, len(ids), dtype=torch.bool, device=subject.device)
     where[0, -1] = True
-    batch = pad([Sequence_(ids, (False,) * len(ids))], 0).to(subject.device)
+    batch = pad([Sequence_(ids, (False,) * len(ids))], fill=0).to(subject.device)
     # Without a config no layer forgets keys outside a window; `can_pack` saw that none may.
     cache = DynamicCache()
     logits_at(subject.model, batch, where, past_key_values=cache, use_cache=True)
@@ -79,7 +79,7 @@ def _logits(
 ) -> tuple[Tensor, Tensor]:
     """(logits [n, vocabulary], where [strips, length]) at every place that is read."""
     shape = len(strips), max(len(s.ids) for s in strips)
-    ids = np.full(shape, fill_id(subject.tokenizer))
+    ids = np.zeros(shape, dtype=np.int64)
     places = np.zeros(shape, dtype=np.int64)
     read = np.zeros(shape, dtype=bool)
     sees = np.zeros((*shape, stem + shape[1]), dtype=bool)
@@ -127,8 +127,8 @@ def _continued(stem: list[tuple[Tensor, Tensor]]) -> Any:
     layers = []
     for keys, values in stem:
         layer = Stem()
-        layer.lazy_initialization(keys, values)
-        layer.keys, layer.values = keys, values
+        layer.keys, layer.values, layer.is_initialized = keys, values, True
+        layer.dtype, layer.device = keys.dtype, keys.device
         layers.append(layer)
     return Cache(layers=layers)
 

@@ -18,7 +18,7 @@ Loss = Literal["text", "answer"]
 
 
 @dataclass(frozen=True)
-class Sequence_:
+class Sequence_:  # noqa: N801 (Sequence itself is taken by collections.abc)
     """Token ids and, for each, whether the loss asks the model to predict it.
 
     The first token is never predicted.
@@ -83,8 +83,8 @@ def encode_choices(
 
     Spaces at the end of a prompt belong to the choice. The split stands at the longest common
     prefix of the prompt's ids and the whole's ids, so a tokenizer that merges across the
-    border is scored on what it really produces. Raises InputError for an unknown token and
-    for a pair longer than `context` tokens.
+    border is scored on what it really produces. Raises InputError for an unknown token, for a
+    pair longer than `context` tokens, and if nothing is left to predict the choice from.
     """
     if not pairs:
         return []
@@ -107,6 +107,8 @@ def encode_choices(
                 f"{prompt!r} + {choice!r}: {len(first) + len(whole)} tokens, but the model's"
                 f" context is {context}"
             )
+        if not first and not split:
+            raise InputError(f"{prompt!r} + {choice!r}: no token stands before the choice's first")
         found.append((tuple(first + whole[:split]), tuple(whole[split:])))
     return found
 

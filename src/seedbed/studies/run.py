@@ -4,6 +4,7 @@ What is already in the store is taken; the rest runs in worker processes. Killed
 moment, the same call goes on where it stopped and ends with the same scores.
 """
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from seedbed.studies.study import Study
 from seedbed.studies.workers import Quiet, Reporter, Workers
 
 DEFAULT_OUT = Path("runs")
+RESULTS = ("scores.json", "gate.json", "excluded.json", "manifest.json", "report.html")
 
 
 def run(
@@ -58,8 +60,8 @@ class _Runner:
         self.started, self.clock = now(), time.perf_counter()
 
     def go(self) -> Path:
-        write_config(self.folder, self.study.model_dump(mode="json"))
         self._forget_results()
+        write_config(self.folder, self.study.model_dump(mode="json"))
         seeds = self.study.seeds
         with self.workers:
             learned = [[self.plan.data(s), self.plan.train(s), self.plan.measure(s)] for s in seeds]
@@ -81,8 +83,10 @@ class _Runner:
 
     def _forget_results(self) -> None:
         # A folder is only as old as its youngest result: none of an earlier run may remain.
-        for name in ("scores.json", "gate.json", "excluded.json", "manifest.json"):
+        for name in RESULTS:
             (self.folder / name).unlink(missing_ok=True)
+        if (self.folder / "config.yaml").exists():
+            shutil.rmtree(self.folder / "seeds", ignore_errors=True)
 
     def _show(self, stages: Sequence[tuple[Task, Stage]]) -> None:
         for task, stage in stages:
