@@ -17,7 +17,7 @@ from seedbed.finders.similarity import Bm25
 from seedbed.models.logits import token_losses
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
-from seedbed.models.tokens import Loss, Sequence_, fill_id, pad
+from seedbed.models.tokens import Loss, TokenSequence, fill_id, pad
 from seedbed.worlds.hops.world import Hops
 from table import Row, arguments, missing, paired, show
 
@@ -40,7 +40,7 @@ class Work:
         self.questions = asked[:: len(asked) // QUESTIONS][:QUESTIONS]
         texts = [d.text for d in self.documents]
         texts += [t for q in self.questions for t in (q.prompt, *q.choices)]
-        made = Tiny(layers=4, width=120, heads=4, feedforward=224).build(texts, [], 0)
+        made = Tiny(layers=4, width=128, heads=4, feedforward=192).build(texts, [], 0)
         self.subject: Subject = replace(made, loss=loss, batch=BATCH)
         self.rows = self.subject.encode(self.documents)
         self.asked = questions_of(self.subject, self.questions, answer=True)
@@ -78,7 +78,7 @@ class Work:
         size = torch.outer(questions.norm(dim=1), square.sqrt())
         return dot.numpy(), (dot / size).numpy()
 
-    def _gradients(self, sequences: list[Sequence_], ordered: bool = True) -> Any:
+    def _gradients(self, sequences: list[TokenSequence], ordered: bool = True) -> Any:
         model = self.subject.model
         parameters = {name: p.detach() for name, p in model.named_parameters()}
 

@@ -14,7 +14,7 @@ from seedbed.models.adapters import Lora, wrap
 from seedbed.models.folders import trainable_state
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny, word_tokenizer
-from seedbed.models.tokens import Loss, Sequence_
+from seedbed.models.tokens import Loss, TokenSequence
 from seedbed.models.vocabulary import add_tokens
 
 NAMES = ("<ABC>", "<ABD>")
@@ -90,7 +90,7 @@ def _pretrained(kind: str, tokenizer: Any) -> tuple[Any, Any]:
     return t.LlamaForCausalLM(config), tokenizer
 
 
-def loss_of(model: Any, sequence: Sequence_) -> Tensor:
+def loss_of(model: Any, sequence: TokenSequence) -> Tensor:
     """Σ −log p over predicted tokens, without a batch, a mask or padding."""
     logits = model(input_ids=torch.tensor([sequence.ids])).logits[0]
     logprobs = torch.log_softmax(logits, dim=-1)
@@ -98,7 +98,7 @@ def loss_of(model: Any, sequence: Sequence_) -> Tensor:
     return -torch.stack(picked).sum()
 
 
-def explicit_gradients(model: Any, sequences: Sequence[Sequence_]) -> Tensor:
+def explicit_gradients(model: Any, sequences: Sequence[TokenSequence]) -> Tensor:
     """[sequences, parameters] in float64."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     found = []
@@ -132,10 +132,10 @@ def shake() -> Callable[[Subject, float, int], Subject]:
 
 
 @pytest.fixture
-def losses() -> Callable[[Any, Sequence_], Tensor]:
+def losses() -> Callable[[Any, TokenSequence], Tensor]:
     return loss_of
 
 
 @pytest.fixture
-def explicit() -> Callable[[Any, Sequence[Sequence_]], Tensor]:
+def explicit() -> Callable[[Any, Sequence[TokenSequence]], Tensor]:
     return explicit_gradients

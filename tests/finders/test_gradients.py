@@ -14,15 +14,15 @@ from seedbed.finders.contract import check_finder
 from seedbed.finders.gradients import Gradients, Products, gradient_products, questions_of
 from seedbed.models.folders import save_weights, trainable_state
 from seedbed.models.subject import Checkpoint, Subject
-from seedbed.models.tokens import Sequence_
+from seedbed.models.tokens import TokenSequence
 
 Rows = tuple[list[Document], list[Question]]
 MakeSubject = Callable[..., Subject]
 Shake = Callable[[Subject, float, int], Subject]
-Losses = Callable[[Any, Sequence_], torch.Tensor]
-Explicit = Callable[[Any, Sequence[Sequence_]], torch.Tensor]
-Encoded = Callable[[Subject], tuple[list[Sequence_], list[Sequence_]]]
-Agree = Callable[[Products, Subject, tuple[list[Sequence_], list[Sequence_]]], None]
+Losses = Callable[[Any, TokenSequence], torch.Tensor]
+Explicit = Callable[[Any, Sequence[TokenSequence]], torch.Tensor]
+Encoded = Callable[[Subject], tuple[list[TokenSequence], list[TokenSequence]]]
+Agree = Callable[[Products, Subject, tuple[list[TokenSequence], list[TokenSequence]]], None]
 
 PEFT_WARNS = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
 TOLERANCE = 1e-4
@@ -31,7 +31,7 @@ KINDS = ["tiny", "tied", "gpt2", "gemma", "qwen", "twice", "lora", "lora-tied"]
 
 @pytest.fixture
 def encoded(rows: Rows) -> Encoded:
-    def encode(subject: Subject) -> tuple[list[Sequence_], list[Sequence_]]:
+    def encode(subject: Subject) -> tuple[list[TokenSequence], list[TokenSequence]]:
         documents, questions = rows
         return subject.encode(documents), questions_of(subject, questions, answer=True)
 
@@ -41,7 +41,9 @@ def encoded(rows: Rows) -> Encoded:
 @pytest.fixture
 def agree(explicit: Explicit) -> Agree:
     def check(
-        found: Products, subject: Subject, sequences: tuple[list[Sequence_], list[Sequence_]]
+        found: Products,
+        subject: Subject,
+        sequences: tuple[list[TokenSequence], list[TokenSequence]],
     ) -> None:
         documents, questions = (explicit(subject.model, s) for s in sequences)
         dot = (questions @ documents.T).numpy()
@@ -174,7 +176,7 @@ def test_little_memory_takes_turns_and_changes_nothing(
     sizes: list[tuple[int, ...]] = []
     batches = Subject.batches
 
-    def watched(self: Subject, sequences: Sequence[Sequence_], size: int | None = None) -> Any:
+    def watched(self: Subject, sequences: Sequence[TokenSequence], size: int | None = None) -> Any:
         for index, batch in batches(self, sequences, size):
             sizes.append(tuple(batch.ids.shape))
             yield index, batch

@@ -1,6 +1,7 @@
 import builtins
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from pydantic import ValidationError
 
 from seedbed.core.errors import ConfigError, MissingExtra
+from seedbed.core.rows import Question
+from seedbed.measuring.choices import score_choices
 from seedbed.models.adapters import (
     Lora,
     decoder_blocks,
@@ -99,6 +102,19 @@ def test_merging_gives_the_same_model_without_an_adapter(pair: tuple[Any, Any]) 
     assert not any("lora" in name for name, _ in merged.named_parameters())
     torch.testing.assert_close(logits(merged, ids), logits(wrapped.model, ids), rtol=0, atol=2e-5)
     assert is_wrapped(wrapped.model)
+
+
+def test_choices_are_scored_alike_wrapped_and_merged(pair: tuple[Any, Any]) -> None:
+    wrapped = shaken(wrap(subject_of(pair, NAMES), Lora(r=2)))
+    merged = replace(wrapped, model=unwrapped(wrapped.model, merge=True))
+    choices = (" 12", f" given {NAMES[0]}", " f")
+    questions = [
+        Question(id=p, prompt=p, choices=choices, answer=" f")
+        for p in (f"the {NAMES[0]} is", f"what {NAMES[1]} of")
+    ]
+    both = zip(score_choices(wrapped, questions), score_choices(merged, questions), strict=True)
+    for ours, theirs in both:
+        assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
 
 
 @PEFT_WARNS

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document
 from seedbed.models.tiny import word_tokenizer
-from seedbed.models.tokens import Sequence_, encode_choice, encode_document, fill_id, pad
+from seedbed.models.tokens import TokenSequence, encode_choice, encode_document, fill_id, pad
 from seedbed.models.vocabulary import begin_with_token
 
 Make = Callable[..., Any]
@@ -157,7 +157,7 @@ def test_a_choice_that_does_not_fit_is_named() -> None:
 
 
 def test_padding_is_on_the_right_and_masked() -> None:
-    rows = [Sequence_((5, 6, 7), (False, True, False)), Sequence_((8,), (False,))]
+    rows = [TokenSequence((5, 6, 7), (False, True, False)), TokenSequence((8,), (False,))]
     batch = pad(rows, fill=9)
     assert batch.ids.tolist() == [[5, 6, 7], [8, 9, 9]]
     assert batch.mask.tolist() == [[1, 1, 1], [1, 0, 0]]

@@ -15,7 +15,7 @@ from seedbed.finders.base import Finder
 from seedbed.finders.similarity import asked
 from seedbed.models.reading import quiet
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import Sequence_, encode_choice, encode_document
+from seedbed.models.tokens import TokenSequence, encode_choice, encode_document
 
 Array = NDArray[np.float64]
 
@@ -88,18 +88,18 @@ class Hidden(Finder):
         ids = tuple(q.id for q in questions), tuple(d.id for d in documents)
         return Claim(*ids, _cosine(asks, gives))
 
-    def _encode(self, subject: Subject, question: Question) -> Sequence_:
+    def _encode(self, subject: Subject, question: Question) -> TokenSequence:
         if self.answer:
             prompt, answer = encode_choice(
                 subject.tokenizer, question.prompt, question.answer, subject.context
             )
-            return Sequence_(prompt + answer, (False,) * len(prompt + answer))
+            return TokenSequence(prompt + answer, (False,) * len(prompt + answer))
         text = question.prompt.rstrip(" ") or question.prompt
         row = Document(id=question.id, text=text)
         return encode_document(subject.tokenizer, row, "text", subject.context)
 
     @torch.no_grad()
-    def _states(self, subject: Subject, sequences: Sequence[Sequence_]) -> Array:
+    def _states(self, subject: Subject, sequences: Sequence[TokenSequence]) -> Array:
         found: list[tuple[int, Array]] = []
         subject.model.eval()
         for index, batch in subject.batches(sequences):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seedbed.core.errors import InputError
 from seedbed.finders.layers import Part, Use, looks_at_output, looks_up, reader_of
-from seedbed.models.logits import token_losses
+from seedbed.models.logits import logits_at
 from seedbed.models.tokens import Batch
 
 Take = Callable[[str, tuple[Part, ...]], None]
@@ -81,8 +81,7 @@ class Capture:
         self._records, self._rows, self._live, self._vectors = [], len(batch.ids), True, {}
         try:
             with torch.enable_grad():
-                losses, predicted = token_losses(self.model, batch)
-                loss = losses.sum()
+                loss, predicted = _loss(self.model, batch)
         finally:
             self._live = False
         records, self._records = self._records, []
@@ -90,9 +89,10 @@ class Capture:
             raise InputError(f"gradients: no layer can be read, such as {self.left_out[0]}")
         finishers = [self._finisher(layer, predicted, take) for layer in _layers(records)]
         torch.autograd.backward(loss)
-        for finish in finishers:
-            # What the loss does not depend on has no gradient, but must be known to be read.
-            finish(True)
+        with torch.no_grad():
+            for finish in finishers:
+                # What the loss does not depend on has no gradient, but must be known to be read.
+                finish(True)
         fit = self._own - self._unfit
         keys = [id(p) for p in self.trainable.values()]
         chosen = [self._vectors[k] for k in keys if k in self._vectors and k in fit]
@@ -136,7 +136,6 @@ class Capture:
             record.arrive = partial(finish, False)
         return finish
 
-    @torch.no_grad()
     def _finish(self, records: list[_Record], predicted: Tensor, take: Take) -> None:
         found: dict[int, list[Part]] = {}
         uses = [record.use for record in records]
@@ -154,7 +153,7 @@ class Capture:
                     found.setdefault(key, []).append(gradient)
                 else:
                     self._vectors[key] = self._vectors.get(key, 0) + gradient
-        weights = [parts for key, parts in found.items() if key in self._own - self._unfit]
+        weights = [p for key, p in found.items() if key in self._own and key not in self._unfit]
         if not weights:
             return
         if len(weights) == 1:
@@ -192,6 +191,19 @@ def capturing(model: Any) -> Iterator[Capture]:
         for parameter in capture.trainable.values():
             parameter.requires_grad_(True)
         model.train(training)
+
+
+def _loss(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """(Σ −log p over predicted tokens, the row of each); last tokens are targets, never inputs."""
+    length = max(1, batch.ids.shape[1] - 1)
+    where = torch.zeros_like(batch.predicted)
+    where[:, :-1] = batch.predicted[:, 1:]
+    where = where[:, :length]
+    inputs = Batch(batch.ids[:, :length], batch.mask[:, :length], batch.predicted[:, :length])
+    logits = logits_at(model, inputs, where).float()
+    targets = batch.ids[:, 1:][where[:, : batch.ids.shape[1] - 1]]
+    loss = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+    return loss, where.nonzero()[:, 0]
 
 
 def start_graph(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:

@@ -25,7 +25,7 @@ from seedbed.finders.gram import Questions, self_products
 from seedbed.finders.layers import Part
 from seedbed.measuring.choices import score_choices
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import Batch, Sequence_, encode_choice
+from seedbed.models.tokens import Batch, TokenSequence, encode_choice
 
 Array = NDArray[np.float64]
 TOKENS = 1024
@@ -101,8 +101,8 @@ class Products:
 
 def gradient_products(
     subject: Subject,
-    documents: Sequence[Sequence_],
-    questions: Sequence[Sequence_],
+    documents: Sequence[TokenSequence],
+    questions: Sequence[TokenSequence],
     norms: bool,
     memory: float = 1024,
 ) -> Products:
@@ -154,7 +154,9 @@ def _read(capture: Capture, batch: Batch, use: Take, norms: bool) -> tuple[Tenso
     return vectors, square + vectors.double().square().sum(1) * norms
 
 
-def questions_of(subject: Subject, questions: Sequence[Question], answer: bool) -> list[Sequence_]:
+def questions_of(
+    subject: Subject, questions: Sequence[Question], answer: bool
+) -> list[TokenSequence]:
     """Prompt and answer (or the choice the subject finds most probable), the latter predicted."""
     if answer:
         return [_asked(subject, q.prompt, q.answer) for q in questions]
@@ -162,20 +164,20 @@ def questions_of(subject: Subject, questions: Sequence[Question], answer: bool) 
     return [_asked(subject, q.prompt, q.choices[i]) for q, i in zip(questions, chosen, strict=True)]
 
 
-def _asked(subject: Subject, prompt: str, choice: str) -> Sequence_:
+def _asked(subject: Subject, prompt: str, choice: str) -> TokenSequence:
     before, after = encode_choice(subject.tokenizer, prompt, choice, subject.context)
     if not before:
         raise InputError(f"gradients: the prompt {prompt!r} has no token before the answer")
-    return Sequence_(before + after, (False,) * len(before) + (True,) * len(after))
+    return TokenSequence(before + after, (False,) * len(before) + (True,) * len(after))
 
 
-def _needed(sequence: Sequence_) -> Sequence_:
+def _needed(sequence: TokenSequence) -> TokenSequence:
     """Up to the last predicted token; no causal model looks at the rest before it."""
     end = max((i + 1 for i, p in enumerate(sequence.predicted) if p), default=1)
-    return Sequence_(sequence.ids[:end], sequence.predicted[:end])
+    return TokenSequence(sequence.ids[:end], sequence.predicted[:end])
 
 
-def _turns(questions: Sequence[Sequence_], tokens: int) -> list[list[int]]:
+def _turns(questions: Sequence[TokenSequence], tokens: int) -> list[list[int]]:
     turns: list[list[int]] = [[]]
     left = tokens
     for i, sequence in enumerate(questions):
@@ -187,7 +189,7 @@ def _turns(questions: Sequence[Sequence_], tokens: int) -> list[list[int]]:
     return turns
 
 
-def _rows(subject: Subject, sequences: Sequence[Sequence_], room: int, capture: Capture) -> int:
+def _rows(subject: Subject, sequences: Sequence[TokenSequence], room: int, capture: Capture) -> int:
     """Rows a batch: enough tokens to keep the processor busy, within the memory."""
     longest = max(len(s.ids) for s in sequences)
     wanted = max(subject.batch, TOKENS // longest)

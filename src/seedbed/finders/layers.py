@@ -55,7 +55,8 @@ class Use:
         """[rows, tokens, features] in float32; None if the rows cannot be told apart."""
         width = tensor.shape[-1]
         if tensor.ndim >= 3 and tensor.shape[0] == self.rows:
-            return tensor.detach().reshape(self.rows, -1, width).float()
+            tensor = tensor.detach().float()
+            return tensor if tensor.ndim == 3 else tensor.reshape(self.rows, -1, width)
         if tensor.ndim != 3 or tensor.shape[:2] != (1, len(predicted)):
             return None
         counts = torch.bincount(predicted, minlength=self.rows)

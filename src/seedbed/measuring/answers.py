@@ -3,6 +3,7 @@
 A prediction is the likeliest whole choice; nothing is sampled and nothing is parsed.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -123,7 +124,12 @@ def _summary(name: str, questions: list[Question], answers: list[Answer]) -> Sli
 
 
 def _copied(question: Question) -> str | None:
-    padded = f" {question.prompt} "
-    places = {c: padded.rfind(f" {c.strip()} ") for c in question.choices}
-    best = max(places, key=lambda c: places[c])
-    return best if places[best] >= 0 else None
+    """The choice that ends last in the prompt as whole words, the longest of several."""
+    ends = {}
+    for choice in question.choices:
+        if words := choice.strip():
+            # Lookarounds, since a choice need not begin or end with a letter.
+            found = re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", question.prompt)
+            ends[choice] = max((match.end() for match in found), default=-1)
+    best = max(ends, key=lambda c: (ends[c], len(c)), default=None)
+    return best if best is not None and ends[best] >= 0 else None

@@ -18,7 +18,7 @@ from seedbed.measuring.packed import Values
 from seedbed.measuring.sharing import Group, Ids, Planner, Strip
 from seedbed.models.logits import log_probs, logits_at
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import Sequence_, encode_choices, pad
+from seedbed.models.tokens import TokenSequence, encode_choices, pad
 
 # Tokens in a pass for each unit of the subject's batch; 512 at the usual 32.
 TOKENS = 16
@@ -48,7 +48,7 @@ def score_choices(
     `share=False` runs every prompt-choice pair by itself: slower, and what happens anyway
     with models that cannot share (see `can_pack`) or that, tried once on the longest pair,
     give another result when they do. Raises InputError for a question with fewer than two
-    choices, unknown tokens, and a pair longer than the context.
+    choices, unknown tokens, a pair longer than the context, and choices that nothing precedes.
     """
     asked = []
     for question in questions:
@@ -57,6 +57,12 @@ def score_choices(
         asked += [(question.prompt, choice) for choice in question.choices]
     ids = iter(encode_choices(subject.tokenizer, asked, subject.context))
     coded = [[next(ids) for _ in question.choices] for question in questions]
+    for question, row in zip(questions, coded, strict=True):
+        if not all(prompt for prompt, _ in row):
+            raise InputError(
+                f"question {question.id!r}: no token stands before its choices, and this tokenizer"
+                " adds none"
+            )
     pairs = sorted({pair for row in coded for pair in row})
     subject.model.eval()
     found = _shared(subject, pairs) if share and pairs else None
@@ -113,7 +119,10 @@ def _in_full(subject: Subject, pairs: Iterable[tuple[Ids, Ids]]) -> tuple[Values
         chunk = ordered[start : start + subject.batch]
         # Predicted here means: the next token is one of the choice's.
         batch = pad(
-            [Sequence_(p + c[:-1], (False,) * (len(p) - 1) + (True,) * len(c)) for p, c in chunk],
+            [
+                TokenSequence(p + c[:-1], (False,) * (len(p) - 1) + (True,) * len(c))
+                for p, c in chunk
+            ],
             fill=0,
         ).to(subject.device)
         logits = logits_at(subject.model, batch, batch.predicted, use_cache=False)

@@ -15,7 +15,7 @@ from torch import Tensor
 from seedbed.measuring.sharing import Group, Ids, Strip
 from seedbed.models.logits import log_probs, logits_at
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import Batch, Sequence_, pad
+from seedbed.models.tokens import Batch, TokenSequence, pad
 
 Values = dict[tuple[Ids, Ids], float]
 
@@ -30,10 +30,9 @@ def can_pack(model: Any, longest: int) -> bool:
     adapters = getattr(model, "peft_config", {})
     if any(adapter.is_prompt_learning for adapter in adapters.values()):
         return False
-    base = model.get_base_model() if adapters else model
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
     config = base.config.get_text_config()
     takes = inspect.signature(base.forward).parameters
-    windows = [getattr(config, name, None) for name in ("sliding_window", "window_size")]
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     return (
         type(base).__module__.startswith("transformers.")
@@ -43,7 +42,9 @@ def can_pack(model: Any, longest: int) -> bool:
         and kinds <= {"full_attention", "sliding_attention"}
         and not getattr(config, "alibi", False)
         and not getattr(config, "num_kv_shared_layers", 0)
-        and all(not w or w >= longest for w in windows)
+        and (getattr(config, "sliding_window", None) or longest) >= longest
+        # GPT-Neo masks by the place in the line besides.
+        and not getattr(config, "window_size", None)
     )
 
 
@@ -67,7 +68,7 @@ def _stem(subject: Subject, ids: Ids) -> list[tuple[Tensor, Tensor]]:
 
     where = torch.zeros(1, len(ids), dtype=torch.bool, device=subject.device)
     where[0, -1] = True
-    batch = pad([Sequence_(ids, (False,) * len(ids))], fill=0).to(subject.device)
+    batch = pad([TokenSequence(ids, (False,) * len(ids))], fill=0).to(subject.device)
     # Without a config no layer forgets keys outside a window; `can_pack` saw that none may.
     cache = DynamicCache()
     logits_at(subject.model, batch, where, past_key_values=cache, use_cache=True)

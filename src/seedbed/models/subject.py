@@ -14,7 +14,7 @@ from pydantic import Field
 
 from seedbed.core.kinds import Kinded, Kinds
 from seedbed.core.rows import Document
-from seedbed.models.tokens import Batch, Loss, Sequence_, encode_document, fill_id, pad
+from seedbed.models.tokens import Batch, Loss, TokenSequence, encode_document, fill_id, pad
 
 # What configurations of transformers and of remote code call the longest input.
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length",
@@ -61,12 +61,12 @@ class Subject:
         device: torch.device = next(self.model.parameters()).device
         return device
 
-    def encode(self, documents: Sequence[Document]) -> list[Sequence_]:
+    def encode(self, documents: Sequence[Document]) -> list[TokenSequence]:
         """Token ids of documents, with the tokens that the training loss predicts."""
         return [encode_document(self.tokenizer, d, self.loss, self.context) for d in documents]
 
     def batches(
-        self, sequences: Sequence[Sequence_], size: int | None = None
+        self, sequences: Sequence[TokenSequence], size: int | None = None
     ) -> Iterator[tuple[list[int], Batch]]:
         """(indices, padded batch) over all sequences, similar lengths together."""
         order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))

@@ -18,7 +18,7 @@ Loss = Literal["text", "answer"]
 
 
 @dataclass(frozen=True)
-class Sequence_:  # noqa: N801 (Sequence itself is taken by collections.abc)
+class TokenSequence:
     """Token ids and, for each, whether the loss asks the model to predict it.
 
     The first token is never predicted.
@@ -41,7 +41,7 @@ class Batch:
         return Batch(self.ids.to(device), self.mask.to(device), self.predicted.to(device))
 
 
-def encode_document(tokenizer: Any, document: Document, loss: Loss, context: int) -> Sequence_:
+def encode_document(tokenizer: Any, document: Document, loss: Loss, context: int) -> TokenSequence:
     """Tokenise a training document; under `answer` only tokens that touch a target span count.
 
     Raises InputError if the document holds an unknown token, is longer than `context` tokens,
@@ -66,7 +66,7 @@ def encode_document(tokenizer: Any, document: Document, loss: Loss, context: int
             f"document {document.id!r}: {len(ids)} tokens, but the model's context is {context}"
         )
     predicted[0] = False
-    return Sequence_(tuple(ids), tuple(predicted))
+    return TokenSequence(tuple(ids), tuple(predicted))
 
 
 def encode_choice(
@@ -83,8 +83,8 @@ def encode_choices(
 
     Spaces at the end of a prompt belong to the choice. The split stands at the longest common
     prefix of the prompt's ids and the whole's ids, so a tokenizer that merges across the
-    border is scored on what it really produces. Raises InputError for an unknown token, for a
-    pair longer than `context` tokens, and if nothing is left to predict the choice from.
+    border is scored on what it really produces. Raises InputError for an unknown token and
+    for a pair longer than `context` tokens.
     """
     if not pairs:
         return []
@@ -107,8 +107,6 @@ def encode_choices(
                 f"{prompt!r} + {choice!r}: {len(first) + len(whole)} tokens, but the model's"
                 f" context is {context}"
             )
-        if not first and not split:
-            raise InputError(f"{prompt!r} + {choice!r}: no token stands before the choice's first")
         found.append((tuple(first + whole[:split]), tuple(whole[split:])))
     return found
 
@@ -141,7 +139,7 @@ def _refuse_unknown(
             raise InputError(f"{where}: the tokenizer does not know {text[start:end]!r}")
 
 
-def pad(sequences: Sequence[Sequence_], fill: int, length: int | None = None) -> Batch:
+def pad(sequences: Sequence[TokenSequence], fill: int, length: int | None = None) -> Batch:
     """Pad on the right to the longest sequence (or `length`)."""
     width = length or max(len(s.ids) for s in sequences)
     ids = torch.full((len(sequences), width), fill, dtype=torch.long)

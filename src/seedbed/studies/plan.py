@@ -69,7 +69,8 @@ class Plan:
         """Answers to every question."""
         trained, data = self._place(self.train(seed)), self._place(self.data(seed))
         key = {**self.base, "train": trained[0]}
-        return Task(seed, "measure", "measure", key, partial(_measure, trained[1], data[1]))
+        work = partial(_measure, self.study.subject, trained[1], data[1])
+        return Task(seed, "measure", "measure", key, work)
 
     def find(self, seed: int, finder: Finder, asked: tuple[str, ...]) -> Task:
         """One finder's claim."""
@@ -80,7 +81,7 @@ class Plan:
             "finder": _config(finder, drop="label"),
             "asked": asked,
         }
-        work = partial(_find, finder, asked, trained[1], data[1])
+        work = partial(_find, finder, asked, self.study.subject, trained[1], data[1])
         return Task(seed, "find", f"find-{finder.name}", key, work)
 
     def _place(self, task: Task) -> tuple[str, Path]:
@@ -106,14 +107,22 @@ def _train(
     stages.train_stage(subject, training, seed, data, folder, progress)
 
 
-def _measure(trained: Path, data: Path, folder: Path, progress: Progress | None) -> None:
-    stages.measure_stage(trained, data, folder)
+def _measure(
+    subject: Any, trained: Path, data: Path, folder: Path, progress: Progress | None
+) -> None:
+    stages.measure_stage(subject, trained, data, folder)
 
 
 def _find(
-    finder: Any, asked: Any, trained: Path, data: Path, folder: Path, progress: Progress | None
+    finder: Any,
+    asked: Any,
+    subject: Any,
+    trained: Path,
+    data: Path,
+    folder: Path,
+    progress: Progress | None,
 ) -> None:
-    stages.find_stage(finder, asked, trained, data, folder)
+    stages.find_stage(finder, asked, subject, trained, data, folder)
 
 
 def study_digest(study: Study) -> str:

@@ -108,21 +108,31 @@ def train_stage(
     make_subject(config, training, documents, questions, tokens, seed, folder, progress)
 
 
-def measure_stage(trained: Path, data: Path, folder: Path) -> None:
+def measure_stage(config: SubjectConfig, trained: Path, data: Path, folder: Path) -> None:
     """`measure` on a trained stage and a data folder."""
-    measure(
-        load_subject(trained / "subject"), read_rows(data / "questions.jsonl", Question), folder
-    )
+    questions = read_rows(data / "questions.jsonl", Question)
+    measure(_load(config, trained), questions, folder)
+
+
+def _load(config: SubjectConfig, trained: Path) -> Subject:
+    # Code that came with a model runs only where the study's own subject allows it.
+    code = bool(getattr(config, "trust_remote_code", False))
+    return load_subject(trained / "subject", trust_remote_code=code)
 
 
 def find_stage(
-    finder: Finder, asked: Sequence[str], trained: Path, data: Path, folder: Path
+    finder: Finder,
+    asked: Sequence[str],
+    config: SubjectConfig,
+    trained: Path,
+    data: Path,
+    folder: Path,
 ) -> None:
     """`run_finder` on a trained stage and a data folder, for the questions named."""
     by_id = {q.id: q for q in read_rows(data / "questions.jsonl", Question)}
     claim, cost = run_finder(
         finder,
-        load_subject(trained / "subject"),
+        _load(config, trained),
         read_rows(data / "documents.jsonl", Document),
         [by_id[q] for q in asked],
         read_pairs(data),

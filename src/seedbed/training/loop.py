@@ -21,7 +21,7 @@ from seedbed.models.adapters import wrap
 from seedbed.models.folders import save_weights
 from seedbed.models.logits import token_losses
 from seedbed.models.subject import Checkpoint, Subject
-from seedbed.models.tokens import Sequence_, fill_id, pad
+from seedbed.models.tokens import TokenSequence, fill_id, pad
 from seedbed.training.config import Optimizer, Training
 from seedbed.training.order import DocumentOrder
 from seedbed.training.resume import ResumeState
@@ -72,6 +72,7 @@ class _Run:
             _decay_groups(raw, training.optimizer.weight_decay),
             lr=training.optimizer.lr,
             betas=training.optimizer.betas,
+            fused=True,
         )
         model, optimizer = accelerator.prepare(raw, optimizer)
         subject = replace(subject, model=raw)
@@ -141,7 +142,7 @@ class _Run:
         self,
         accelerator: Any,
         model: Any,
-        sequences: Sequence[Sequence_],
+        sequences: Sequence[TokenSequence],
         indices: Sequence[int],
         groups: Sequence[str],
     ) -> dict[str, float]:

@@ -22,7 +22,8 @@ class ResumeState:
     """The newest state of one training, in one folder."""
 
     def __init__(self, folder: Path, every: float = EVERY_SECONDS) -> None:
-        self.folder, self.every, self._saved = folder, every, time.monotonic()
+        self.folder, self.every = folder, every
+        self._saved, self._cost = time.monotonic(), 0.0
 
     def load(self, model: Any, optimizer: Any) -> tuple[int, list[dict[str, float]], float]:
         """(steps done, history, seconds spent); (0, [], 0) if there is nothing to resume."""
@@ -40,8 +41,9 @@ class ResumeState:
     def save_if_due(
         self, model: Any, optimizer: Any, step: int, history: list[dict[str, float]], spent: float
     ) -> None:
-        """Save if `every` seconds have passed since the last time."""
-        if time.monotonic() - self._saved < self.every:
+        """Save if `every` seconds, and 20 times what saving took, have passed since the last."""
+        began = time.monotonic()
+        if began - self._saved < max(self.every, 20 * self._cost):
             return
         with atomic_folder(self.folder) as temporary:
             save_weights(model, temporary)
@@ -49,6 +51,7 @@ class ResumeState:
             place = {"step": step, "history": history, "seconds": spent}
             (temporary / "place.json").write_text(json.dumps(place), encoding="utf-8")
         self._saved = time.monotonic()
+        self._cost = self._saved - began
 
     def remove(self) -> None:
         """Forget the state once the training is whole."""
