@@ -1,5 +1,6 @@
 """Gradients the slow way: one backward pass a row over every trainable parameter."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -99,7 +100,8 @@ def loss_of(model: Any, sequence: TokenSequence) -> Tensor:
 
 
 def explicit_gradients(model: Any, sequences: Sequence[TokenSequence]) -> Tensor:
-    """[sequences, parameters] in float64."""
+    """[sequences, parameters], all of it computed in float64."""
+    model = copy.deepcopy(model).double()
     parameters = [p for p in model.parameters() if p.requires_grad]
     found = []
     for sequence in sequences:
