@@ -22,6 +22,7 @@ from seedbed.worlds.hops.world import Hops
 from table import Row, arguments, missing, paired, show
 
 DOCUMENTS, QUESTIONS, BATCH = 400, 20, 32
+EPOCHS = "what it costs, in epochs: 1 / ratio"
 PEERS = {
     "kronfluence": "needs torchvision, of which there is no CPU build beside this torch",
     "bergson": "needs torchvision and torchaudio, of which there is no CPU build beside this torch",
@@ -120,12 +121,12 @@ def main() -> None:
     dot, cosine = whole.vmapped()
     name = "gradient dot product, whole text"
     alike = difference(whole.ours().dot, dot)
-    compare(name, "one training epoch", whole.ours, whole.epoch, "what it costs, in epochs: 1 / ratio",
+    compare(name, "one training epoch", whole.ours, whole.epoch, EPOCHS,
             given.repeat)  # fmt: skip
     compare("gradient dot product, answer only", "one training epoch", answer.ours, answer.epoch,
-            "what it costs, in epochs: 1 / ratio", given.repeat)  # fmt: skip
+            EPOCHS, given.repeat)  # fmt: skip
     compare("gradient cosine, whole text", "one training epoch", lambda: whole.ours(norms=True),
-            whole.epoch, "what it costs, in epochs: 1 / ratio", given.repeat)  # fmt: skip
+            whole.epoch, EPOCHS, given.repeat)  # fmt: skip
     few = max(1, given.repeat // 2)
     compare(name, "torch.func per-sample gradients", whole.ours, whole.vmapped, alike, few)
     alike = difference(whole.ours(norms=True).cosine(), cosine)

@@ -81,6 +81,15 @@ def test_a_long_common_beginning_is_a_stem() -> None:
     assert laid_out(groups) <= 1.1 * beginnings(choices)
 
 
+def test_very_many_choices_are_split_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "LONG", 50)
+    choices: Choices = {(1, 2, 3): [(i, i, i) for i in range(4, 104)]}
+    groups = Planner(576, 64).plan(choices)
+    assert read_back(groups) == choices
+    assert [g.stem for g in groups] == [(1, 2)]
+    assert max(len(s.ids) for p in groups[0].passes for s in p) <= 50
+
+
 def test_wide_models_join_prompts_sooner() -> None:
     choices: Choices = {(1, 2, 3, i, i, i): [(5,), (6,)] for i in range(4, 12)}
     strips = {w: sum(map(len, Planner(w, 512).plan(choices)[0].passes)) for w in (4, 4096)}

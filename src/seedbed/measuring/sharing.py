@@ -14,7 +14,7 @@ Ids = tuple[int, ...]
 PASS, NARROW = 32, 2**20
 # Keys of a stem that one strip more must copy, for the time of one token.
 COPIED = 32
-# What is longer than this after the stem runs alone, as a stem: a strip's mask is a square.
+# A prompt that is longer than this with its choices runs alone: a strip's mask is a square.
 LONG = 2048
 
 
@@ -76,11 +76,21 @@ class Planner:
         """Groups that cover every prompt and its choices."""
         groups = []
         for stem, prompts in self._families(sorted(choices)):
-            long = [p for p in prompts if len(p) - stem > LONG]
-            groups += [self._group([p], len(p) - 1, choices) for p in long]
-            if short := [p for p in prompts if len(p) - stem <= LONG]:
+            sizes = {p: len(p) - stem + sum(len(c) - 1 for c in choices[p]) for p in prompts}
+            for prompt in (p for p in prompts if sizes[p] > LONG):
+                groups.append(self._alone(prompt, choices[prompt]))
+            if short := [p for p in prompts if sizes[p] <= LONG]:
                 groups.append(self._group(short, stem, choices))
         return groups
+
+    def _alone(self, prompt: Ids, choices: Sequence[Ids]) -> Group:
+        """A prompt as a stem; its choices in as many strips as they need."""
+        stem, strips = len(prompt) - 1, [Strip()]
+        for choice in choices:
+            if strips[-1].ids and len(strips[-1].ids) + len(choice) > LONG:
+                strips.append(Strip())
+            strips[-1].add(prompt, [choice], stem)
+        return Group(prompt[:stem], list(self._passes(strips)))
 
     @property
     def _pass(self) -> float:

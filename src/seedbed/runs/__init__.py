@@ -1,0 +1,1 @@
+"""Run folders: the stage store, the record of a run, locks. No torch here."""

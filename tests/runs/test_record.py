@@ -1,0 +1,46 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seedbed.core.errors import DiskError, LockedError
+from seedbed.runs.record import locked, manifest, now, write_config
+
+HOLD = """
+import sys
+from pathlib import Path
+from seedbed.runs.record import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_writer_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as other:  # fmt: skip
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(LockedError, match="another process"), locked(tmp_path):
+            raise AssertionError("the lock was given twice")
+        other.kill()
+    with locked(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError), locked(tmp_path / "file" / "run"):
+        raise AssertionError("the folder cannot exist")
+
+
+def test_config_and_manifest(tmp_path: Path) -> None:
+    write_config(tmp_path, {"b": [1, 2], "a": {"x": None}})
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text()) == {"b": [1, 2], "a": {"x": None}}
+    made = manifest(now(), 1.5, threads=1)
+    assert {"seedbed", "python", "packages", "git", "started", "seconds", "threads"} <= set(made)
+    assert made["packages"]["torch"]
