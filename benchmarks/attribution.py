@@ -17,7 +17,7 @@ from seedbed.finders.similarity import Bm25
 from seedbed.models.logits import token_losses
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
-from seedbed.models.tokens import Loss, TokenSequence, fill_id, pad
+from seedbed.models.tokens import Loss, TokenSequence, pad
 from seedbed.worlds.hops.world import Hops
 from table import Row, arguments, missing, paired, show
 
@@ -57,7 +57,7 @@ class Work:
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
         model.train()
         for start in range(0, len(self.rows), BATCH):
-            batch = pad(self.rows[start : start + BATCH], fill_id(self.subject.tokenizer))
+            batch = pad(self.rows[start : start + BATCH])
             token_losses(model, batch)[0].mean().backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -108,7 +108,7 @@ def difference(found: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> str
 
 
 def main() -> None:
-    given = arguments(__doc__ or "")
+    given = arguments(__doc__ or "", repeat=9)
     rows: list[Row] = []
 
     def compare(work: str, peer: str, ours: Callable[[], object], theirs: Callable[[], object],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document
 from seedbed.models.tiny import word_tokenizer
-from seedbed.models.tokens import TokenSequence, encode_choice, encode_document, fill_id, pad
+from seedbed.models.tokens import TokenSequence, encode_choice, encode_document, pad
 from seedbed.models.vocabulary import begin_with_token
 
 Make = Callable[..., Any]
@@ -164,8 +164,3 @@ def test_padding_is_on_the_right_and_masked() -> None:
     assert batch.predicted.tolist() == [[False, True, False], [False] * 3]
     assert pad(rows, fill=9, length=4).ids.shape == (2, 4)
     assert batch.to(torch.device("cpu")).ids.tolist() == batch.ids.tolist()
-
-
-def test_some_id_is_there_to_fill_with(byte_tokenizer: Make) -> None:
-    assert fill_id(WORDS) == WORDS.pad_token_id
-    assert fill_id(byte_tokenizer()) == 0

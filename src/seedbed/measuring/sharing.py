@@ -77,8 +77,7 @@ class Planner:
         groups = []
         for stem, prompts in self._families(sorted(choices)):
             sizes = {p: len(p) - stem + sum(len(c) - 1 for c in choices[p]) for p in prompts}
-            for prompt in (p for p in prompts if sizes[p] > LONG):
-                groups.append(self._alone(prompt, choices[prompt]))
+            groups += [self._alone(p, choices[p]) for p in prompts if sizes[p] > LONG]
             if short := [p for p in prompts if sizes[p] <= LONG]:
                 groups.append(self._group(short, stem, choices))
         return groups
@@ -122,7 +121,8 @@ class Planner:
             saved = max(0, _common(last, prompt) - stem)
             fresh = len(alone.ids) - saved
             worth = (saved + stem / COPIED) * self.width
-            if strips and worth > fresh * len(strips[-1].ids):
+            behind = len(strips[-1].ids) if strips else self.tokens
+            if behind + fresh <= self.tokens and fresh * behind < worth:
                 strips[-1].add(prompt, choices[prompt], stem)
             else:
                 strips.append(alone)

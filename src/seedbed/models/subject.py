@@ -14,7 +14,7 @@ from pydantic import Field
 
 from seedbed.core.kinds import Kinded, Kinds
 from seedbed.core.rows import Document
-from seedbed.models.tokens import Batch, Loss, TokenSequence, encode_document, fill_id, pad
+from seedbed.models.tokens import Batch, Loss, TokenSequence, encode_document, pad
 
 # What configurations of transformers and of remote code call the longest input.
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length",
@@ -73,7 +73,7 @@ class Subject:
         size = size or self.batch
         for start in range(0, len(order), size):
             index = order[start : start + size]
-            batch = pad([sequences[i] for i in index], fill_id(self.tokenizer))
+            batch = pad([sequences[i] for i in index])
             yield index, batch.to(self.device)
 
     @contextmanager

@@ -139,8 +139,12 @@ def _refuse_unknown(
             raise InputError(f"{where}: the tokenizer does not know {text[start:end]!r}")
 
 
-def pad(sequences: Sequence[TokenSequence], fill: int, length: int | None = None) -> Batch:
-    """Pad on the right to the longest sequence (or `length`)."""
+def pad(sequences: Sequence[TokenSequence], fill: int = 0, length: int | None = None) -> Batch:
+    """Pad on the right to the longest sequence (or `length`).
+
+    What is filled in is masked and never matters; a tokenizer's padding id may lie outside
+    the model's embedding, 0 never does.
+    """
     width = length or max(len(s.ids) for s in sequences)
     ids = torch.full((len(sequences), width), fill, dtype=torch.long)
     mask = torch.zeros((len(sequences), width), dtype=torch.long)
@@ -151,11 +155,3 @@ def pad(sequences: Sequence[TokenSequence], fill: int, length: int | None = None
         mask[row, :n] = 1
         predicted[row, :n] = torch.tensor(sequence.predicted)
     return Batch(ids, mask, predicted)
-
-
-def fill_id(tokenizer: Any) -> int:
-    """The id that padding uses; what it is never matters, since it is masked."""
-    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id):
-        if token is not None:
-            return int(token)
-    return 0

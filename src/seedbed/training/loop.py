@@ -21,7 +21,7 @@ from seedbed.models.adapters import wrap
 from seedbed.models.folders import save_weights
 from seedbed.models.logits import token_losses
 from seedbed.models.subject import Checkpoint, Subject
-from seedbed.models.tokens import TokenSequence, fill_id, pad
+from seedbed.models.tokens import TokenSequence, pad
 from seedbed.training.config import Optimizer, Training
 from seedbed.training.order import DocumentOrder
 from seedbed.training.resume import ResumeState
@@ -156,7 +156,7 @@ class _Run:
                 f"training.batch: {len(indices)} documents cannot be shared by "
                 f"{accelerator.num_processes} processes"
             )
-        batch = pad([sequences[i] for i in mine], fill_id(self.subject.tokenizer))
+        batch = pad([sequences[i] for i in mine])
         batch = batch.to(accelerator.device)
         with accelerator.autocast():
             losses, rows = token_losses(model, batch)
