@@ -118,12 +118,13 @@ def tokens_command(
     from rich.console import Console
     from rich.table import Table
 
-    from seedbed.models.reading import locate, read_tokenizer
+    from seedbed.models.fetch import place_of
+    from seedbed.models.reading import read_tokenizer
     from seedbed.models.vocabulary import check
 
     table = Table("word", "one token", "pieces", "ids", "round trip", "a space before changes it",
                   box=None, pad_edge=False)  # fmt: skip
-    for row in check(read_tokenizer(locate(subject)), words):
+    for row in check(read_tokenizer(place_of(subject)), words):
         table.add_row(
             row.word, _yes(row.one_token), " ".join(row.pieces), " ".join(map(str, row.ids)),
             _yes(row.round_trip), _yes(row.changes_after_space),

@@ -96,11 +96,11 @@ def measure_command(
     from seedbed.core.files import write_rows
     from seedbed.core.foreign import read_questions
     from seedbed.measuring.answers import answer, summarise
+    from seedbed.models.fetch import place_of
     from seedbed.models.folders import load_subject
-    from seedbed.models.reading import locate
 
     rows = read_questions(questions)
-    answers = answer(load_subject(locate(subject)), rows)
+    answers = answer(load_subject(place_of(subject)), rows)
     write_rows(out, answers)
     heads = ("slice", "questions", "accuracy", "95 %", "chance", "majority", "copied", "p(answer)")
     table = Table(*heads, box=None, pad_edge=False)
@@ -132,15 +132,15 @@ def find_command(
     from seedbed.core.foreign import read_documents, read_questions
     from seedbed.core.tables import write_claim
     from seedbed.finders.base import FINDERS
+    from seedbed.models.fetch import place_of
     from seedbed.models.folders import load_subject
-    from seedbed.models.reading import locate
     from seedbed.studies.stages import run_finder, set_threads
     from seedbed.worlds.hops.files import write_ranked
 
     built = _built(FINDERS, "finder", finder, sets)
     rows, asked = read_documents(documents), read_questions(questions)
     set_threads(threads)
-    claim, cost = run_finder(built, load_subject(locate(subject)), rows, asked, [])
+    claim, cost = run_finder(built, load_subject(place_of(subject)), rows, asked, [])
     write_claim(out, claim)
     if ranked is not None:
         write_ranked(ranked, rows, claim.scores.mean(axis=0).tolist(), built.kind)
