@@ -37,7 +37,7 @@ def cell(row: dict[str, Any] | None) -> str:
     """A value with its interval, or a dash."""
     if row is None or row["value"] is None:
         return "–"
-    return f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
 
 
 def table(folder: Path) -> str:
