@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from seedbed.core.files import read_json
 from seedbed.runs.store import Store, code_digest, link_tree
 
 
-def _write(text: str, calls: list[str]):  # type: ignore[no-untyped-def]  # a closure for two lines
+def _write(text: str, calls: list[str]) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         calls.append(text)
         (folder / "deep").mkdir(exist_ok=True)
@@ -18,7 +19,8 @@ def _write(text: str, calls: list[str]):  # type: ignore[no-untyped-def]  # a cl
 
 
 def test_a_stage_is_made_once_for_each_key(tmp_path: Path) -> None:
-    store, calls = Store(tmp_path), []  # type: ignore[var-annotated]
+    store = Store(tmp_path)
+    calls: list[str] = []
     first = store.stage("train", {"lr": 1}, _write("a", calls))
     again = store.stage("train", {"lr": 1}, _write("b", calls))
     other = store.stage("train", {"lr": 2}, _write("c", calls))
@@ -52,7 +54,8 @@ def test_a_failed_stage_keeps_its_part_and_is_never_taken(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone", "no mark"])
 def test_a_damaged_stage_is_made_again(tmp_path: Path, damage: str) -> None:
-    store, calls = Store(tmp_path), []  # type: ignore[var-annotated]
+    store = Store(tmp_path)
+    calls: list[str] = []
     folder = store.stage("data", {}, _write("whole", calls)).folder
     file = folder / "deep" / "out.txt"
     if damage == "cut":
