@@ -72,6 +72,13 @@ def test_metric_and_slice_choose_rows(made: Path) -> None:
     assert "average precision, all questions" not in text
 
 
+def test_an_unknown_slice_or_metric_is_named(made: Path) -> None:
+    with pytest.raises(InputError, match="did you mean 'hop=1'"):
+        compared(made, made, slice_="hpo=1")
+    with pytest.raises(InputError, match="did you mean 'roc_auc'"):
+        compared(made, made, metric="rocauc")
+
+
 def test_stopped_run_is_compared_by_its_gate(made: Path, stopped: Path) -> None:
     found, text = compared(made, stopped)
     assert found.rows == ()

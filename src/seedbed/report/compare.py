@@ -19,6 +19,7 @@ from seedbed.report import wording
 from seedbed.report.gate import accuracies
 from seedbed.report.reader import Run
 from seedbed.report.schema import CONTROLS, Score
+from seedbed.report.tables import check_known
 from seedbed.report.verdict import BY_HOP, HEADLINE, headline, overlap
 
 ABSENT = "(not there)"
@@ -79,9 +80,13 @@ def compare(
     """Print two runs side by side; `json` also writes every matched row to a file.
 
     Without `metric` and `slice_`, prints average precision by question and ROC-AUC by hop.
-    Raises InputError if either is not a finished run folder.
+    Raises InputError if either is not a finished run folder, or if the first has no such
+    metric or slice.
     """
     first, second = Run(a), Run(b)
+    if not first.stopped:
+        check_known(a, "metric", metric, list(dict.fromkeys(r.metric for r in first.scores)))
+        check_known(a, "slice", slice_, list(dict.fromkeys(r.slice for r in first.scores)))
     found = side_by_side(first, second)
     console.print()
     for name, run in (("A", first), ("B", second)):

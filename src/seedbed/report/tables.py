@@ -43,7 +43,7 @@ def show(
         ("slice", slice_, opened.slices),
         ("truth", truth, opened.truths),
     ):
-        _check(run, noun, name, known)
+        check_known(run, noun, name, known)
     if metric is None and slice_ is None:
         print_verdict(opened, console)
     for one in [truth] if truth else opened.truths:
@@ -203,7 +203,8 @@ def excluded_table(run: Run) -> Table:
     return table
 
 
-def _check(path: Path, noun: str, name: str | None, known: Sequence[str]) -> None:
+def check_known(path: Path, noun: str, name: str | None, known: Sequence[str]) -> None:
+    """Raise InputError with the near miss unless `name` is None or among `known`."""
     if name is None or name in known:
         return
     near = get_close_matches(name, known, n=1)
