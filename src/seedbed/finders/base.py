@@ -41,5 +41,23 @@ class Finder(Kinded):
         """
         raise NotImplementedError
 
+    def variants(self) -> tuple["Finder", ...]:
+        """One finder for each claim of `find_all`, names apart; most finders are their only one."""
+        return (self,)
+
+    def find_all(
+        self,
+        subject: "Subject",
+        documents: Sequence[Document],
+        questions: Sequence[Question],
+        pairs: Sequence[Pair],
+    ) -> list[Claim]:
+        """The claim of every variant, in order; overridden where variants can share work."""
+        return [v.find(subject, documents, questions, pairs) for v in self.variants()]
+
+    def unavailable(self) -> str:
+        """Why this finder cannot run on this machine and what to do about it; "" if it can."""
+        return ""
+
 
 FINDERS: Kinds[Finder] = Kinds("finder", "seedbed.finders", Finder)

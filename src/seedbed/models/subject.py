@@ -36,7 +36,8 @@ class Subject:
     """A causal language model ready to be read.
 
     `loss` is the loss it was trained with, which gradient finders use again. `checkpoints`
-    run from the earliest to the last; the model itself holds the last weights.
+    run from the earliest to the last; the model itself holds the last weights. `scratch` is a
+    folder of one finder's own that survives an interruption; None: nothing can be resumed.
     """
 
     model: Any
@@ -45,6 +46,7 @@ class Subject:
     loss: Loss = "text"
     batch: int = 32
     checkpoints: tuple[Checkpoint, ...] = ()
+    scratch: Path | None = None
 
     @property
     def context(self) -> int:
