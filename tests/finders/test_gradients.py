@@ -9,7 +9,8 @@ import torch
 
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Question
-from seedbed.finders import gram
+from seedbed.finders import formed, gram, routes, ways
+from seedbed.finders import questions as questions_module
 from seedbed.finders.contract import check_finder
 from seedbed.finders.gradients import Gradients, Products, gradient_products, questions_of
 from seedbed.models.folders import save_weights, trainable_state
@@ -67,23 +68,26 @@ def test_products_are_those_of_explicit_gradients(
     agree(found, subject, (documents, questions))
 
 
-@pytest.mark.parametrize(("entry", "way"), [(-1e9, "tokens"), (1e9, "formed")])
+@pytest.mark.parametrize("way", ["tokens", "formed", "streamed"])
 @pytest.mark.parametrize("loss", ["text", "answer"])
-def test_both_ways_of_a_product_are_exact(
-    entry: float,
-    way: str,
+def test_every_way_of_a_product_is_exact(
+    way: routes.Way,
     loss: str,
     monkeypatch: pytest.MonkeyPatch,
     subject_of: MakeSubject,
     encoded: Encoded,
     agree: Agree,
 ) -> None:
-    monkeypatch.setattr(gram, "ENTRY", entry)
-    monkeypatch.setattr(gram, "TILE", 600)
+    def forced(layer: routes.Sizes, *rest: Any) -> routes.Way:
+        return way if way in routes.costs(layer, *rest) else "tokens"
+
+    monkeypatch.setattr(routes, "cheapest", forced)
+    for module in (formed, gram, questions_module, routes, ways):
+        monkeypatch.setattr(module, "TILE", 600)
     subject = subject_of("tiny", loss)
     documents, questions = encoded(subject)
     found = gradient_products(subject, documents, questions, norms=True)
-    assert ("formed:" in found.notes["products"]) is (way == "formed")
+    assert f"{way}: 9 layers" in found.notes["products"] or way == "tokens"
     agree(found, subject, (documents, questions))
 
 
@@ -138,7 +142,7 @@ def test_all_checkpoints_are_summed_by_learning_rate(
     if measure == "cosine":
         total /= 0.4
     np.testing.assert_allclose(claim.scores, total, atol=1e-4 * np.abs(total).max())
-    assert claim.notes["checkpoints"] == "all 3, weighted by learning rate"
+    assert claim.notes["checkpoints"] == "all 2, weighted by learning rate"
 
 
 def test_the_last_checkpoint_alone_is_said_so(trained: Subject, rows: Rows) -> None:
@@ -161,7 +165,9 @@ def test_the_cosine_of_a_gradient_with_itself_is_one(
 
 
 @pytest.mark.parametrize(
-    "values", [{"measure": "cosine"}, {"answer": False}], ids=["cosine", "own choice"]
+    "values",
+    [{"measure": "cosine"}, {"answer": False}, {"products": "projected", "projection": 4}],
+    ids=["cosine", "own choice", "projected"],
 )
 def test_contract(values: dict[str, Any]) -> None:
     check_finder(Gradients.model_validate(values))
@@ -174,14 +180,14 @@ def test_little_memory_takes_turns_and_changes_nothing(
     documents, questions = encoded(subject)
     whole = gradient_products(subject, documents, questions, norms=True)
     sizes: list[tuple[int, ...]] = []
-    batches = Subject.batches
+    batches = Subject.batches_of
 
-    def watched(self: Subject, sequences: Sequence[TokenSequence], size: int | None = None) -> Any:
-        for index, batch in batches(self, sequences, size):
+    def watched(self: Subject, sequences: Sequence[TokenSequence], tokens: int) -> Any:
+        for index, batch in batches(self, sequences, tokens):
             sizes.append(tuple(batch.ids.shape))
             yield index, batch
 
-    monkeypatch.setattr(Subject, "batches", watched)
+    monkeypatch.setattr(Subject, "batches_of", watched)
     # Small enough that two questions or documents never fit together.
     found = gradient_products(subject, documents, questions, norms=True, memory=0.05)
     assert {shape[0] for shape in sizes} == {1}

@@ -12,7 +12,9 @@ import torch
 from seedbed.core.errors import InputError
 from seedbed.core.files import read_json, read_objects, write_rows
 from seedbed.core.rows import Document
-from seedbed.models.folders import WEIGHTS, trainable_state
+from seedbed.models.adam import STATE
+from seedbed.models.adapters import Lora
+from seedbed.models.folders import WEIGHTS, load_subject, save_subject, trainable_state
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
 from seedbed.training import resume
@@ -86,6 +88,42 @@ def test_an_interrupted_training_ends_with_the_same_bits(
     cut, full = _history(tmp_path / "cut"), _history(tmp_path / "whole")
     assert [[r[k] for k in keys] for r in cut] == [[r[k] for k in keys] for r in full]
     assert not (tmp_path / "cut" / "resume").exists()
+    for checkpoint in whole.checkpoints:
+        for file in (WEIGHTS, STATE):
+            other = tmp_path / "cut" / "checkpoints" / checkpoint.folder.name / file
+            assert other.read_bytes() == (checkpoint.folder / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("every", "wanted", "kept"),
+    [(1, None, True), (0, None, False), (1, False, False), (0, True, True)],
+)
+def test_second_moments_are_kept_where_they_are_of_use(
+    documents: list[Document], tmp_path: Path, every: float, wanted: bool | None, kept: bool
+) -> None:
+    optimizer = Optimizer(lr=1e-2, second_moments=wanted)
+    training = Training(steps=6, batch=8, checkpoint_every=every, optimizer=optimizer)
+    trained = train(_fresh(documents), documents, training, tmp_path)
+    for checkpoint in trained.checkpoints:
+        assert (checkpoint.folder / STATE).exists() is kept
+    if kept:
+        state = trained.checkpoints[-1].adam(trained.model)
+        assert state.step == 6
+        assert all(bool((v > 0).any()) for v in state.second.values())
+    else:
+        with pytest.raises(InputError, match="no optimiser state"):
+            trained.checkpoints[-1].adam(trained.model)
+
+
+def test_second_moments_of_an_adapter(documents: list[Document], tmp_path: Path) -> None:
+    lora = SHORT.model_copy(update={"lora": Lora(r=2)})
+    trained = train(_fresh(documents), documents, lora, tmp_path / "run")
+    save_subject(trained, tmp_path / "run" / "subject")
+    again = load_subject(tmp_path / "run" / "subject")
+    for checkpoint in again.checkpoints:
+        state = checkpoint.adam(again.model)
+        assert state.step == checkpoint.step
+        assert sorted(state.second) == sorted(trainable_state(again.model))
 
 
 def test_masking_a_document_equals_leaving_its_loss_out(

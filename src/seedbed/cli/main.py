@@ -38,9 +38,9 @@ def _options(
 
 
 def _register() -> None:
-    from seedbed.cli import look, start, steps, study
+    from seedbed.cli import adapters, look, start, steps, study
 
-    for module in (study, look, steps, start):
+    for module in (study, look, steps, start, adapters):
         module.register(app)
 
 

@@ -5,6 +5,7 @@ SeedbedError
 │   ├── ConfigError       a study file, a --set, a config value
 │   ├── DataError         a row of a JSONL file, with its line
 │   ├── MissingExtra      an optional package is not installed
+│   │   └── MissingPeer   the environment of an adapter is not installed
 │   └── DiskError         a file could not be written
 ├── GateError             no subject learned what was planted        exit 3
 └── LockedError           another process writes the same run        exit 4
@@ -53,6 +54,13 @@ class MissingExtra(InputError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; run: pip install 'seedbed[{extra}]'")
+
+
+class MissingPeer(MissingExtra):
+    """An adapter needs an environment that `seedbed adapters install` makes."""
+
+    def __init__(self, why: str) -> None:
+        InputError.__init__(self, why)
 
 
 class DiskError(InputError):

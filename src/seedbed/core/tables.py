@@ -4,6 +4,7 @@ A claim's row is {question, site, score, rank}; a truth's row is {question, site
 where cells not listed are 0 and null means that nobody knows.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from seedbed.core.errors import DataError
 from seedbed.core.files import read_objects, write_rows
 from seedbed.core.sites import Claim, Truth
+
+Cell = tuple[int | None, str, str, Any]
 
 
 def write_claim(path: Path, claim: Claim) -> None:
@@ -33,25 +36,41 @@ def read_claim(path: Path) -> Claim:
     """Read a claim written by `write_claim` or by others; raises DataError with the line."""
     if path.suffix == ".npz":
         return Claim.load(path)
+    return claim_of_cells(
+        path,
+        (
+            (line, _text(path, line, row, "question"), _text(path, line, row, "site", "document"),
+             row.get("score"))
+            for line, row in read_objects(path)
+        ),
+    )  # fmt: skip
+
+
+def claim_of_cells(path: Path, cells: Iterable[Cell], absent: float | None = None) -> Claim:
+    """A claim from its cells (line, question, site, score), axes in order of appearance.
+
+    A cell that is not there has the score `absent`. Raises DataError with the line for a score
+    that is no finite number or a cell that stands twice, and for missing cells if `absent` is
+    None.
+    """
     questions: dict[str, int] = {}
     sites: dict[str, int] = {}
-    cells: dict[tuple[int, int], float] = {}
-    for line, row in read_objects(path):
-        q = questions.setdefault(_text(path, line, row, "question"), len(questions))
-        s = sites.setdefault(_text(path, line, row, "site", "document"), len(sites))
-        score = row.get("score")
+    found: dict[tuple[int, int], float] = {}
+    for line, question, site, score in cells:
+        q = questions.setdefault(question, len(questions))
+        s = sites.setdefault(site, len(sites))
         if isinstance(score, bool) or not isinstance(score, int | float) or not np.isfinite(score):
             raise DataError(path, line, f"score: a finite number is needed, it is {score!r}")
-        if (q, s) in cells:
+        if (q, s) in found:
             raise DataError(path, line, "the same question and site stand on an earlier line")
-        cells[q, s] = float(score)
-    if len(cells) != len(questions) * len(sites):
-        missing = len(questions) * len(sites) - len(cells)
+        found[q, s] = float(score)
+    missing = len(questions) * len(sites) - len(found)
+    if missing and absent is None:
         raise DataError(
             path, None, f"{missing} cells of {len(questions)} × {len(sites)} lack a score"
         )
-    scores = np.zeros((len(questions), len(sites)))
-    for place, score in cells.items():
+    scores = np.full((len(questions), len(sites)), absent or 0.0)
+    for place, score in found.items():
         scores[place] = score
     return Claim(tuple(questions), tuple(sites), scores)
 

@@ -10,12 +10,14 @@ import numpy as np
 
 from seedbed.core.rows import Document, Question
 from seedbed.core.seeds import stream
-from seedbed.core.sites import Claim, SiteKind
+from seedbed.core.sites import Claim, Floats, SiteKind
 from seedbed.finders.base import Finder
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
 
 TOLERANCE = 1e-4
+# Equal documents may only differ by what rounding does in batches of other shapes.
+TWINS = 1e-6
 
 
 def example() -> tuple[Subject, list[Document], list[Question]]:
@@ -39,10 +41,12 @@ def example() -> tuple[Subject, list[Document], list[Question]]:
     return replace(subject, loss="answer"), documents, questions
 
 
-def check_finder(finder: Finder) -> None:
+def check_finder(finder: Finder, *, by_text: bool = True) -> None:
     """Raise AssertionError unless `finder` keeps every promise of the contract.
 
-    Raises MissingExtra if it needs a package that is not installed.
+    `by_text`: it scores what a document says, so equal documents have equal scores; false for
+    finders that go by ids or draw for each document, such as chance. Raises MissingExtra if it
+    needs a package that is not installed.
     """
     assert finder.sites is SiteKind.DOCUMENT, "this check is for finders on documents"
     subject, documents, questions = example()
@@ -56,9 +60,19 @@ def check_finder(finder: Finder) -> None:
     moved = finder.find(subject, [documents[i] for i in order], questions, [])
     assert moved.sites == tuple(documents[i].id for i in order), "sites follow the documents"
     _close(claim, moved.arranged(claim.sites), "permuting documents permutes their scores")
+    if by_text:
+        _twins(finder, subject, documents, questions)
     turned = finder.find(subject, documents, questions[::-1], [])
     back = Claim(claim.questions, turned.sites, turned.scores[::-1], turned.site_kind)
     _close(claim, back, "permuting questions permutes their scores")
+
+
+def _twins(
+    finder: Finder, subject: Subject, documents: Sequence[Document], questions: Sequence[Question]
+) -> None:
+    twins = [documents[i].model_copy(update={"id": f"twin of {i}"}) for i in (0, 4, 11)]
+    scores = finder.find(subject, [*twins, *documents], questions, []).scores
+    _close_arrays(scores[:, :3], scores[:, [3, 7, 14]], TWINS, "equal documents share their score")
 
 
 def _axes(claim: Claim, documents: Sequence[Document], questions: Sequence[Question]) -> None:
@@ -68,5 +82,9 @@ def _axes(claim: Claim, documents: Sequence[Document], questions: Sequence[Quest
 
 
 def _close(a: Claim, b: Claim, promise: str) -> None:
-    scale = np.abs(a.scores).max() or 1.0
-    assert np.abs(a.scores - b.scores).max() <= TOLERANCE * scale, promise
+    _close_arrays(a.scores, b.scores, TOLERANCE, promise)
+
+
+def _close_arrays(a: Floats, b: Floats, tolerance: float, promise: str) -> None:
+    scale = np.abs(a).max() or 1.0
+    assert np.abs(a - b).max() <= tolerance * scale, promise

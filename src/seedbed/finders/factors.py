@@ -8,17 +8,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from seedbed.core.errors import InputError
-from seedbed.finders.layers import Part, Use, looks_at_output, looks_up, reader_of
+from seedbed.finders.layers import Part, Use, is_turned, looks_at_output, looks_up, reader_of
 from seedbed.models.logits import logits_at
 from seedbed.models.tokens import Batch
 
+Precision = Literal["float32", "bfloat16"]
 Take = Callable[[str, tuple[Part, ...]], None]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A parameter by its name in the model, and the shape of its gradients here.
+
+    Matrices are always [out, in]; `turned` ones lie in the model as [in, out] (Conv1D).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    turned: bool = False
 
 
 @dataclass
@@ -39,10 +52,14 @@ class _Record:
 
 
 class Capture:
-    """Reads the factors of a model's trainable parameters; use within `capturing`."""
+    """Reads the factors of a model's trainable parameters; use within `capturing`.
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    `layers` names the weights of every layer that `take` was called with so far, in the order
+    of their left sides; "" stands for the biases and norms that `read` returns, in its order.
+    """
+
+    def __init__(self, model: Any, precision: Precision = "float32") -> None:
+        self.model, self.precision = model, precision
         self.trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._own = {id(p) for p in self.trainable.values()}
         self.modules = dict(model.named_modules())
@@ -57,6 +74,8 @@ class Capture:
         self._unfit: set[int] = set()
         self._covered: set[int] = set()
         self._vectors: dict[int, Tensor] = {}
+        self._names = {id(p): n for n, p in self.trainable.items()}
+        self.layers: dict[str, tuple[Weight, ...]] = {}
 
     @property
     def floats(self) -> int:
@@ -80,7 +99,7 @@ class Capture:
         """
         self._records, self._rows, self._live, self._vectors = [], len(batch.ids), True, {}
         try:
-            with torch.enable_grad():
+            with torch.enable_grad(), self._cast(batch.ids.device):
                 loss, predicted = _loss(self.model, batch)
         finally:
             self._live = False
@@ -95,7 +114,9 @@ class Capture:
                 finish(True)
         fit = self._own - self._unfit
         keys = [id(p) for p in self.trainable.values()]
-        chosen = [self._vectors[k] for k in keys if k in self._vectors and k in fit]
+        keys = [k for k in keys if k in self._vectors and k in fit]
+        chosen = [self._vectors[k] for k in keys]
+        self.layers[""] = tuple(self._weight(k, False) for k in keys)
         return torch.cat(chosen, 1) if chosen else predicted.new_zeros(self._rows, 0).float()
 
     def seen(self, name: str) -> Any:
@@ -119,6 +140,10 @@ class Capture:
             return changed
 
         return hook
+
+    def _cast(self, device: torch.device) -> torch.autocast:
+        low = self.precision == "bfloat16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=low)
 
     def _finisher(
         self, layer: list[_Record], predicted: Tensor, take: Take
@@ -153,27 +178,36 @@ class Capture:
                     found.setdefault(key, []).append(gradient)
                 else:
                     self._vectors[key] = self._vectors.get(key, 0) + gradient
-        weights = [p for key, p in found.items() if key in self._own and key not in self._unfit]
-        if not weights:
+        keys = [key for key in found if key in self._own and key not in self._unfit]
+        if not keys:
             return
+        weights, name = [found[key] for key in keys], uses[0].name
         if len(weights) == 1:
             kinds = [[p for p in weights[0] if p.sparse is kind] for kind in (True, False)]
-            take(uses[0].name, tuple(_along_tokens(kind) for kind in kinds if kind))
+            parts = tuple(_along_tokens(kind) for kind in kinds if kind)
         else:
             whole = [_along_tokens(parts) for parts in weights]
-            lefts = tuple(left for part in whole for left in part.lefts)
+            parts = (Part(tuple(left for p in whole for left in p.lefts), whole[0].right),)
             names = list(dict.fromkeys(use.name for use in uses))
-            rest = [name.rpartition(".")[2] for name in names[1:]]
-            take("+".join([names[0], *rest]), (Part(lefts, whole[0].right),))
+            name = "+".join([name, *(n.rpartition(".")[2] for n in names[1:])])
+        turned = is_turned(uses[0].module)
+        self.layers[name] = tuple(self._weight(key, turned) for key in keys)
+        take(name, parts)
+
+    def _weight(self, key: int, turned: bool) -> Weight:
+        name = self._names[key]
+        shape = tuple(self.trainable[name].shape)
+        return Weight(name, shape[::-1] if turned else shape, turned)
 
 
 @contextmanager
-def capturing(model: Any) -> Iterator[Capture]:
+def capturing(model: Any, precision: Precision = "float32") -> Iterator[Capture]:
     """A Capture of `model` in evaluation mode, its parameters frozen until the end.
 
-    Raises InputError if the model has no trainable parameter.
+    With "bfloat16" the model's own matrix products are in that precision; what is made of the
+    factors is in float32 always. Raises InputError if the model has no trainable parameter.
     """
-    capture = Capture(model)
+    capture = Capture(model, precision)
     if not capture.trainable:
         raise InputError("gradients: the model has no trainable parameter")
     training = model.training

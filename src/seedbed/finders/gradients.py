@@ -4,45 +4,76 @@ Exact, with every trainable layer and no projection; the products are made from 
 factors (see `factors` and `gram`), so a document's whole gradient never exists.
 """
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.seeds import stream
 from seedbed.core.sites import Claim
 from seedbed.finders.base import Finder
-from seedbed.finders.factors import Capture, Take, capturing
-from seedbed.finders.gram import Questions, self_products
-from seedbed.finders.layers import Part
+from seedbed.finders.factors import Precision, Weight
+from seedbed.finders.formed import Transform
+from seedbed.finders.moments import Moments, moments_of, told, weights_at
+from seedbed.finders.products import Products, gradient_products, layers_of, store_for
+from seedbed.finders.shards import digest_of_work
 from seedbed.measuring.choices import score_choices
-from seedbed.models.subject import Subject
-from seedbed.models.tokens import Batch, TokenSequence, encode_choice
+from seedbed.models.subject import Checkpoint, Subject
+from seedbed.models.tokens import TokenSequence, encode_choice
 
-Array = NDArray[np.float64]
-TOKENS = 1024
+__all__ = ["Gradients", "Products", "gradient_products", "questions_of"]
+
+Measure = Literal["dot", "cosine"]
+# Documents on which approximate products are compared with exact ones, and the least
+# correlation of bfloat16's.
+SAMPLE = 32
+LEAST = 0.99
 
 
 class Gradients(Finder):
     """Dot product or cosine of the loss gradients of document and question."""
 
     kind: str = "gradients"
-    measure: Literal["dot", "cosine"] = "dot"
-    checkpoints: Literal["last", "all"] = Field(
-        default="last", description="all: summed over checkpoints, times their learning rates"
+    measure: Measure | tuple[Measure, ...] = Field(
+        default="dot", description="several: a row for each, from one pass"
+    )
+    checkpoints: Moments = Field(
+        default="last", description="last, all (weighted by learning rate), or one epoch"
+    )
+    precondition: Literal["none", "adam"] = Field(
+        default="none", description="adam: scaled as the optimiser scaled steps"
     )
     answer: bool = Field(
         default=True, description="false: the subject's own choice, not the answer"
     )
+    products: Literal["auto", "exact", "projected"] = Field(
+        default="auto", description="auto: exact, the cheapest way of each layer"
+    )
+    projection: int = Field(default=16, ge=1, description="side of a projected weight's sketch")
+    precision: Precision = "float32"
     memory: int = Field(default=1024, ge=16, description="MiB for factors and temporaries")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Gradients":
+        if self.products == "projected" and self.precondition == "adam":
+            raise ValueError("products: 'projected' cannot be preconditioned; use 'exact'")
+        if not self.measure:
+            raise ValueError("measure: give 'dot', 'cosine' or both")
+        return self
+
+    def variants(self) -> tuple["Gradients", ...]:
+        """One finder a measure; their names end in it where there is a list."""
+        if isinstance(self.measure, str):
+            return (self,)
+        return tuple(
+            self.model_copy(update={"measure": m, "label": f"{self.name}-{m}"})
+            for m in self.measure
+        )
 
     def find(
         self,
@@ -53,105 +84,131 @@ class Gradients(Finder):
     ) -> Claim:
         """Score ⟨∇ document loss, ∇ question loss⟩ [questions, documents], higher = helps.
 
+        The first of `find_all`.
+        """
+        return self.find_all(subject, documents, questions, pairs)[0]
+
+    def find_all(
+        self,
+        subject: Subject,
+        documents: Sequence[Document],
+        questions: Sequence[Question],
+        pairs: Sequence[Pair],
+    ) -> list[Claim]:
+        """The scores of every measure, from one pass over the documents at each checkpoint.
+
         The document loss is the training loss summed over its predicted tokens, the question
         loss −log p(answer | prompt). With `checkpoints: all` the score is Σ lr · product over
-        checkpoints (TracIn, Pruthi et al. 2020, eq. 3), for cosines divided by Σ lr. Raises
-        InputError if nothing is trainable or checkpoints are asked for and missing.
+        checkpoints (TracIn, Pruthi et al. 2020, eq. 3), for cosines divided by Σ lr. With
+        `precondition: adam` the product is ⟨∇q, P ∇d⟩ with P = 1 / (√v̂ + eps) from the state
+        that training saved, and cosines divide by both lengths in the same metric. Resumes
+        from `subject.scratch`. Raises InputError if nothing is trainable, a checkpoint or its
+        optimiser state is missing, or bfloat16 changes the products too much.
         """
         asked = questions_of(subject, questions, self.answer)
         sequences = subject.encode(documents)
-        moments = list(subject.checkpoints) if self.checkpoints == "all" else [None]
-        if not moments:
-            raise InputError("gradients: checkpoints 'all', but the subject has none; use 'last'")
-        rates = [1.0 if moment is None else moment.lr for moment in moments]
-        whole = sum(rates) if self.measure == "cosine" else 1.0
-        if not any(rates):
-            raise InputError("gradients: the learning rate is 0 at every checkpoint; use 'last'")
-        scores = np.zeros((len(questions), len(documents)))
-        for moment, rate in zip(moments, rates, strict=True):
-            if not rate:
-                continue
-            with ExitStack() as stack:
-                then = subject if moment is None else stack.enter_context(subject.at(moment))
-                cosine = self.measure == "cosine"
-                found = gradient_products(then, sequences, asked, cosine, self.memory)
-            scores += rate / whole * (found.cosine() if cosine else found.dot)
-        notes = dict(found.notes)
-        used = f"all {len(moments)}, weighted by learning rate"
-        notes["checkpoints"] = "the last only" if self.checkpoints == "last" else used
+        moments = moments_of(subject, self.checkpoints, "gradients")
+        whole = sum(c.lr for c in subject.checkpoints) if self.checkpoints == "all" else 1.0
+        measures = (self.measure,) if isinstance(self.measure, str) else self.measure
         ids = tuple(q.id for q in questions), tuple(d.id for d in documents)
-        return Claim(*ids, scores, notes=notes)
+        scores = {m: np.zeros((len(ids[0]), len(ids[1]))) for m in measures}
+        notes: dict[str, str] = {}
+        worst = 1.0
+        for moment, share in moments:
+            with weights_at(subject, moment) as then:
+                found = self._products(then, sequences, asked, ids, self._adam(subject, moment))
+                if self._is_rough:
+                    worst = min(worst, self._agreement(then, sequences, asked, found))
+            for m in measures:
+                scores[m] += share * (found.cosine() if m == "cosine" else whole * found.dot)
+            notes.update(found.notes)
+        notes["checkpoints"] = told(moments)
+        if self.precondition == "adam":
+            notes["preconditioned"] = "by Adam's second moments"
+        if self._is_rough:
+            kind = f"projection {self.projection}" if self._sketch else self.precision
+            notes["precision"] = (
+                f"{kind}: correlation {worst:.4f} with exact float32 on"
+                f" {min(SAMPLE, len(documents))} documents"
+            )
+        if self.checkpoints == "last" and len(subject.checkpoints) > 1:
+            notes["warning"] = (
+                f"only the last of {len(subject.checkpoints)} checkpoints was scored,"
+                " where what was learned long ago leaves little gradient; try checkpoints: all"
+            )
+        return [Claim(*ids, scores[m], notes=dict(notes)) for m in measures]
 
+    @property
+    def _sketch(self) -> int:
+        return self.projection if self.products == "projected" else 0
 
-@dataclass(frozen=True)
-class Products:
-    """Inner products of gradients, float64: `dot` [questions, documents] and squared norms."""
+    @property
+    def _is_rough(self) -> bool:
+        return bool(self._sketch) or self.precision != "float32"
 
-    dot: Array
-    questions: Array
-    documents: Array
-    notes: dict[str, str]
+    def _adam(self, subject: Subject, moment: Checkpoint | None) -> dict[str, Tensor] | None:
+        if self.precondition == "none":
+            return None
+        if moment is None and not subject.checkpoints:
+            raise InputError("gradients: precondition 'adam' needs a checkpoint; there is none")
+        return (moment or subject.checkpoints[-1]).adam(subject.model).scales()
 
-    def cosine(self) -> Array:
-        """[questions, documents]; 0 where a gradient is zero."""
-        size = np.sqrt(np.outer(self.questions, self.documents))
-        result: Array = np.divide(self.dot, size, out=np.zeros_like(self.dot), where=size > 0)
+    def _products(
+        self,
+        subject: Subject,
+        documents: Sequence[TokenSequence],
+        questions: Sequence[TokenSequence],
+        ids: tuple[tuple[str, ...], tuple[str, ...]],
+        scales: dict[str, Tensor] | None,
+    ) -> Products:
+        norms = self.measure != "dot"
+        folder, key = subject.scratch, ""
+        if folder is not None:
+            state = scales or {}
+            key = digest_of_work(self, subject, documents, questions, *state.values())
+            folder = folder / key[:16]
+        store = store_for(*ids, norms, folder=folder, key=key)
+        change = None if scales is None else scaling(layers_of(subject, questions[0]), scales)
+        return gradient_products(
+            subject, documents, questions, norms, self.memory, change, store=store,
+            projection=self._sketch, precision=self.precision,
+        )  # fmt: skip
+
+    def _agreement(
+        self,
+        subject: Subject,
+        documents: Sequence[TokenSequence],
+        questions: Sequence[TokenSequence],
+        found: Products,
+    ) -> float:
+        """Correlation of the products with exact ones over some of the documents."""
+        some = list(range(len(documents)))
+        stream(subject.seed, "gradients", "sample").shuffle(some)
+        some = sorted(some[:SAMPLE])
+        exact = gradient_products(subject, [documents[i] for i in some], questions, False).dot
+        pair = np.stack([exact.ravel(), found.dot[:, some].ravel()])
+        pair -= pair.mean(1, keepdims=True)
+        size = float(np.sqrt((pair**2).sum(1).prod()))
+        result = float((pair[0] * pair[1]).sum()) / size if size else 1.0
+        if self.precision != "float32" and not self._sketch and result < LEAST:
+            raise InputError(
+                f"gradients: products in {self.precision} correlate only {result:.3f} with"
+                f" float32 (at least {LEAST} is needed); use precision: float32"
+            )
         return result
 
 
-def gradient_products(
-    subject: Subject,
-    documents: Sequence[TokenSequence],
-    questions: Sequence[TokenSequence],
-    norms: bool,
-    memory: float = 1024,
-) -> Products:
-    """Products of every question's gradient with every document's, and norms if asked for.
+def scaling(layers: Mapping[str, Sequence[Weight]], scales: Mapping[str, Tensor]) -> Transform:
+    """The transform that multiplies every number of a gradient by that of its parameter."""
 
-    `memory` (MiB) bounds the factors of a batch and those of the questions; more questions
-    than fit are taken in turns, each with a pass over the documents. Raises InputError if the
-    model has no trainable parameter that can be read.
-    """
-    documents = [_needed(s) for s in documents]
-    mean = sum(len(s.ids) for s in documents) / max(1, len(documents))
-    dot = np.zeros((len(questions), len(documents)))
-    square_q, square_d = np.zeros(len(questions)), np.zeros(len(documents))
-    room = int(memory * 2**20 / 8)
-    ways: dict[str, str] = {}
-    with capturing(subject.model) as capture, torch.no_grad():
-        for turn in _turns(questions, room // capture.floats):
-            asked = [questions[i] for i in turn]
-            held, vectors = Questions(len(turn)), torch.zeros(0)
-            for index, batch in subject.batches(asked, _rows(subject, asked, room, capture)):
-                own, square = _read(capture, batch, partial(held.add, index), norms)
-                vectors = vectors if len(vectors) else own.new_zeros(len(turn), own.shape[1])
-                vectors[index] = own
-                square_q[[turn[i] for i in index]] = square.cpu().numpy()
-            ways = held.choose(mean, room)
-            for index, batch in subject.batches(
-                documents, _rows(subject, documents, room, capture)
-            ):
-                total = torch.zeros(
-                    len(turn), len(index), dtype=torch.float64, device=batch.ids.device
-                )
-                own, square = _read(capture, batch, partial(held.times, total), norms)
-                dot[np.ix_(turn, index)] = (total + vectors @ own.mT).cpu().numpy()
-                square_d[index] = square.cpu().numpy()
-        notes = {"products": _sum_up(ways), "left_out": _left_out(capture)}
-    return Products(dot, square_q, square_d, {k: v for k, v in notes.items() if v})
+    def change(name: str, gradients: list[Tensor]) -> list[Tensor]:
+        found = [scales[w.name].to(gradients[0].device) for w in layers[name]]
+        own = [p.T if w.turned else p for p, w in zip(found, layers[name], strict=True)]
+        if not name:
+            return [gradients[0] * torch.cat(own)]
+        return [g * p for g, p in zip(gradients, own, strict=True)]
 
-
-def _read(capture: Capture, batch: Batch, use: Take, norms: bool) -> tuple[Tensor, Tensor]:
-    """Hand every layer's factors to `use`; returns (vectors, squared norms or zeros) by row."""
-    square = torch.zeros(len(batch.ids), dtype=torch.float64, device=batch.ids.device)
-
-    def take(name: str, parts: tuple[Part, ...]) -> None:
-        use(name, parts)
-        if norms:
-            square.add_(self_products(parts))
-
-    vectors = capture.read(batch, take)
-    return vectors, square + vectors.double().square().sum(1) * norms
+    return change
 
 
 def questions_of(
@@ -169,42 +226,3 @@ def _asked(subject: Subject, prompt: str, choice: str) -> TokenSequence:
     if not before:
         raise InputError(f"gradients: the prompt {prompt!r} has no token before the answer")
     return TokenSequence(before + after, (False,) * len(before) + (True,) * len(after))
-
-
-def _needed(sequence: TokenSequence) -> TokenSequence:
-    """Up to the last predicted token; no causal model looks at the rest before it."""
-    end = max((i + 1 for i, p in enumerate(sequence.predicted) if p), default=1)
-    return TokenSequence(sequence.ids[:end], sequence.predicted[:end])
-
-
-def _turns(questions: Sequence[TokenSequence], tokens: int) -> list[list[int]]:
-    turns: list[list[int]] = [[]]
-    left = tokens
-    for i, sequence in enumerate(questions):
-        if turns[-1] and len(sequence.ids) > left:
-            turns.append([])
-            left = tokens
-        turns[-1].append(i)
-        left -= len(sequence.ids)
-    return turns
-
-
-def _rows(subject: Subject, sequences: Sequence[TokenSequence], room: int, capture: Capture) -> int:
-    """Rows a batch: enough tokens to keep the processor busy, within the memory."""
-    longest = max(len(s.ids) for s in sequences)
-    wanted = max(subject.batch, TOKENS // longest)
-    return max(1, min(wanted, room // (capture.floats * longest)))
-
-
-def _sum_up(ways: dict[str, str]) -> str:
-    named: dict[str, list[str]] = {}
-    for name, way in ways.items():
-        named.setdefault(way, []).append(name)
-    return "; ".join(f"{way}: {', '.join(names)}" for way, names in sorted(named.items()))
-
-
-def _left_out(capture: Capture) -> str:
-    missing = capture.left_out
-    if len(missing) == len(capture.trainable):
-        raise InputError(f"gradients: no layer can be read, such as {missing[0]}")
-    return ", ".join(missing)

@@ -48,11 +48,11 @@ def save_weights(model: Any, folder: Path) -> None:
 def load_weights(model: Any, folder: Path) -> None:
     """Load what `save_weights` wrote; raises DataError if it is missing, cut short or unfit."""
     path = folder / WEIGHTS
-    state = _read_state(path, trainable_state(model))
+    state = read_state(path, trainable_state(model))
     model.load_state_dict(state, strict=False)
 
 
-def _read_state(path: Path, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+def read_state(path: Path, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a file, which must be exactly `wanted` by name and shape."""
     if not path.exists():
         raise DataError(path, None, "no such checkpoint")
@@ -209,7 +209,7 @@ def _on_base(folder: Path, record: Record, base: Base, code: bool) -> tuple[Any,
     if record.start:
         begin_with_token(tokenizer)
     add_tokens(model, tokenizer, base.tokens, record.seed)
-    adapters.load_adapter(model, folder, _read_state)
+    adapters.load_adapter(model, folder, read_state)
     if adapters.frozen_digest(model) != base.digest:
         raise DataError(folder, None, f"its base {base.name!r} is not the one it was trained on")
     return model, tokenizer

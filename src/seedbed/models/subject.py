@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -15,6 +15,9 @@ from pydantic import Field
 from seedbed.core.kinds import Kinded, Kinds
 from seedbed.core.rows import Document
 from seedbed.models.tokens import Batch, Loss, TokenSequence, encode_document, pad
+
+if TYPE_CHECKING:
+    from seedbed.models.adam import Adam
 
 # What configurations of transformers and of remote code call the longest input.
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length",
@@ -29,6 +32,15 @@ class Checkpoint:
     epoch: float
     lr: float
     folder: Path
+
+    def adam(self, model: Any) -> "Adam":
+        """The optimiser's second moments at this step, for the parameters `model` trains.
+
+        Raises InputError if training saved none, DataError if they are damaged or unfit.
+        """
+        from seedbed.models.adam import read_adam
+
+        return read_adam(model, self.folder)
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,16 @@ class Subject:
             index = order[start : start + size]
             batch = pad([sequences[i] for i in index])
             yield index, batch.to(self.device)
+
+    def batches_of(
+        self, sequences: Sequence[TokenSequence], tokens: int
+    ) -> Iterator[tuple[list[int], Batch]]:
+        """`batches` of as many rows as make up to `tokens` tokens, padding included; at least 1."""
+        order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids), reverse=True)
+        while order:
+            size = max(1, tokens // max(1, len(sequences[order[0]].ids)))
+            index, order = order[:size], order[size:]
+            yield index, pad([sequences[i] for i in index]).to(self.device)
 
     @contextmanager
     def at(self, checkpoint: Checkpoint) -> Iterator["Subject"]:

@@ -27,6 +27,11 @@ class TokenSequence:
     ids: tuple[int, ...]
     predicted: tuple[bool, ...]
 
+    def needed(self) -> "TokenSequence":
+        """Up to the last predicted token: all that a causal model's loss depends on."""
+        end = max((i + 1 for i, p in enumerate(self.predicted) if p), default=1)
+        return TokenSequence(self.ids[:end], self.predicted[:end])
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -5,18 +5,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seedbed.core.files import read_json
+from seedbed.core.outcomes import Outcomes
 from seedbed.core.rows import Question, Row
 from seedbed.core.sites import Claim, Truth
+from seedbed.scoring.membership import METRICS as MEMBERSHIP
+from seedbed.scoring.membership import membership
 from seedbed.scoring.ranking import METRICS, chance, composition, per_question
-from seedbed.scoring.spread import Bootstrap
+from seedbed.scoring.spread import Bootstrap, Spread
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+LABELS = "labels"
+"""The declared truth as a finder, where claims are marked against another truth."""
 
 
 class ScoreRow(Row):
@@ -45,16 +52,25 @@ class ScoreRow(Row):
 
 @dataclass(frozen=True)
 class Cost:
-    """What a finder spent on one seed."""
+    """What a finder spent on one seed, together with the variants that share its work."""
 
     seconds: float
     peak_mib: float
     epochs: float
 
+    @classmethod
+    def read(cls, path: Path) -> "Cost":
+        """From cost.json."""
+        value = read_json(path)
+        return cls(value["seconds"], value["peak_mib"], value["epochs"])
+
 
 @dataclass(frozen=True)
 class SeedResults:
-    """One seed's truth (on the questions asked), its questions, and every finder's claim."""
+    """One seed's truth (on the questions asked), its questions, and every finder's claim.
+
+    `outcomes` are what retrained subjects gave for these questions, if any were retrained.
+    """
 
     seed: int
     questions: Sequence[Question]
@@ -62,6 +78,7 @@ class SeedResults:
     truth: Truth
     claims: Mapping[str, Claim]
     costs: Mapping[str, Cost]
+    outcomes: Outcomes | None = None
 
 
 def oracle_claim(truth: Truth) -> Claim:
@@ -98,6 +115,16 @@ def slice_keys(results: Sequence[SeedResults]) -> list[str]:
     return keys
 
 
+def question_slices(result: SeedResults, keys: Sequence[str]) -> dict[str, Bools]:
+    """Which questions [Q] are in each slice: all, correct, each value of `keys`."""
+    masks = {"all": np.ones(len(result.questions), dtype=bool), "correct": result.correct}
+    for key in keys:
+        own = [q.slices.get(key, "") for q in result.questions]
+        for value in sorted(set(own)):
+            masks[f"{key}={value}"] = np.array([v == value for v in own])
+    return masks
+
+
 def slices(result: SeedResults, keys: Sequence[str]) -> list[_Slice]:
     """The slices of one seed: all, correct, each value of `keys`, each hop (evidence at that
     distance only; other evidence is left out), and depth × hop.
@@ -105,11 +132,7 @@ def slices(result: SeedResults, keys: Sequence[str]) -> list[_Slice]:
     truth = result.truth
     known = np.isfinite(truth.values)
     positive = truth.values == 1
-    masks = {"all": np.ones(len(result.questions), dtype=bool), "correct": result.correct}
-    for key in keys:
-        own = [q.slices.get(key, "") for q in result.questions]
-        for value in sorted(set(own)):
-            masks[f"{key}={value}"] = np.array([v == value for v in own])
+    masks = question_slices(result, keys)
     found = [_Slice(name, use, positive, known) for name, use in masks.items()]
     hops = [n for n in truth.names if n.startswith("evidence:")]
     if len(hops) > 1:
@@ -151,26 +174,14 @@ def _rows(
     oracle: Mapping[tuple[str, str], ScoreRow] | None,
 ) -> list[ScoreRow]:
     claims = [r.claims.get(finder) or oracle_claim(r.truth) for r in results]
-    costs = [r.costs[finder] for r in results if finder in r.costs]
 
     def row(metric: str, name: str, values: list[Floats], levels: list[Floats]) -> ScoreRow:
         spread = bootstrap.spread(values)
         best = oracle.get((metric, name)) if oracle is not None else None
-        return ScoreRow(
-            finder=finder,
-            truth=results[0].truth.kind,
-            metric=metric,
-            slice=name,
-            value=_number(spread.value),
-            low=_number(spread.low),
-            high=_number(spread.high),
-            chance=_number(_mean_of_means(levels)),
-            oracle=best.value if best else _number(spread.value),
-            seeds=tuple(r.seed for r in results),
-            seconds=float(np.mean([c.seconds for c in costs])) if costs else None,
-            peak_mib=float(np.mean([c.peak_mib for c in costs])) if costs else None,
-            epochs=float(np.mean([c.epochs for c in costs])) if costs else None,
-        )
+        top = best.value if best else number(spread.value)
+        kind = results[0].truth.kind
+        level = number(_mean_of_means(levels))
+        return score_row(finder, kind, metric, name, spread, level, top, results)
 
     rows: list[ScoreRow] = []
     for name in names:
@@ -181,6 +192,21 @@ def _rows(
                 values.append(value)
                 levels.append(level)
             rows.append(row(metric, name, values, levels))
+        if name in ("all", "correct"):
+            for metric in MEMBERSHIP:
+                found = [
+                    membership(c, r.truth).get(metric) for c, r in zip(claims, results, strict=True)
+                ]
+                if any(f is None for f in found):
+                    continue
+                use = [slices_[name].use if name in slices_ else None for slices_ in sliced]
+                values = [f.values for f in found if f is not None]
+                cut = [
+                    v if u is None else np.where(u, v, np.nan)
+                    for v, u in zip(values, use, strict=True)
+                ]
+                levels = [np.full(len(f.values), f.chance) for f in found if f is not None]
+                rows.append(row(metric, name, cut, levels))
         if name == "all" or (name.startswith("depth=") and "," not in name):
             marks = [
                 _composition(result, claim, slices_.get(name))
@@ -192,6 +218,35 @@ def _rows(
                 levels = [m.get(label, (n, n))[1] for m, n in zip(marks, missing, strict=True)]
                 rows.append(row(f"top10:{label}", name, values, levels))
     return rows
+
+
+def score_row(
+    finder: str,
+    truth: Literal["declared", "measured"],
+    metric: str,
+    name: str,
+    spread: Spread,
+    level: float | None,
+    top: float | None,
+    results: Sequence[SeedResults],
+) -> ScoreRow:
+    """A row with its interval, its two controls, and the finder's mean cost over seeds."""
+    costs = [r.costs[finder] for r in results if finder in r.costs]
+    return ScoreRow(
+        finder=finder,
+        truth=truth,
+        metric=metric,
+        slice=name,
+        value=number(spread.value),
+        low=number(spread.low),
+        high=number(spread.high),
+        chance=level,
+        oracle=top,
+        seeds=tuple(r.seed for r in results),
+        seconds=float(np.mean([c.seconds for c in costs])) if costs else None,
+        peak_mib=float(np.mean([c.peak_mib for c in costs])) if costs else None,
+        epochs=float(np.mean([c.epochs for c in costs])) if costs else None,
+    )
 
 
 def _marks(metric: str, claim: Claim, part: _Slice | None, n: int) -> tuple[Floats, Floats]:
@@ -231,5 +286,6 @@ def _mean_of_means(levels: Sequence[Floats]) -> float:
     return float(np.mean(means)) if means else float("nan")
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """None for what is not defined."""
     return value if np.isfinite(value) else None

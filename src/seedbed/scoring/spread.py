@@ -3,7 +3,7 @@
 Questions about one cause rise and fall together, so whole causes are drawn, never questions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,16 +51,28 @@ class Bootstrap:
             for _ in range(seeds)
         ]
 
-    def spread(self, values: Sequence[Floats]) -> Spread:
-        """`values[s][q]`, NaN = not defined for that question, which is then left out."""
-        means = [float(np.nanmean(v)) if np.isfinite(v).any() else float("nan") for v in values]
+    def spread(
+        self,
+        values: Sequence[Floats],
+        draws: Sequence[Floats] | None = None,
+        of_mean: Callable[[Floats], Floats] = lambda mean: mean,
+    ) -> Spread:
+        """`values[s][q]`, NaN = not defined for that question, which is then left out.
+
+        `draws[s][b, q]` are the values of resample b where these vary by themselves too (a
+        correlation over resampled subsets). `of_mean` turns a seed's mean into what is reported.
+        """
+        means = [
+            float(of_mean(np.array(np.nanmean(v)))) if np.isfinite(v).any() else float("nan")
+            for v in values
+        ]
         if not np.isfinite(means).any():
             return Spread(float("nan"), float("nan"), float("nan"))
         slots = np.full(self.chosen.shape, np.nan)
         for slot in range(self.chosen.shape[1]):
-            for s, v in enumerate(values):
+            for s, v in enumerate(values if draws is None else draws):
                 use = self.chosen[:, slot] == s
-                slots[use, slot] = self._means(slot, s, v)[use]
+                slots[use, slot] = of_mean(self._means(slot, s, v)[use])
         kept = np.isfinite(slots)
         totals = np.where(kept, slots, 0).sum(axis=1)
         counts = kept.sum(axis=1)
@@ -71,9 +83,13 @@ class Bootstrap:
     def _means(self, slot: int, s: int, values: Floats) -> Floats:
         defined = np.isfinite(values)
         code, weights = self.codes[s], self.weights[slot][s]
-        size = weights.shape[1]
-        sums = np.bincount(code, weights=np.where(defined, values, 0), minlength=size)
-        counts = np.bincount(code, weights=defined.astype(float), minlength=size)
-        n = weights @ counts
+        filled = np.where(defined, values, 0)
+        if values.ndim == 2:
+            by_question = weights[:, code]
+            n, sums = (by_question * defined).sum(axis=1), (by_question * filled).sum(axis=1)
+        else:
+            size = weights.shape[1]
+            n = weights @ np.bincount(code, weights=defined.astype(float), minlength=size)
+            sums = weights @ np.bincount(code, weights=filled, minlength=size)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(n > 0, (weights @ sums) / n, np.nan)
+            return np.where(n > 0, sums / n, np.nan)

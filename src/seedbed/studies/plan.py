@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 from seedbed.core.config import digest
 from seedbed.core.kinds import Kinded
+from seedbed.core.outcomes import Intervention
 from seedbed.finders.base import Finder
+from seedbed.finders.retraining import retraining_seed
 from seedbed.runs.store import Store, code_digest
 from seedbed.studies import stages
 from seedbed.studies.study import Study
@@ -84,6 +86,25 @@ class Plan:
         work = partial(_find, finder, asked, self.study.subject, trained[1], data[1])
         return Task(seed, "find", f"find-{finder.name}", key, work)
 
+    def retrain(self, seed: int, intervention: Intervention, repeat: int) -> Task:
+        """One retraining of the measured truth."""
+        study, data = self.study, self._place(self.data(seed))
+        assert study.measured is not None
+        training = study.training.model_copy(update={"checkpoint_every": 0.0, "track": ()})
+        own = retraining_seed(study.measured, seed, repeat)
+        key = {
+            **self.base,
+            "subject": _config(study.subject),
+            "training": training.model_dump(mode="json"),
+            "data": data[0],
+            "output": study.measured.output,
+            "left_out": digest({"rows": list(intervention.left_out)}),
+            "seed": own,
+        }
+        given = (study.subject, training, study.measured.output, data[1], intervention.left_out)
+        name = "-".join(filter(None, (intervention.kind, intervention.name, str(repeat))))
+        return Task(seed, "retrain", f"retrain {name}", key, partial(_retrain, *given, own))
+
     def _place(self, task: Task) -> tuple[str, Path]:
         return self.store.place(task.stage, task.key)
 
@@ -123,6 +144,19 @@ def _find(
     progress: Progress | None,
 ) -> None:
     stages.find_stage(finder, asked, subject, trained, data, folder)
+
+
+def _retrain(
+    subject: Any,
+    training: Any,
+    output: Any,
+    data: Path,
+    left_out: Any,
+    own: int,
+    folder: Path,
+    progress: Progress | None,
+) -> None:
+    stages.retrain_stage(subject, training, output, data, left_out, own, folder, progress)
 
 
 def study_digest(study: Study) -> str:

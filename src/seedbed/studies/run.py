@@ -6,7 +6,7 @@ moment, the same call goes on where it stopped and ends with the same scores.
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,32 @@ import numpy as np
 
 from seedbed.core.errors import GateError
 from seedbed.core.files import read_json, read_rows, write_json
-from seedbed.core.rows import Question
+from seedbed.core.outcomes import Intervention, Outcomes
+from seedbed.core.rows import Document, Question
 from seedbed.core.sites import Claim, Truth
+from seedbed.finders.base import Finder
+from seedbed.finders.retraining import interventions
 from seedbed.measuring.answers import Answer
 from seedbed.runs.record import locked, manifest, now, write_config
 from seedbed.runs.store import Stage, Store, code_digest, link_tree
+from seedbed.scoring.measured import collect_measured
 from seedbed.scoring.rows import Cost, SeedResults, collect
+from seedbed.studies import effects
 from seedbed.studies import gate as gates
+from seedbed.studies.effects import Done
 from seedbed.studies.plan import Plan, Task, study_digest
 from seedbed.studies.study import Study
 from seedbed.studies.workers import Quiet, Reporter, Workers
 
 DEFAULT_OUT = Path("runs")
-RESULTS = ("scores.json", "gate.json", "excluded.json", "manifest.json", "report.html")
+RESULTS = (
+    "scores.json",
+    "gate.json",
+    "excluded.json",
+    "missing.json",
+    "manifest.json",
+    "report.html",
+)
 
 
 def run(
@@ -57,6 +70,7 @@ class _Runner:
         self.store = Store(self.folder.parent / ".store")
         self.plan = Plan(study, self.store)
         self.workers = Workers(self.store, study.threads, workers, reporter)
+        self.claims: dict[int, list[str]] = {}
         self.started, self.clock = now(), time.perf_counter()
 
     def go(self) -> Path:
@@ -70,13 +84,16 @@ class _Runner:
             if reason := gates.stop_reason(rows):
                 self._finish(stopped=reason)
                 raise GateError(reason)
-            finding = [
-                [self.plan.find(s, finder, asked[s])]
-                for s in seeds
-                for finder in self.study.finders
-            ]
-            done = self.workers.run(finding)
-            self._show(done)
+            able = self._able()
+            finding = [[self.plan.find(s, finder, asked[s])] for s in seeds for finder in able]
+            bank = self._bank()
+            done = self.workers.run([*finding, *(c for s in seeds for c in bank[s][1])])
+            found = done[: len(finding)]
+            self._show_claims(found, able)
+            if self.study.measured is not None:
+                retrained = iter(done[len(finding) :])
+                made = {s: [next(retrained) for _ in bank[s][1]] for s in seeds}
+                self._measure({s: bank[s][0] for s in seeds}, made, asked)
         self._score(done, asked)
         self._finish()
         return self.folder
@@ -91,6 +108,61 @@ class _Runner:
     def _show(self, stages: Sequence[tuple[Task, Stage]]) -> None:
         for task, stage in stages:
             link_tree(stage.folder, self.folder / "seeds" / str(task.seed) / task.name)
+
+    def _able(self) -> list[Finder]:
+        """The finders that can run here; the others are named in missing.json."""
+        reasons = [(f, f.unavailable()) for f in self.study.finders]
+        missing = [{"finder": f.name, "reason": reason} for f, reason in reasons if reason]
+        write_json(self.folder / "missing.json", missing)
+        return [f for f, reason in reasons if not reason]
+
+    def _show_claims(self, done: Done, finders: Sequence[Finder]) -> None:
+        by_name = {f.name: f for f in finders}
+        for task, stage in done:
+            finder = by_name[task.name.removeprefix("find-")]
+            for place, variant in enumerate(finder.variants()):
+                self.claims.setdefault(task.seed, []).append(variant.name)
+                target = self.folder / "seeds" / str(task.seed) / f"find-{variant.name}"
+                link_tree(stage.folder / str(place), target)
+
+    def _bank(self) -> dict[int, tuple[list[Intervention], list[list[Task]]]]:
+        """By seed: what is retrained whatever the finders say, and its tasks."""
+        config = self.study.measured
+        if config is None:
+            return {seed: ([], []) for seed in self.study.seeds}
+        found = {}
+        for seed in self.study.seeds:
+            planned = interventions(config, self._documents(seed), seed)
+            found[seed] = planned, effects.tasks(self.plan, config, seed, planned)
+        return found
+
+    def _measure(
+        self,
+        planned: dict[int, list[Intervention]],
+        made: Mapping[int, Done],
+        asked: dict[int, tuple[str, ...]],
+    ) -> None:
+        """Retrain without the finders' top documents, and write each seed's outcomes."""
+        config = self.study.measured
+        assert config is not None
+        more: dict[int, list[Intervention]] = {s: [] for s in self.study.seeds}
+        if config.removal.questions:
+            for seed in self.study.seeds:
+                r, by = self._results(seed, asked[seed]), self.study.world.gate.by
+                more[seed] = effects.removals(config, r.claims, r.truth, r.questions, by)
+        chains = {s: effects.tasks(self.plan, config, s, more[s]) for s in self.study.seeds}
+        again = iter(self.workers.run([c for s in self.study.seeds for c in chains[s]]))
+        for seed in self.study.seeds:
+            here = self.folder / "seeds" / str(seed)
+            done = [*made[seed], *(next(again) for _ in chains[seed])]
+            rows = [*planned[seed], *more[seed]]
+            found = effects.outcomes(config, self._documents(seed), rows, done)
+            found.save(here / "effects" / "outcomes.npz")
+            write_json(here / "effects" / "cost.json", effects.spent(done, here / "train"))
+
+    def _documents(self, seed: int) -> list[Document]:
+        here = self.folder / "seeds" / str(seed)
+        return read_rows(here / "data" / "documents.jsonl", Document)
 
     def _gate(self) -> tuple[list[gates.GateRow], dict[int, tuple[str, ...]]]:
         rows: list[gates.GateRow] = []
@@ -113,10 +185,13 @@ class _Runner:
         questions = read_rows(here / "data" / "questions.jsonl", Question)
         return questions, read_rows(here / "measure" / "answers.jsonl", Answer)
 
-    def _score(self, done: Sequence[tuple[Task, Stage]], asked: dict[int, tuple[str, ...]]) -> None:
+    def _score(self, done: Done, asked: dict[int, tuple[str, ...]]) -> None:
+        removal = self.study.measured.removal if self.study.measured else None
         key = {
             "code": code_digest(),
             "claims": [[t.seed, t.name, s.digest] for t, s in done],
+            "names": [self.claims[s] for s in self.study.seeds],
+            "removal": removal and removal.model_dump(mode="json"),
             "data": [self.plan.data(s).key for s in self.study.seeds],
         }
         stage = self.store.stage("score", key, lambda part: self._collect(part, asked))
@@ -125,7 +200,8 @@ class _Runner:
 
     def _collect(self, part: Path, asked: dict[int, tuple[str, ...]]) -> None:
         results = [self._results(seed, asked[seed]) for seed in self.study.seeds]
-        rows = [row.model_dump(mode="json") for row in collect(results)]
+        every = [*collect(results), *collect_measured(results)]
+        rows = [row.model_dump(mode="json") for row in every]
         write_json(part / "scores.json", rows)
 
     def _results(self, seed: int, asked: tuple[str, ...]) -> SeedResults:
@@ -133,14 +209,16 @@ class _Runner:
         questions, answers = self._answers(seed)
         by_id = {q.id: q for q in questions}
         correct = {a.id: a.correct for a in answers}
-        names = [f.name for f in self.study.finders]
+        names = self.claims[seed]
+        outcomes = here / "effects" / "outcomes.npz"
         return SeedResults(
             seed=seed,
             questions=[by_id[q] for q in asked],
             correct=np.array([correct[q] for q in asked]),
             truth=Truth.load(here / "data" / "truth.npz").select(asked),
             claims={n: Claim.load(here / f"find-{n}" / "claim.npz") for n in names},
-            costs={n: Cost(**read_json(here / f"find-{n}" / "cost.json")) for n in names},
+            costs={n: Cost.read(here / f"find-{n}" / "cost.json") for n in names},
+            outcomes=Outcomes.load(outcomes).select(asked) if outcomes.exists() else None,
         )
 
     def _finish(self, stopped: str = "") -> None:

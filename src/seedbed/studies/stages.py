@@ -1,8 +1,12 @@
 """The stages of one seed, each a function that fills a folder; what workers and commands run."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -11,6 +15,7 @@ from seedbed.core.files import read_json, read_rows, write_json, write_rows
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.base import Finder
+from seedbed.finders.retraining import outputs, retrain
 from seedbed.measuring.answers import answer, summarise
 from seedbed.models.folders import load_subject, save_subject
 from seedbed.models.subject import Subject, SubjectConfig
@@ -19,6 +24,8 @@ from seedbed.training.config import Training
 from seedbed.training.loop import Progress, train
 from seedbed.training.trackers import is_main_process
 from seedbed.worlds.base import World
+
+SCRATCH = "scratch"
 
 
 def make_data(world: World, seed: int, folder: Path) -> None:
@@ -73,10 +80,10 @@ def run_finder(
     documents: Sequence[Document],
     questions: Sequence[Question],
     pairs: Sequence[Pair],
-) -> tuple[Claim, Measured]:
-    """Run a finder on blind rows and measure what it costs.
+) -> tuple[list[Claim], Measured]:
+    """Run a finder on blind rows: the claims of its variants, and what all of them cost.
 
-    Raises InputError if the claim's axes are not the rows given.
+    Raises InputError if a claim's axes are not the rows given.
     """
     blind = (
         [d.blind() for d in documents],
@@ -85,12 +92,13 @@ def run_finder(
     )
     subject.model.eval()
     with measured() as cost:
-        claim = finder.find(subject, *blind)
-    if claim.questions != tuple(q.id for q in questions):
-        raise InputError(f"finder '{finder.name}': its claim does not name the questions asked")
-    if claim.site_kind is SiteKind.DOCUMENT and claim.sites != tuple(d.id for d in documents):
-        raise InputError(f"finder '{finder.name}': its claim does not name the documents given")
-    return claim, cost
+        claims = finder.find_all(subject, *blind)
+    for claim in claims:
+        if claim.questions != tuple(q.id for q in questions):
+            raise InputError(f"finder '{finder.name}': its claim does not name the questions asked")
+        if claim.site_kind is SiteKind.DOCUMENT and claim.sites != tuple(d.id for d in documents):
+            raise InputError(f"finder '{finder.name}': its claim does not name the documents given")
+    return claims, cost
 
 
 def train_stage(
@@ -130,17 +138,48 @@ def find_stage(
 ) -> None:
     """`run_finder` on a trained stage and a data folder, for the questions named."""
     by_id = {q.id: q for q in read_rows(data / "questions.jsonl", Question)}
-    claim, cost = run_finder(
+    claims, cost = run_finder(
         finder,
-        _load(config, trained),
+        replace(_load(config, trained), scratch=folder / SCRATCH),
         read_rows(data / "documents.jsonl", Document),
         [by_id[q] for q in asked],
         read_pairs(data),
     )
-    claim.save(folder / "claim.npz")
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     epoch = read_json(trained / "summary.json")["epoch_seconds"]
-    spent = {"seconds": cost.seconds, "peak_mib": cost.peak_mib}
-    write_json(folder / "cost.json", {**spent, "epochs": cost.seconds / epoch})
+    spent = {"seconds": cost.seconds, "peak_mib": cost.peak_mib, "epochs": cost.seconds / epoch}
+    for place, claim in enumerate(claims):
+        claim.save(folder / str(place) / "claim.npz")
+        write_json(folder / str(place) / "cost.json", {**spent, "shared_by": len(claims)})
+
+
+def retrain_stage(
+    config: SubjectConfig,
+    training: Training,
+    output: Literal["logp", "odds"],
+    data: Path,
+    left_out: Sequence[int],
+    seed: int,
+    folder: Path,
+    progress: Progress | None,
+) -> None:
+    """One retraining of the bank: outputs.json holds what it gives for the questions of id."""
+    documents, questions, tokens = _inputs(data)
+    subject = retrain(
+        config, training, documents, tokens, questions, left_out, seed, folder, progress
+    )
+    asked = [q for q in questions if q.split == "id"]
+    values = outputs(subject, asked, output)
+    write_json(folder / "outputs.json", {"questions": [q.id for q in asked], "outputs": values})
+    shutil.rmtree(folder / "checkpoints")
+
+
+@lru_cache(maxsize=4)
+def _inputs(data: Path) -> tuple[list[Document], list[Question], list[str]]:
+    # A worker retrains on the same rows many times over.
+    documents = read_rows(data / "documents.jsonl", Document)
+    questions = read_rows(data / "questions.jsonl", Question)
+    return documents, questions, read_json(data / "tokens.json")
 
 
 def set_threads(threads: int) -> None:

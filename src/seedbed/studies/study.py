@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 from seedbed.core.config import Config, apply_sets, read_yaml, validate
 from seedbed.core.errors import ConfigError
 from seedbed.finders.base import FINDERS, Finder
+from seedbed.finders.retraining import Retraining
 from seedbed.models.subject import SUBJECTS, SubjectConfig
 from seedbed.training.config import Training
 from seedbed.worlds.base import WORLDS, World
@@ -24,8 +25,9 @@ class Study(Config):
     """A world, a subject trained on it, the finders to compare, and the seeds.
 
     `questions` is how many questions each seed puts to the finders, spread evenly over the
-    gate's groups and their causes. `threads` are torch threads a process: more of them can
-    change the last bits of a result, so they belong to the study.
+    gate's groups and their causes. `measured` asks for the second truth, by retraining.
+    `threads` are torch threads a process: more of them can change the last bits of a result,
+    so they belong to the study.
     """
 
     name: str = ""
@@ -33,6 +35,7 @@ class Study(Config):
     subject: SerializeAsAny[Annotated[SubjectConfig, BeforeValidator(SUBJECTS.build)]]
     training: Training
     finders: tuple[SerializeAsAny[Annotated[Finder, BeforeValidator(FINDERS.build)]], ...]
+    measured: Retraining | None = None
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     questions: int = Field(default=60, ge=2)
     threads: int = Field(default=1, ge=1)
@@ -51,7 +54,7 @@ class Study(Config):
     @field_validator("finders")
     @classmethod
     def _names_differ(cls, values: tuple[Finder, ...]) -> tuple[Finder, ...]:
-        names = [f.name for f in values]
+        names = [v.name for f in values for v in f.variants()]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two finders are called '{name}'; give one a 'label'")

@@ -18,6 +18,9 @@ class Optimizer(Config):
     clip: float = Field(default=1.0, ge=0, description="largest gradient norm; 0: none")
     warmup: float = Field(default=0.05, ge=0, lt=1)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    second_moments: bool | None = Field(
+        default=None, description="save Adam's with each checkpoint; null: if there are several"
+    )
 
 
 class Order(Config):

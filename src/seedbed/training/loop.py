@@ -17,6 +17,7 @@ from seedbed.core.errors import InputError
 from seedbed.core.files import write_json, write_rows
 from seedbed.core.rows import Document
 from seedbed.core.seeds import derive
+from seedbed.models.adam import save_adam
 from seedbed.models.adapters import wrap
 from seedbed.models.folders import save_weights
 from seedbed.models.logits import token_losses
@@ -63,7 +64,9 @@ class _Run:
     def go(self, progress: Progress) -> Subject:
         training, subject = self.training, self.subject
         accelerator = accelerator_for(training, self.folder)
-        sequences = subject.encode(self.documents)
+        whole = subject.encode(self.documents)
+        # No causal model looks at what stands behind the last predicted token.
+        sequences = [s.needed() for s in whole]
         order = DocumentOrder(training.order, self.documents, training.batch, subject.seed)
         total = training.total_steps(len(self.documents))
         raw = subject.model
@@ -103,14 +106,14 @@ class _Run:
             if training.track:
                 accelerator.log(row, step=step)
             if step in saves and accelerator.is_main_process:
-                save_weights(raw, self.folder / "checkpoints" / f"{step:07d}")
+                self._save(raw, optimizer, self._folder(step), len(saves) > 1)
             if accelerator.is_main_process and step < total:
                 state.save_if_due(raw, optimizer, step, history, spent)
             progress(step, total, f"loss {sums['loss']:.3f}")
         raw.eval()
         checkpoints = tuple(
             Checkpoint(s, s / epoch, learning_rate(training.optimizer, s - 1, total),
-                       self.folder / "checkpoints" / f"{s:07d}")
+                       self._folder(s))
             for s in sorted(saves)
         )  # fmt: skip
         if accelerator.is_main_process:
@@ -124,7 +127,7 @@ class _Run:
                     "epoch_seconds": spent / total * epoch,
                     "parameters": sum(p.numel() for p in raw.parameters()),
                     "trainable": sum(p.numel() for p in parameters),
-                    "tokens": sum(len(s.ids) for s in sequences),
+                    "tokens": sum(len(s.ids) for s in whole),
                     "documents": len(self.documents),
                     "processes": accelerator.num_processes,
                     "checkpoints": [
@@ -148,7 +151,9 @@ class _Run:
     ) -> dict[str, float]:
         """Forward and backward of one global batch; its mean loss, overall and by group."""
         tokens = sum(sum(sequences[i].predicted) for i in indices)
-        mine = indices[accelerator.process_index :: accelerator.num_processes]
+        share = indices[accelerator.process_index :: accelerator.num_processes]
+        # Masked documents are left out of the work, not of the count; each process needs a row.
+        mine = [i for i in share if self.documents[i].weight] or share[:1]
         names = sorted({groups[i] for i in indices})
         totals = torch.zeros(2, len(names) + 1, dtype=torch.float64)
         if len(indices) < accelerator.num_processes:
@@ -174,6 +179,15 @@ class _Run:
         means = (totals[0] / totals[1].clamp(min=1e-12)).tolist()
         named = {f"loss:{n}": m for n, m in zip(names, means, strict=False) if n}
         return {"loss": means[-1], **(named if len(named) > 1 else {})}
+
+    def _folder(self, step: int) -> Path:
+        return self.folder / "checkpoints" / f"{step:07d}"
+
+    def _save(self, model: Any, optimizer: Any, folder: Path, several: bool) -> None:
+        wanted = self.training.optimizer.second_moments
+        if several if wanted is None else wanted:
+            save_adam(model, optimizer, folder)
+        save_weights(model, folder)
 
     def _checkpoint_steps(self, total: int) -> set[int]:
         every = self.training.checkpoint_every * len(self.documents) / self.training.batch

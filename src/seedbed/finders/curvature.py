@@ -1,0 +1,208 @@
+"""EK-FAC influence: would more of this document, at the end of training, help the question?
+
+The gradient of the question is multiplied with the damped inverse of the curvature that
+`kfac` fits, then with each document's gradient; all dampings share every pass.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from seedbed.core.errors import InputError
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.seeds import stream
+from seedbed.core.sites import Claim
+from seedbed.finders.base import Finder
+from seedbed.finders.factors import capturing
+from seedbed.finders.gradients import questions_of
+from seedbed.finders.kfac import Curvature, Labels, fit_curvature
+from seedbed.finders.moments import Moments, moments_of, told, weights_at
+from seedbed.finders.sheets import Reader, Sheet, needed, rows_of
+from seedbed.models.subject import Subject
+from seedbed.models.tokens import TokenSequence
+
+Array = NDArray[np.float64]
+
+
+class Ekfac(Finder):
+    """EK-FAC influence; several dampings give a claim each, from the same passes."""
+
+    kind: str = "ekfac"
+    damping: float | tuple[float, ...] = Field(
+        default=0.1, description="λ: a factor of each weight's mean eigenvalue"
+    )
+    relative: bool = Field(default=True, description="false: `damping` itself is λ")
+    labels: Labels = Field(default="sampled", description="of the Fisher; empirical: the true ones")
+    checkpoints: Moments = Field(
+        default="last", description="an epoch; all: summed, weighted by learning rate"
+    )
+    answer: bool = Field(
+        default=True, description="false: the subject's own choice, not the answer"
+    )
+    fit_documents: int = Field(default=0, ge=0, description="for the curvature; 0: all")
+    widest: int = Field(default=4096, ge=1, description="widest side to find eigenvectors of")
+    memory: int = Field(default=1024, ge=16, description="MiB for factors and questions")
+
+    @field_validator("damping")
+    @classmethod
+    def _damps(cls, value: float | tuple[float, ...]) -> float | tuple[float, ...]:
+        grid = value if isinstance(value, tuple) else (value,)
+        if not grid or len(set(grid)) < len(grid) or not all(0 < d < np.inf for d in grid):
+            raise ValueError("one or more positive numbers, each once")
+        return value
+
+    def variants(self) -> tuple[Finder, ...]:
+        """One for each damping of a grid, named NAME-DAMPING."""
+        if not isinstance(self.damping, tuple):
+            return (self,)
+        return tuple(
+            self.model_copy(update={"damping": d, "label": f"{self.name}-{d:g}"})
+            for d in self.damping
+        )
+
+    def find(
+        self,
+        subject: Subject,
+        documents: Sequence[Document],
+        questions: Sequence[Question],
+        pairs: Sequence[Pair],
+    ) -> Claim:
+        """Score g_qᵀ (G + λ)⁻¹ g_d [questions, documents] (Grosse et al. 2023, eq. 5 and 19).
+
+        g_d is the gradient of the training loss summed over the document's predicted tokens,
+        g_q that of −log p(answer | prompt), G as in `fit_curvature`; higher = more of the
+        document helps. Linear layers only, the output head included and biases folded in.
+        Raises InputError for a grid of dampings (it has one claim each: `find_all`), for
+        checkpoints that are missing, and if no linear layer is trained.
+        """
+        if isinstance(self.damping, tuple):
+            raise InputError("ekfac: a grid of dampings has a claim for each; see variants()")
+        return self._claims(subject, documents, questions, (self.damping,))[0]
+
+    def find_all(
+        self,
+        subject: Subject,
+        documents: Sequence[Document],
+        questions: Sequence[Question],
+        pairs: Sequence[Pair],
+    ) -> list[Claim]:
+        """The claim of every damping, in order."""
+        grid = self.damping if isinstance(self.damping, tuple) else (self.damping,)
+        return self._claims(subject, documents, questions, grid)
+
+    def _claims(
+        self,
+        subject: Subject,
+        documents: Sequence[Document],
+        questions: Sequence[Question],
+        grid: tuple[float, ...],
+    ) -> list[Claim]:
+        moments = moments_of(subject, self.checkpoints, self.name)
+        asked = questions_of(subject, questions, self.answer)
+        sequences = subject.encode(documents)
+        scores = np.zeros((len(grid), len(questions), len(documents)))
+        fitted = self._chosen(subject, documents)
+        for moment, share in moments:
+            with weights_at(subject, moment) as then:
+                fit = fit_curvature(then, fitted, self.labels, self.memory, self.widest)
+                scores += share * damped_products(
+                    then, sequences, asked, fit, grid, self.relative, self.memory
+                )
+        notes = {
+            "curvature": f"EK-FAC of {fit.documents} documents, {fit.tokens} tokens,"
+            f" {self.labels} labels",
+            "left_out": ", ".join(fit.skipped),
+            "checkpoints": told(moments),
+        }
+        ids = tuple(q.id for q in questions), tuple(d.id for d in documents)
+        unit = " × mean eigenvalue of each weight" if self.relative else ""
+        return [
+            Claim(*ids, own, notes={**notes, "damping": f"{damping:g}{unit}"})
+            for damping, own in zip(grid, scores, strict=True)
+        ]
+
+    def _chosen(self, subject: Subject, documents: Sequence[Document]) -> Sequence[Document]:
+        if not 0 < self.fit_documents < len(documents):
+            return documents
+        # Sorted first, so that the choice depends on the ids and not on their order.
+        by_id = sorted(documents, key=lambda d: d.id)
+        return stream(subject.seed, "ekfac", "documents").sample(by_id, self.fit_documents)
+
+
+def damped_products(
+    subject: Subject,
+    documents: Sequence[TokenSequence],
+    questions: Sequence[TokenSequence],
+    curvature: Curvature,
+    dampings: Sequence[float],
+    relative: bool = True,
+    memory: float = 1024,
+) -> Array:
+    """g_qᵀ (G + λ)⁻¹ g_d for each damping: [dampings, questions, documents].
+
+    More questions than fit in half of `memory` (MiB) are taken in turns, each with a pass
+    over the documents. Raises InputError if no linear layer is trained.
+    """
+    if not curvature.blocks:
+        raise InputError("ekfac: no linear layer is trained, so there is no curvature to use")
+    documents, questions = [needed(s) for s in documents], [needed(s) for s in questions]
+    scores = np.zeros((len(dampings), len(questions), len(documents)))
+    room = int(memory * 2**20 / 8)
+    size = sum(b.values.numel() for blocks in curvature.blocks.values() for b in blocks)
+    turn = max(1, room // (size * len(dampings)))
+    with capturing(subject.model) as capture, torch.no_grad():
+        reader = Reader(capture)
+        for start in range(0, len(questions), turn):
+            asked = questions[start : start + turn]
+            held = _Damped(curvature, len(asked), dampings, relative)
+            rows = rows_of(asked, subject, room, capture.floats)
+            for index, batch in subject.batches(asked, rows):
+                reader.read(batch, partial(held.add, index))
+            rows = rows_of(documents, subject, room, capture.floats)
+            for index, batch in subject.batches(documents, rows):
+                total = held.empty(len(index))
+                reader.read(batch, partial(held.times, total))
+                found = total.reshape(len(dampings), len(asked), len(index))
+                scores[:, start : start + turn, index] = found.cpu().numpy()
+    return scores
+
+
+class _Damped:
+    """Preconditioned gradients of some questions, [dampings · questions, numbers] a weight."""
+
+    def __init__(
+        self, curvature: Curvature, count: int, dampings: Sequence[float], relative: bool
+    ) -> None:
+        self.count, self.curvature = count, curvature
+        self.rows = len(dampings) * count
+        self.inverses = {
+            name: [[b.inverse(d, relative) for d in dampings] for b in blocks]
+            for name, blocks in curvature.blocks.items()
+        }
+        self.held: dict[str, list[Tensor]] = {
+            name: [b.values.new_zeros(self.rows, b.values.numel()) for b in blocks]
+            for name, blocks in curvature.blocks.items()
+        }
+
+    def empty(self, documents: int) -> Tensor:
+        like = next(iter(self.held.values()))[0]
+        return like.new_zeros(self.rows, documents, dtype=torch.float64)
+
+    def add(self, index: Sequence[int], name: str, sheet: Sheet) -> None:
+        place = torch.tensor(index)
+        for i, block in enumerate(self.curvature.blocks.get(name, [])):
+            for rows, formed in sheet.formed(i):
+                turned = block.turned(formed)
+                for k, inverse in enumerate(self.inverses[name][i]):
+                    done = block.turned_back(turned * inverse).flatten(1)
+                    self.held[name][i][place[rows] + k * self.count] += done
+
+    def times(self, total: Tensor, name: str, sheet: Sheet) -> None:
+        for i, held in enumerate(self.held.get(name, [])):
+            for rows, formed in sheet.formed(i):
+                total[:, rows] += held @ formed.flatten(1).mT

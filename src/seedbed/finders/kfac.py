@@ -1,0 +1,199 @@
+"""The EK-FAC curvature of linear layers, fitted in two looks at the documents.
+
+George et al. 2018 (arXiv 1806.03884, section 3.1) as used for influence by Grosse et al. 2023
+(arXiv 2308.03296, section 2.2): the eigenbasis of A ⊗ S, with second moments of document
+gradients in that basis in place of products of eigenvalues.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from seedbed.core.rows import Document
+from seedbed.core.seeds import generator
+from seedbed.finders.factors import capturing
+from seedbed.finders.labels import drawing
+from seedbed.finders.sheets import Reader, Sheet, needed, rows_of
+from seedbed.models.subject import Subject
+from seedbed.models.tokens import Batch
+
+Labels = Literal["sampled", "empirical"]
+
+
+@dataclass
+class Block:
+    """Curvature of one weight: bases (None: as they are) and eigenvalues [out, in].
+
+    `values` are means over documents of squared gradients of the summed token loss.
+    """
+
+    left: Tensor | None
+    right: Tensor | None
+    values: Tensor
+
+    def inverse(self, damping: float, relative: bool) -> Tensor:
+        """1 / (Λ + λ) [out, in], λ = damping (× mean Λ if relative); 0 where all is 0."""
+        size = damping * float(self.values.mean()) if relative else damping
+        damped = self.values + size
+        return torch.where(damped > 0, 1 / damped, 0)
+
+    def turned(self, gradients: Tensor) -> Tensor:
+        """Gradients [n, out, in] in the eigenbasis."""
+        x = gradients if self.left is None else self.left.mT @ gradients
+        return x if self.right is None else x @ self.right
+
+    def turned_back(self, gradients: Tensor) -> Tensor:
+        """What `turned` gave, in the weight's own basis."""
+        x = gradients if self.left is None else self.left @ gradients
+        return x if self.right is None else x @ self.right.mT
+
+    def add_squares(self, sheet: Sheet, i: int) -> None:
+        """Add the squared gradients of weight i of a sheet's rows, in the eigenbasis."""
+        left, right = sheet.lefts[i], sheet.side(i)
+        left = left if self.left is None else left @ self.left
+        right = right if self.right is None else right @ self.right
+        if left.shape[1] == 1:
+            self.values += left[:, 0].square().mT @ right[:, 0].square()
+            return
+        for _, formed in Sheet((left,), right, (False,)).formed(0):
+            self.values += formed.square_().sum(0)
+
+
+@dataclass
+class Curvature:
+    """A block for each weight, in order, of each layer; `skipped` names what has none."""
+
+    blocks: dict[str, list[Block]]
+    skipped: list[str]
+    documents: int
+    tokens: int
+
+
+class _Moments:
+    """Second moments of the sides of one layer's tokens while they are summed."""
+
+    def __init__(self, sheet: Sheet, widest: int) -> None:
+        self.bias = sheet.bias
+        sides = [sheet.right, *sheet.lefts]
+        self.sums = [
+            x.new_zeros(x.shape[-1], x.shape[-1], dtype=torch.float64)
+            if x.shape[-1] <= widest
+            else None
+            for x in sides
+        ]
+
+    def add(self, sheet: Sheet) -> None:
+        for total, x in zip(self.sums, [sheet.right, *sheet.lefts], strict=True):
+            if total is not None:
+                flat = x.flatten(0, 1)
+                total.add_(flat.mT @ flat)
+
+    def blocks(self, sheet: Sheet) -> list[Block]:
+        """Blocks whose eigenvalues are still zero; `sheet` gives sizes only."""
+        inputs = self.sums[0]
+        found = []
+        sides: dict[int, Tensor | None] = {}
+        for i, total in enumerate(self.sums[1:]):
+            width = sheet.side(i).shape[-1]
+            if width not in sides:
+                sides[width] = None if inputs is None else _basis(inputs[:width, :width])
+            left = sheet.lefts[i]
+            values = left.new_zeros(left.shape[-1], width)
+            found.append(Block(None if total is None else _basis(total), sides[width], values))
+        return found
+
+
+def _basis(moment: Tensor) -> Tensor:
+    """Eigenvectors in columns, found in float64; normalisers would not change them."""
+    vectors: Tensor = torch.linalg.eigh(moment)[1]
+    return vectors.float()
+
+
+class _Fit:
+    """The two looks: moments of sides, then squared gradients in their bases."""
+
+    def __init__(self, room: int, widest: int) -> None:
+        self.room, self.widest = room, widest
+        self.moments: dict[str, _Moments] = {}
+        self.shapes: dict[str, Sheet] = {}
+        self.kept: list[list[tuple[str, Sheet]]] = []
+        self.blocks: dict[str, list[Block]] = {}
+
+    def first(self, reader: Reader, batch: Batch) -> None:
+        size = reader.capture.floats * batch.ids.numel()
+        # Only leading batches are kept, so that their number says which are.
+        keep = size <= self.room
+        self.room = self.room - size if keep else 0
+        sheets: list[tuple[str, Sheet]] = []
+
+        def take(name: str, sheet: Sheet) -> None:
+            if name not in self.moments:
+                self.moments[name] = _Moments(sheet, self.widest)
+                self.shapes[name] = sheet.cut(0)
+            self.moments[name].add(sheet)
+            if keep:
+                sheets.append((name, sheet))
+
+        reader.read(batch, take)
+        if keep:
+            self.kept.append(sheets)
+
+    def turn(self) -> None:
+        for name, moments in self.moments.items():
+            self.blocks[name] = moments.blocks(self.shapes[name])
+
+    def second(self, name: str, sheet: Sheet) -> None:
+        for i, block in enumerate(self.blocks[name]):
+            block.add_squares(sheet, i)
+
+
+def fit_curvature(
+    subject: Subject,
+    documents: Sequence[Document],
+    labels: Labels = "sampled",
+    memory: float = 1024,
+    widest: int = 4096,
+) -> Curvature:
+    """Fit EK-FAC on `documents`; factors of what fits in `memory` MiB are read only once.
+
+    Per weight: A = Σ a aᵀ over input tokens (a with a last 1 where there is a bias), S = Σ δ δᵀ
+    over the same tokens, their eigenvectors in float64, and Λ = mean over documents of the
+    squared gradient in that basis, where a document's gradient is that of its summed token
+    loss (kronfluence's Λ with a summed loss). A side wider than `widest` keeps its own basis.
+    "sampled" labels are fixed by the subject's seed and the document's id. Raises InputError
+    if no layer can be read.
+    """
+    sequences = [needed(s) for s in subject.encode(documents)]
+    fit = _Fit(int(memory * 2**20 / 8), widest)
+    with capturing(subject.model) as capture, torch.no_grad(), ExitStack() as stack:
+        drawn = stack.enter_context(drawing(subject.model)) if labels == "sampled" else None
+        reader = Reader(capture)
+        uniform = [
+            generator(subject.seed, "kfac", "labels", d.id).random(sum(s.predicted)).tolist()
+            for d, s in zip(documents, sequences, strict=True)
+        ]
+        size = rows_of(sequences, subject, fit.room, capture.floats)
+
+        def batches(start: int = 0) -> Iterator[Batch]:
+            for i, (index, batch) in enumerate(subject.batches(sequences, size)):
+                if i >= start:
+                    yield drawn.batch(batch, [uniform[k] for k in index]) if drawn else batch
+
+        for batch in batches():
+            fit.first(reader, batch)
+        fit.turn()
+        done = len(fit.kept)
+        while fit.kept:
+            for name, sheet in fit.kept.pop():
+                fit.second(name, sheet)
+        for batch in batches(done):
+            reader.read(batch, fit.second)
+    for blocks in fit.blocks.values():
+        for block in blocks:
+            block.values /= len(documents)
+    tokens = sum(len(s.ids) - 1 for s in sequences)
+    return Curvature(fit.blocks, reader.skipped, len(documents), tokens)
