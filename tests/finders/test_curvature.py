@@ -14,10 +14,12 @@ from seedbed.core.config import validate
 from seedbed.core.errors import ConfigError, InputError
 from seedbed.core.rows import Document, Question
 from seedbed.core.seeds import generator
+from seedbed.finders import curvature
 from seedbed.finders.base import FINDERS, Finder
 from seedbed.finders.curvature import Ekfac, damped_products
 from seedbed.finders.gradients import questions_of
 from seedbed.finders.kfac import fit_curvature
+from seedbed.finders.shards import Shards
 from seedbed.models.folders import save_weights
 from seedbed.models.subject import Checkpoint, Subject
 from seedbed.models.tokens import TokenSequence
@@ -226,10 +228,40 @@ def test_checkpoints(
     assert first.notes["checkpoints"] == "epoch 1 only"
     every = Ekfac(checkpoints="all").find(subject, *rows, [])
     assert close(every.scores, 0.75 * alone[0] + 0.25 * alone[1])
+    assert "only the last of 2" in Ekfac().find(subject, *rows, []).notes["warning"]
+    assert "warning" not in every.notes
     with pytest.raises(InputError, match="no checkpoint at epoch 3; there are: 1, 2"):
         Ekfac(checkpoints=3).find(subject, *rows, [])
     with pytest.raises(InputError, match="the subject has none; use 'last'"):
         Ekfac(checkpoints="all").find(replace(subject, checkpoints=()), *rows, [])
+
+
+def test_a_call_that_was_cut_short_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subject_of: MakeSubject, rows: Rows
+) -> None:
+    finder = Ekfac.model_validate({"damping": (0.1, 1.0)})
+    plain = finder.find_all(subject_of("tiny"), *rows, [])
+    subject = replace(subject_of("tiny"), scratch=tmp_path)
+    monkeypatch.setattr(Shards.__init__, "__defaults__", (None, "", 4))
+    put, done = Shards.put, []
+
+    def dies(self: Any, rows: Sequence[int], columns: range, block: Any) -> None:
+        done.append(columns)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        put(self, rows, columns, block)
+
+    monkeypatch.setattr(Shards, "put", dies)
+    with pytest.raises(KeyboardInterrupt):
+        finder.find_all(subject, *rows, [])
+    resumed = finder.find_all(subject, *rows, [])
+    assert [c.start for c in done] == [0, 4, 8, 8, 12]
+    for a, b in zip(resumed, plain, strict=True):
+        assert close(a.scores, b.scores)
+    monkeypatch.delattr(curvature, "fit_curvature")
+    for a, b in zip(finder.find_all(subject, *rows, []), resumed, strict=True):
+        np.testing.assert_array_equal(a.scores, b.scores)
+        assert a.notes == b.notes
 
 
 def test_a_grid_has_a_variant_for_each_damping(subject_of: MakeSubject, rows: Rows) -> None:

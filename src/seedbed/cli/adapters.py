@@ -1,5 +1,6 @@
 """`seedbed adapters`: other people's attribution packages, each in an environment of its own."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -21,8 +22,6 @@ def register(app: typer.Typer) -> None:
 
 def install_command(name: Name) -> None:
     """Make the environment of one package, with the torch of this one, in the user's cache."""
-    import sys
-
     from rich.console import Console
 
     from seedbed.finders.adapters.environments import install, peer_named
@@ -48,15 +47,17 @@ def check_command(
 
     table = Table("adapter", "package", "state", "self-test", box=None, pad_edge=False)
     failed = []
-    for peer in [peer_named(name)] if name else PEERS.values():
-        state, tested = unavailable(peer), ""
-        if not state:
-            try:
-                tested = self_test(peer)
-            except InputError as error:
-                tested = str(error)
-                failed.append(peer.name)
-        table.add_row(peer.name, peer.pin, state or "installed", tested)
+    with Console(file=sys.stderr).status("checking") as status:
+        for peer in [peer_named(name)] if name else PEERS.values():
+            state, tested = unavailable(peer), ""
+            if not state:
+                status.update(f"{peer.name}: scoring a handful of documents")
+                try:
+                    tested = self_test(peer)
+                except InputError as error:
+                    tested = str(error)
+                    failed.append(peer.name)
+            table.add_row(peer.name, peer.pin, state or "installed", tested)
     Console().print(table)
     if failed:
         raise InputError(f"installed but not working: {', '.join(failed)}")

@@ -140,22 +140,33 @@ def find_command(
     built = _built(FINDERS, "finder", finder, sets)
     rows, asked = read_documents(documents), read_questions(questions)
     set_threads(threads)
-    claim, cost = run_finder(built, load_subject(place_of(subject)), rows, asked, [])
-    write_claim(out, claim)
-    if ranked is not None:
-        write_ranked(ranked, rows, claim.scores.mean(axis=0).tolist(), built.kind)
+    claims, cost = run_finder(built, load_subject(place_of(subject)), rows, asked, [])
     console = Console()
     text = {d.id: " ".join(d.text.split()) for d in rows}
-    for question, scores in zip(asked[:5], claim.scores, strict=False) if top else ():
-        console.print(f"{question.prompt!r} → {question.answer!r}", markup=False, highlight=False)
-        for s in (-scores).argsort(kind="stable")[:top]:
-            line = f"  {scores[s]:>10.4g}  {claim.sites[s]}  {text[claim.sites[s]][:70]}"
-            console.print(line, markup=False, highlight=False, overflow="ellipsis", no_wrap=True)
-    notes = "; ".join(f"{k}: {v}" for k, v in sorted(claim.notes.items()))
-    console.print(
-        f"{built.name}: {len(asked)} questions × {len(rows)} documents in {cost.seconds:.1f} s, "
-        f"{cost.peak_mib:.0f} MiB. {notes}", markup=False, highlight=False,
-    )  # fmt: skip
+    for variant, claim in zip(built.variants(), claims, strict=True):
+        write_claim(_named(out, variant.name, len(claims)), claim)
+        if ranked is not None:
+            place = _named(ranked, variant.name, len(claims))
+            write_ranked(place, rows, claim.scores.mean(axis=0).tolist(), built.kind)
+        for question, scores in zip(asked[:5], claim.scores, strict=False) if top else ():
+            line = f"{question.prompt!r} → {question.answer!r}"
+            console.print(line, markup=False, highlight=False)
+            for s in (-scores).argsort(kind="stable")[:top]:
+                line = f"  {scores[s]:>10.4g}  {claim.sites[s]}  {text[claim.sites[s]][:70]}"
+                console.print(
+                    line, markup=False, highlight=False, overflow="ellipsis", no_wrap=True
+                )
+        notes = "; ".join(f"{k}: {v}" for k, v in sorted(claim.notes.items()))
+        line = (
+            f"{variant.name}: {len(asked)} questions × {len(rows)} documents in "
+            f"{cost.seconds:.1f} s, {cost.peak_mib:.0f} MiB. {notes}"
+        )
+        console.print(line, markup=False, highlight=False)
+
+
+def _named(path: Path, name: str, count: int) -> Path:
+    """The path itself, or with the variant's name where a finder makes several claims."""
+    return path if count == 1 else path.with_name(f"{path.stem}-{name}{path.suffix}")
 
 
 def score_command(

@@ -82,6 +82,7 @@ class Display:
             TimeElapsedColumn(), TextColumn("{task.fields[text]}"), console=console, transient=True,
         )  # fmt: skip
         self.open: dict[tuple[int, str], TaskID] = {}
+        self.retrained: list[Stage] = []
 
     def __enter__(self) -> "Display":
         self.bars.start()
@@ -89,11 +90,22 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
+        if self.retrained:
+            # One line for the bank: its stages are many and alike.
+            taken = sum(s.taken for s in self.retrained)
+            spent = sum(s.seconds for s in self.retrained if not s.taken)
+            made = f"{len(self.retrained) - taken} made in {spent:.0f} s, {taken} from the store"
+            self.console.print(f"retrained subjects: {made}", highlight=False)
 
     def stage(self, task: "Task", stage: "Stage") -> None:
         """One line: made in how long, or taken from the store."""
         if (bar := self.open.pop((task.seed, task.name), None)) is not None:
             self.bars.remove_task(bar)
+        if task.stage == "retrain":
+            self.retrained.append(stage)
+            if stage.remade:
+                self.bars.console.print(f"{task.name} made again: {stage.remade}", highlight=False)
+            return
         how = "taken from the store" if stage.taken else f"{stage.seconds:.1f} s"
         note = f" (made again: {stage.remade})" if stage.remade else ""
         self.bars.console.print(f"seed {task.seed}  {task.name:<24} {how}{note}", highlight=False)
@@ -101,6 +113,8 @@ class Display:
     def progress(self, seed: int, name: str, done: int, total: int, text: str) -> None:
         """Move the stage's bar."""
         key = (seed, name)
+        if name.startswith("retrain "):
+            text = f"{text}, {len(self.retrained)} retrained so far"
         if key not in self.open:
             self.open[key] = self.bars.add_task(f"seed {seed}  {name}", total=total, text=text)
         self.bars.update(self.open[key], completed=done, text=text)

@@ -107,6 +107,12 @@ class Claim:
         kind = SiteKind(meta["site_kind"])
         return cls(questions, sites, arrays["scores"], kind, meta["notes"])
 
+    @classmethod
+    def load_notes(cls, path: Path) -> dict[str, str]:
+        """The notes alone of what `save` wrote; the scores, which may be large, stay unread."""
+        notes: dict[str, str] = _load(path)[2]["notes"]
+        return notes
+
 
 def _check_axes(questions: tuple[str, ...], sites: tuple[str, ...], shape: tuple[int, ...]) -> None:
     if shape != (len(questions), len(sites)):

@@ -21,8 +21,10 @@ from seedbed.finders.base import Finder
 from seedbed.finders.factors import capturing
 from seedbed.finders.gradients import questions_of
 from seedbed.finders.kfac import Curvature, Labels, fit_curvature
-from seedbed.finders.moments import Moments, moments_of, told, weights_at
+from seedbed.finders.moments import Moments, moments_of, told, warned, weights_at
+from seedbed.finders.shards import Shards, digest_of_work
 from seedbed.finders.sheets import Reader, Sheet, needed, rows_of
+from seedbed.models.folders import trainable_state
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence
 
@@ -105,26 +107,49 @@ class Ekfac(Finder):
         moments = moments_of(subject, self.checkpoints, self.name)
         asked = questions_of(subject, questions, self.answer)
         sequences = subject.encode(documents)
+        ids = tuple(q.id for q in questions), tuple(d.id for d in documents)
         scores = np.zeros((len(grid), len(questions), len(documents)))
-        fitted = self._chosen(subject, documents)
+        notes: dict[str, str] = {}
         for moment, share in moments:
             with weights_at(subject, moment) as then:
-                fit = fit_curvature(then, fitted, self.labels, self.memory, self.widest)
-                scores += share * damped_products(
-                    then, sequences, asked, fit, grid, self.relative, self.memory
-                )
-        notes = {
-            "curvature": f"EK-FAC of {fit.documents} documents, {fit.tokens} tokens,"
-            f" {self.labels} labels",
-            "left_out": ", ".join(fit.skipped),
-            "checkpoints": told(moments),
-        }
-        ids = tuple(q.id for q in questions), tuple(d.id for d in documents)
+                store = self._store(then, ids, sequences, asked, grid)
+                if not _is_whole(store, then, len(grid), self.memory):
+                    fitted = self._chosen(subject, documents)
+                    fit = fit_curvature(then, fitted, self.labels, self.memory, self.widest)
+                    store.facts["notes"] = self._told(fit)
+                    options = self.relative, self.memory, store
+                    damped_products(then, sequences, asked, fit, grid, *options)
+                scores += share * store.values.reshape(scores.shape)
+            notes.update(store.facts["notes"])
+        notes["checkpoints"] = told(moments)
+        notes |= warned(subject, self.checkpoints)
         unit = " × mean eigenvalue of each weight" if self.relative else ""
         return [
             Claim(*ids, own, notes={**notes, "damping": f"{damping:g}{unit}"})
             for damping, own in zip(grid, scores, strict=True)
         ]
+
+    def _store(
+        self,
+        subject: Subject,
+        ids: tuple[tuple[str, ...], tuple[str, ...]],
+        documents: Sequence[TokenSequence],
+        questions: Sequence[TokenSequence],
+        grid: tuple[float, ...],
+    ) -> Shards:
+        folder, key = subject.scratch, ""
+        if folder is not None:
+            key = digest_of_work(self, subject, documents, questions)
+            folder = folder / key[:16]
+        return Shards([f"{d}:{q}" for d in grid for q in ids[0]], ids[1], folder, key)
+
+    def _told(self, fit: Curvature) -> dict[str, str]:
+        """Notes on the curvature."""
+        return {
+            "curvature": f"EK-FAC of {fit.documents} documents, {fit.tokens} tokens,"
+            f" {self.labels} labels",
+            "left_out": ", ".join(fit.skipped),
+        }
 
     def _chosen(self, subject: Subject, documents: Sequence[Document]) -> Sequence[Document]:
         if not 0 < self.fit_documents < len(documents):
@@ -142,34 +167,68 @@ def damped_products(
     dampings: Sequence[float],
     relative: bool = True,
     memory: float = 1024,
+    store: Shards | None = None,
 ) -> Array:
     """g_qᵀ (G + λ)⁻¹ g_d for each damping: [dampings, questions, documents].
 
     More questions than fit in half of `memory` (MiB) are taken in turns, each with a pass
-    over the documents. Raises InputError if no linear layer is trained.
+    over the documents. `store` (rows: questions, for each damping anew) keeps what is done.
+    Raises InputError if no linear layer is trained.
     """
     if not curvature.blocks:
         raise InputError("ekfac: no linear layer is trained, so there is no curvature to use")
     documents, questions = [needed(s) for s in documents], [needed(s) for s in questions]
-    scores = np.zeros((len(dampings), len(questions), len(documents)))
-    room = int(memory * 2**20 / 8)
-    size = sum(b.values.numel() for blocks in curvature.blocks.values() for b in blocks)
-    turn = max(1, room // (size * len(dampings)))
+    count, room = len(questions), int(memory * 2**20 / 8)
+    if store is None:
+        rows = [f"{d}:{q}" for d in dampings for q in range(count)]
+        store = Shards(rows, [str(i) for i in range(len(documents))])
+    # Before the capture, which freezes all that is trained.
+    turns = _turns(subject, count, len(dampings), room)
     with capturing(subject.model) as capture, torch.no_grad():
         reader = Reader(capture)
-        for start in range(0, len(questions), turn):
-            asked = questions[start : start + turn]
+        for turn in turns:
+            places = _places(turn, count, len(dampings))
+            todo = [c for c in store.ranges() if not store.holds(places, c)]
+            if not todo:
+                continue
+            asked = questions[turn.start : turn.stop]
             held = _Damped(curvature, len(asked), dampings, relative)
-            rows = rows_of(asked, subject, room, capture.floats)
-            for index, batch in subject.batches(asked, rows):
+            size = rows_of(asked, subject, room, capture.floats)
+            for index, batch in subject.batches(asked, size):
                 reader.read(batch, partial(held.add, index))
-            rows = rows_of(documents, subject, room, capture.floats)
-            for index, batch in subject.batches(documents, rows):
-                total = held.empty(len(index))
-                reader.read(batch, partial(held.times, total))
-                found = total.reshape(len(dampings), len(asked), len(index))
-                scores[:, start : start + turn, index] = found.cpu().numpy()
-    return scores
+            for columns in todo:
+                some = documents[columns.start : columns.stop]
+                block = np.zeros((len(places), len(some)))
+                size = rows_of(some, subject, room, capture.floats)
+                for index, batch in subject.batches(some, size):
+                    total = held.empty(len(index))
+                    reader.read(batch, partial(held.times, total))
+                    block[:, index] = total.cpu().numpy()
+                store.put(places, columns, block)
+    return store.values.reshape(len(dampings), count, len(documents))
+
+
+def _is_whole(store: Shards, subject: Subject, dampings: int, memory: float) -> bool:
+    """Whether an earlier call left nothing to do."""
+    count = len(store.values) // dampings
+    turns = _turns(subject, count, dampings, int(memory * 2**20 / 8))
+    return all(
+        store.holds(_places(turn, count, dampings), columns)
+        for turn in turns
+        for columns in store.ranges()
+    )
+
+
+def _places(turn: range, count: int, dampings: int) -> list[int]:
+    """Rows of the store that belong to the questions of a turn."""
+    return [d * count + q for d in range(dampings) for q in turn]
+
+
+def _turns(subject: Subject, questions: int, dampings: int, room: int) -> list[range]:
+    """Questions whose gradients fit in `room` numbers, for every damping."""
+    size = sum(p.numel() for p in trainable_state(subject.model).values())
+    turn = max(1, room // (size * dampings))
+    return [range(i, min(i + turn, questions)) for i in range(0, questions, turn)]
 
 
 class _Damped:

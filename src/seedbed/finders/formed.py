@@ -56,10 +56,12 @@ def formed_products(part: Part, questions: Sequence[Tensor]) -> Tensor:
     total = part.right.new_zeros(len(questions[0]), len(part.right))
     for left, whole in zip(part.lefts, questions, strict=True):
         flat = whole.flatten(1)
-        chunk = max(1, 4 * TILE // flat.shape[1])
+        chunk = max(1, TILE // flat.shape[1])
+        space = left.new_empty(min(chunk, len(left)), *whole.shape[1:])
         for i in range(0, len(left), chunk):
-            some = torch.bmm(left[i : i + chunk].mT, part.right[i : i + chunk])
-            total[:, i : i + chunk] += flat @ some.flatten(1).mT
+            some = space[: len(left) - i]
+            torch.bmm(left[i : i + chunk].mT, part.right[i : i + chunk], out=some)
+            total[:, i : i + chunk].addmm_(flat, some.flatten(1).mT)
     return total
 
 

@@ -143,8 +143,9 @@ class _Fit:
             self.kept.append(sheets)
 
     def turn(self) -> None:
-        for name, moments in self.moments.items():
-            self.blocks[name] = moments.blocks(self.shapes[name])
+        for name in list(self.moments):
+            # Given up one by one: moments are the largest thing that is held.
+            self.blocks[name] = self.moments.pop(name).blocks(self.shapes[name])
 
     def second(self, name: str, sheet: Sheet) -> None:
         for i, block in enumerate(self.blocks[name]):

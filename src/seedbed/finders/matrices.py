@@ -42,7 +42,7 @@ def read_matrix(
         return read_claim(path)
     if ending == ".csv":
         return claim_of_cells(path, _csv_cells(path), absent)
-    if ending in (".jsonl", ".json"):
+    if ending == ".jsonl":
         return claim_of_cells(path, _json_cells(path), absent)
     raise DataError(path, None, "scores are read from .npy, .npz, .jsonl and .csv files")
 

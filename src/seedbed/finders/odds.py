@@ -46,9 +46,11 @@ class Odds:
         else:
             scale = logits.new_zeros(*logits.shape[:2], 1)
             scale[where] = factor[:, None]
-        if logits.requires_grad:
-            turn: Any = logits.register_hook
-            turn(lambda gradient: gradient * scale)
+        # On a tensor of its own: other hooks of the head's output must see weighed gradients.
+        passed: Any = logits.view_as(logits)
+        if passed.requires_grad:
+            passed.register_hook(lambda gradient: gradient * scale)
+        output.logits = passed
 
 
 @contextmanager

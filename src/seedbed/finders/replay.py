@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document
+from seedbed.finders.flat import Flat
 from seedbed.finders.sheets import needed
 from seedbed.models.adapters import wrap
-from seedbed.models.logits import logits_at
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import Batch, TokenSequence, pad
+from seedbed.models.tokens import TokenSequence
 from seedbed.training.config import Training
 from seedbed.training.loop import learning_rate
 from seedbed.training.order import DocumentOrder
@@ -36,22 +36,7 @@ class State:
     second: Tensor
 
 
-class Functional:
-    """A model that runs on weights given from outside."""
-
-    def __init__(self, model: Any, weights: dict[str, Tensor]) -> None:
-        self.model, self.weights = model, weights
-
-    def get_output_embeddings(self) -> Any:
-        """The output head, which runs within `__call__`."""
-        return self.model.get_output_embeddings()
-
-    def __call__(self, **inputs: Any) -> Any:
-        """What the model gives for `inputs`."""
-        return torch.func.functional_call(self.model, self.weights, (), inputs)
-
-
-class Replay:
+class Replay(Flat):
     """The run of `training` on `documents` that starts from `subject`, which stays as it is.
 
     `dtype` is that of weights and sums. Raises InputError where training is no such function:
@@ -70,30 +55,27 @@ class Replay:
         if training.lora is not None:
             subject = wrap(subject, training.lora)
         _refuse_noise(model, training)
-        model.config.use_cache = False
-        self.model = model.to(dtype).eval()
-        self.training, self.device, self.dtype = training, subject.device, dtype
-        self.sequences = [needed(s) for s in subject.encode(documents)]
+        super().__init__(model, dtype)
+        self.training, self.dtype = training, dtype
         # As in training, tokens after the last predicted one count nowhere.
+        self.sequences = [needed(s) for s in subject.encode(documents)]
         self.order = DocumentOrder(training.order, documents, training.batch, subject.seed)
         self.steps = training.total_steps(len(documents))
-        trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.shapes = {n: p.shape for n, p in trained.items()}
-        self.start = torch.cat([p.detach().flatten() for p in trained.values()])
         decay = training.optimizer.weight_decay
+        # Norm weights and biases (one axis) are not decayed.
         self.decay = torch.cat(
-            [torch.full_like(p.detach().flatten(), decay * (p.ndim >= 2)) for p in trained.values()]
+            [
+                torch.full(
+                    (shape.numel(),), decay * (len(shape) >= 2), dtype=dtype, device=self.device
+                )
+                for shape in self.shapes.values()
+            ]
         )
-        for parameter in model.parameters():
-            parameter.requires_grad_(False)
 
-    def parts(self, flat: Tensor) -> dict[str, Tensor]:
-        """[.., numbers] as [.., shape] for each parameter: views."""
-        sizes = [shape.numel() for shape in self.shapes.values()]
-        pieces = torch.split(flat, sizes, dim=-1)
-        lead = flat.shape[:-1]
-        named = zip(self.shapes.items(), pieces, strict=True)
-        return {name: piece.view(*lead, *shape) for (name, shape), piece in named}
+    @property
+    def device(self) -> torch.device:
+        """Where the trained numbers are."""
+        return self.start.device
 
     def room(self, memory: float) -> int:
         """How many states fit in half of `memory` (MiB)."""
@@ -104,16 +86,6 @@ class Replay:
         """The state before the first step."""
         zeros = torch.zeros_like(self.start)
         return State(self.start, zeros, zeros.clone())
-
-    def row_losses(self, weights: dict[str, Tensor], sequences: Sequence[TokenSequence]) -> Tensor:
-        """Σ −log p over the predicted tokens of each sequence, [sequences]."""
-        batch = pad(sequences).to(self.device)
-        where = batch.predicted[:, 1:]
-        inputs = Batch(batch.ids[:, :-1], batch.mask[:, :-1], where)
-        logits = logits_at(Functional(self.model, weights), inputs, where)
-        losses = nn.functional.cross_entropy(logits, batch.ids[:, 1:][where], reduction="none")
-        rows = torch.zeros(len(sequences), dtype=losses.dtype, device=losses.device)
-        return rows.index_add(0, where.nonzero()[:, 0], losses)
 
     def loss(self, weights: dict[str, Tensor], step: int, shares: Tensor) -> Tensor:
         """The training loss of a step; `shares` are the weights of its documents, [batch]."""

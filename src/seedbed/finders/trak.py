@@ -21,7 +21,7 @@ from seedbed.core.sites import Claim
 from seedbed.finders.base import Finder
 from seedbed.finders.factors import capturing
 from seedbed.finders.gradients import questions_of
-from seedbed.finders.moments import Moments, moments_of, told, weights_at
+from seedbed.finders.moments import Moments, moments_of, told, warned, weights_at
 from seedbed.finders.odds import weighing
 from seedbed.finders.projection import Projector
 from seedbed.finders.sheets import needed, rows_of
@@ -89,6 +89,7 @@ class Trak(Finder):
                     members.append(member)
         alone = len(moments) == 1
         notes["checkpoints"] = told(moments) if alone else f"all {len(moments)}, alike"
+        notes |= warned(subject, self.checkpoints)
         notes["subjects"] = f"{len(members)}, each with a projection of its own"
         ids = tuple(q.id for q in questions), tuple(d.id for d in documents)
         return Claim(*ids, trak_scores(members, self.damping), notes=notes)

@@ -207,7 +207,8 @@ def _reverse(replay: Replay, states: _States, questions: Sequence[TokenSequence]
             for whole, product in zip(wholes, found[:-1], strict=True):
                 if product is not None:
                     whole.add_(product)
-            total.index_add_(1, torch.tensor(replay.order.indices(step)), found[-1])
+            read = torch.tensor(replay.order.indices(step), device=replay.device)
+            total.index_add_(1, read, found[-1])
     return total
 
 

@@ -17,10 +17,12 @@ from rich.text import Text
 from seedbed.core.files import write_json
 from seedbed.report import wording
 from seedbed.report.gate import accuracies
+from seedbed.report.leading import BY_HOP, DECLARED, LEADING
+from seedbed.report.ranked import overlap
 from seedbed.report.reader import Run
 from seedbed.report.schema import CONTROLS, Score
 from seedbed.report.tables import check_known
-from seedbed.report.verdict import BY_HOP, HEADLINE, headline, overlap
+from seedbed.report.verdict import headline
 
 ABSENT = "(not there)"
 _SHOWN = 40
@@ -79,7 +81,8 @@ def compare(
 ) -> Comparison:
     """Print two runs side by side; `json` also writes every matched row to a file.
 
-    Without `metric` and `slice_`, prints average precision by question and ROC-AUC by hop.
+    Without `metric` and `slice_`, prints average precision by question and ROC-AUC by hop, and
+    LDS by question where subjects were retrained.
     Raises InputError if either is not a finished run folder, or if the first has no such
     metric or slice.
     """
@@ -111,7 +114,7 @@ def compare(
 def side_by_side(a: Run, b: Run) -> Comparison:
     """Match two runs; nothing is printed."""
     old, new = {r.key: r for r in a.scores}, {r.key: r for r in b.scores}
-    names_a, names_b = {k[0] for k in old}, {k[0] for k in new}
+    names_a, names_b = ({k[0] for k in rows} - set(CONTROLS) for rows in (old, new))
     return Comparison(
         a=str(a.path),
         b=str(b.path),
@@ -174,8 +177,9 @@ def _wanted(row: Pairing, metric: str | None, slice_: str | None) -> bool:
     if "," in row.slice or row.finder in CONTROLS:
         return False
     if row.metric == BY_HOP:
-        return row.slice.startswith("hop=")
-    return row.metric == HEADLINE and (row.slice == "all" or row.slice.startswith("depth="))
+        return row.truth == DECLARED and row.slice.startswith("hop=")
+    leads = row.metric == LEADING[row.truth]
+    return leads and (row.slice == "all" or row.slice.startswith("depth="))
 
 
 def _config_table(found: Sequence[Change]) -> Table | Text:

@@ -13,6 +13,8 @@ from seedbed.core.errors import DataError
 from seedbed.core.rows import Question
 from seedbed.core.sites import Claim, Truth
 from seedbed.report import palette, wording
+from seedbed.report.columns import TRAINED, main_columns
+from seedbed.report.leading import DECLARED, DROP, called, top_name
 from seedbed.report.reader import Run, Seed
 from seedbed.report.schema import CONTROLS, ORACLE, Answer
 from seedbed.report.slices import TOP, Slice, evidence, orders, values_by_metric
@@ -32,14 +34,17 @@ def payload(run: Run) -> dict[str, Any]:
         "truths": run.truths,
         "metrics": run.metrics,
         "slices": run.slices,
-        "hops": run.hops,
+        "columns": {t: _columns(run, t) for t in run.truths},
         "words": {m: wording.metric(m) for m in run.metrics},
         "meaning": {m: wording.meaning(m) for m in run.metrics},
         "sliceWords": {
             s: wording.slice_words(s) for s in (*run.slices, *(row.slice for row in run.gate))
         },
-        "finders": {t: [*run.finders(t), *_controls(run, t)] for t in run.truths},
+        "finders": {t: [*run.finders(t), *run.controls(t)] for t in run.truths},
         "controls": CONTROLS,
+        "called": {t: {c: called(c, t) for c in CONTROLS} for t in run.truths},
+        "tops": {t: {m: top_name(t, m) for m in run.metrics_of(t)} for t in run.truths},
+        "spans": {m: _span(run, m) for m in run.metrics},
         "rows": _score_rows(run),
         "costs": {row.finder: [row.seconds, row.epochs, row.peak_mib] for row in run.scores},
         "colours": _colours(run),
@@ -49,8 +54,24 @@ def payload(run: Run) -> dict[str, Any]:
     }
 
 
-def _controls(run: Run, truth: str) -> list[str]:
-    return [c for c in CONTROLS if any(r.finder == c and r.truth == truth for r in run.scores)]
+def _columns(run: Run, truth: str) -> dict[str, list[list[str]]]:
+    """By slice, the columns of the main table: metric, slice, heading."""
+    return {
+        s: [[c.metric, c.slice, c.label] for b in main_columns(run, truth, s) for c in b]
+        for s in run.slices
+    }
+
+
+def _span(run: Run, metric: str) -> list[float]:
+    """What the strip beside a number covers: 0 to 1, or more where intervals reach further."""
+    rows = [r for r in run.scores if r.metric == metric]
+    low = min([0.0, *(r.low for r in rows if r.low is not None)])
+    high = max([0.0, *(r.high for r in rows if r.high is not None)])
+    return [float(f"{low:.3g}"), 1.0 if high <= 1 and _is_share(metric) else float(f"{high:.3g}")]
+
+
+def _is_share(metric: str) -> bool:
+    return not metric.startswith(DROP) and metric != "trained_gap"
 
 
 def _score_rows(run: Run) -> list[list[Any]]:
@@ -62,9 +83,11 @@ def _score_rows(run: Run) -> list[list[Any]]:
 
 
 def _wanted(run: Run) -> dict[str, list[str]]:
-    """The metrics that stand in the scores for each hop condition ("" = all evidence)."""
+    """The metrics that a question's ranking has, for each hop condition ("" = all evidence)."""
     wanted: dict[str, set[str]] = {}
     for row in run.scores:
+        if row.truth != DECLARED or row.metric in TRAINED:
+            continue
         wanted.setdefault(Slice.parse(row.slice).hop, set()).add(row.metric)
     return {hop: sorted(metrics) for hop, metrics in sorted(wanted.items())}
 

@@ -9,8 +9,10 @@ from io import BytesIO, StringIO
 from typing import Any
 
 from seedbed.core.files import atomic_file, write_text
-from seedbed.report import plots, wording
+from seedbed.report import effects, plots, wording
+from seedbed.report.blocks import groups
 from seedbed.report.curves import training
+from seedbed.report.leading import DECLARED, MEASURED
 from seedbed.report.palette import MUTED, settings
 from seedbed.report.reader import Run
 
@@ -43,16 +45,22 @@ def plans(run: Run) -> list[Plan]:
     """The figures that the run has data for, in reading order."""
     found: list[Plan | None] = []
     for truth in run.truths:
-        suffix = "" if truth == run.truths[0] else f"-{truth}"
+        declared = truth == DECLARED
         for name, make in (
-            ("quality", plots.quality),
-            ("cost", plots.cost),
-            ("composition", plots.composition),
+            ("quality" if declared else "effects", plots.quality),
+            ("cost" if declared else "cost-measured", plots.cost),
+            ("composition" if declared else "composition-measured", plots.composition),
         ):
             made = make(run, truth)
-            found.append(made and Plan(f"{name}{suffix}", *made))
-    made = training(run)
-    found.append(made and Plan("training", *made))
+            found.append(made and Plan(name, *made))
+    more: list[tuple[str, Callable[[Run], plots.Made | None]]] = [("training", training)]
+    if MEASURED in run.truths:
+        more = [
+            ("truths", effects.truths), ("groups", groups), ("removal", effects.removal), *more
+        ]  # fmt: skip
+    for name, draw in more:
+        made = draw(run)
+        found.append(made and Plan(name, *made))
     return [plan for plan in found if plan is not None]
 
 

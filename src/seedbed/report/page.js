@@ -18,8 +18,10 @@ function el(name, attributes = {}, ...children) {
   return node;
 }
 const hash = (...parts) => "#/" + parts.map((part) => encodeURIComponent(part)).join("/");
-const share = (value, places = 3) => (value === null || value === undefined ? "–" : value.toFixed(places));
-const interval = (low, high) => (low === null || high === null ? null : `${low.toFixed(2)} – ${high.toFixed(2)}`);
+// Adding 0 turns a rounded -0 into 0.
+const fixed = (value, places) => (Number(value.toFixed(places)) + 0).toFixed(places);
+const share = (value, places = 3) => (value === null || value === undefined ? "–" : fixed(value, places));
+const interval = (low, high) => (low === null || high === null ? null : `${fixed(low, 2)} – ${fixed(high, 2)}`);
 function figure3(value) {
   if (value === null || value === undefined) return "–";
   if (value === 0) return "0";
@@ -84,7 +86,8 @@ function sortable(columns, rows, caption, initial) {
 }
 
 /* ---- the score table ---- */
-const view = { truth: data.truths[0], show: "main", slice: "all" };
+const view = { show: "main", slice: "all" };
+const nameOf = (finder, truth) => data.called[truth][finder] || finder;
 
 function linked(finder, truth, metric, slice) {
   if (truth !== "declared") return false;
@@ -102,10 +105,11 @@ function strip(row) {
     Object.entries(attributes).forEach(([key, v]) => node.setAttribute(key, v));
     svg.append(node);
   };
-  const x = (v) => 4 + v * (width - 8);
+  const [first, last] = data.spans[row[2]];
+  const x = (v) => 4 + ((Math.min(Math.max(v, first), last) - first) / (last - first || 1)) * (width - 8);
   Object.entries({ width, height: 10, viewBox: `0 0 ${width} 10`, class: "strip", "aria-hidden": "true" })
     .forEach(([key, v]) => svg.setAttribute(key, v));
-  put("line", { x1: x(0), x2: x(1), y1: 5, y2: 5, stroke: "var(--line)", "stroke-width": 2 });
+  put("line", { x1: x(first), x2: x(last), y1: 5, y2: 5, stroke: "var(--line)", "stroke-width": 2 });
   if (chance !== null) put("line", { x1: x(chance), x2: x(chance), y1: 0, y2: 10, stroke: "var(--muted)", "stroke-width": 1.2 });
   const colour = row[9] === "above" ? "var(--accent)" : "var(--muted)";
   if (low !== null && high !== null) put("line", { x1: x(low), x2: x(high), y1: 5, y2: 5, stroke: colour, "stroke-width": 2.4 });
@@ -119,53 +123,46 @@ function scoreCell(finder, truth, metric, slice, wide) {
   const control = data.controls.includes(finder);
   const standing = control ? "unknown" : row[9];
   const text = share(row[4]);
-  const what = `${finder}, ${data.words[metric]}, ${data.sliceWords[slice]}`;
+  const what = `${nameOf(finder, truth)}, ${data.words[metric]}, ${data.sliceWords[slice]}`;
   const number = row[4] !== null && linked(finder, truth, metric, slice)
     ? el("a", { href: hash("list", finder, truth, metric, slice), "aria-label": `${text}: ${what}` }, text) : text;
   const mark = MARK[standing] ? el("span", { class: "mark", title: standing === "level" ? "level with chance" : "below chance" }, MARK[standing] + " ") : null;
   const range = interval(row[5], row[6]);
-  return el("td", { class: standing, title: `chance ${share(row[7])}, oracle ${share(row[8])}` },
+  return el("td", { class: standing, title: `chance ${share(row[7])}, ${data.tops[truth][metric]} ${share(row[8])}` },
     mark, number, wide ? strip(row) : null, range ? el("small", {}, range) : null);
 }
 
 function drawScores() {
+  document.querySelectorAll(".score-table").forEach((place) => drawTable(place, place.dataset.truth));
+}
+
+function drawTable(place, truth) {
   const main = view.show === "main";
-  const slices = main || view.show === "top10" ? [view.slice] : data.slices.filter((slice) =>
-    data.rows.some((row) => row[1] === view.truth && row[2] === view.show && row[3] === slice));
   let columns;
-  if (main) {
-    columns = ["average_precision", "r_precision", "mrr", "recall@10", "roc_auc"]
-      .filter((metric) => data.metrics.includes(metric)).map((metric) => [metric, view.slice]);
-    if (view.slice === "all" && data.hops.length) {
-      columns.pop();
-      data.hops.forEach((hop) => columns.push(["roc_auc", hop]));
-    }
-  } else if (view.show === "top10") {
-    columns = data.metrics.filter((metric) => metric.startsWith("top10:")).map((metric) => [metric, view.slice]);
-  } else columns = slices.map((slice) => [view.show, slice]);
+  if (main) columns = data.columns[truth][view.slice];
+  else if (view.show === "top10") columns = data.metrics.filter((metric) => metric.startsWith("top10:"))
+    .map((metric) => [metric, view.slice, data.words[metric].replace(" in the top 10", "")]);
+  else columns = data.slices.map((slice) => [view.show, slice, data.sliceWords[slice]]);
   columns = columns.filter(([metric, slice]) =>
-    data.rows.some((row) => row[1] === view.truth && row[2] === metric && row[3] === slice));
-  const heads = columns.map(([metric, slice]) => {
-    const name = data.words[metric].replace(" in the top 10", "");
-    const label = !main ? (view.show === "top10" ? name : data.sliceWords[slice])
-      : slice === view.slice ? name : `${name} ${data.sliceWords[slice]}`;
-    return { label, title: data.meaning[metric] };
-  });
-  const rows = data.finders[view.truth].map((finder) => {
-    const found = columns.map(([metric, slice]) => index.get([finder, view.truth, metric, slice].join("\n")));
+    data.rows.some((row) => row[1] === truth && row[2] === metric && row[3] === slice));
+  place.hidden = !columns.length;
+  if (place.hidden) return;
+  const heads = columns.map(([metric, , label]) => ({ label, title: data.meaning[metric] }));
+  const rows = data.finders[truth].map((finder) => {
+    const found = columns.map(([metric, slice]) => index.get([finder, truth, metric, slice].join("\n")));
     const costs = data.costs[finder] || [null, null, null];
     const node = el("tr", { class: data.controls.includes(finder) ? "control" : null },
-      el("th", { scope: "row" }, finder),
-      ...columns.map(([metric, slice], i) => scoreCell(finder, view.truth, metric, slice, i === 0 || !main)),
+      el("th", { scope: "row" }, nameOf(finder, truth)),
+      ...columns.map(([metric, slice], i) => scoreCell(finder, truth, metric, slice, i === 0 || !main)),
       ...(main ? costs.map((cost) => el("td", {}, figure3(cost))) : []));
     return { node, control: data.controls.includes(finder),
-      keys: [finder, ...found.map((row) => (row ? row[4] : null)), ...costs] };
+      keys: [nameOf(finder, truth), ...found.map((row) => (row ? row[4] : null)), ...costs] };
   });
   const costHeads = main ? [{ label: "seconds" }, { label: "epochs", title: "seconds over those of one training epoch" }, { label: "peak MiB" }] : [];
   const caption = main || view.show === "top10"
-    ? `${data.sliceWords[view.slice]} · ${view.truth} truth`
-    : `${data.words[view.show]} · ${view.truth} truth · ${data.meaning[view.show]}`;
-  document.getElementById("score-table").replaceChildren(
+    ? `${data.sliceWords[view.slice]} · ${truth} truth`
+    : `${data.words[view.show]} · ${truth} truth · ${data.meaning[view.show]}`;
+  place.querySelector(".scroll").replaceChildren(
     sortable([{ label: "finder", text: true }, ...heads, ...costHeads], rows, caption, { column: -1, down: true }));
 }
 
@@ -182,8 +179,6 @@ function drawControls() {
     ...data.metrics.filter((metric) => !metric.startsWith("top10:")).map((metric) => [metric, `${data.words[metric]}, by slice`]),
     ...(data.metrics.some((metric) => metric.startsWith("top10:")) ? [["top10", "Roles in the top 10"]] : [])];
   const parts = [];
-  if (data.truths.length > 1)
-    parts.push(choice("Truth", data.truths.map((t) => [t, t]), view.truth, (v) => { view.truth = v; drawScores(); }));
   parts.push(choice("Show", shows, view.show, (v) => {
     view.show = v;
     slices.querySelector("select").disabled = v !== "main" && v !== "top10";
@@ -267,7 +262,7 @@ function showList(finder, truth, metric, name) {
         answered(question), el("td", {}, rank === null ? "–" : rank.toLocaleString("en")), el("td", {}, share(value))),
     })), `${finder}, question by question`, { column: keys.length + 4, down: true });
   return [crumbs(), el("h2", { tabindex: "-1" }, `${finder} · ${data.words[metric]} · ${data.sliceWords[name]}`),
-    el("p", {}, el("strong", {}, row ? share(row[4]) : "–"), ` [${row ? interval(row[5], row[6]) : "–"}], chance ${share(row?.[7])}, oracle ${share(row?.[8])}, ${truth} truth. `,
+    el("p", {}, el("strong", {}, row ? share(row[4]) : "–"), ` [${row ? interval(row[5], row[6]) : "–"}], chance ${share(row?.[7])}, ${data.tops[truth][metric]} ${share(row?.[8])}, ${truth} truth. `,
       el("span", { class: "quiet" }, data.meaning[metric] + ".")),
     el("p", { class: "quiet" }, note), ...filtered(items, draw)];
 }

@@ -14,13 +14,14 @@ from typing import Any
 
 from seedbed.core.files import read_text, write_text
 from seedbed.report import drill, wording
+from seedbed.report.columns import main_columns
 from seedbed.report.figures import write_figures
+from seedbed.report.leading import MEASURED, called
 from seedbed.report.palette import THEMED
 from seedbed.report.reader import Run
+from seedbed.report.retraining import bank_line
 from seedbed.report.schema import CONTROLS
-from seedbed.report.verdict import BY_HOP, HEADLINE, findings, headline, how_answered
-
-_MAIN = (HEADLINE, "r_precision", "mrr", "recall@10", BY_HOP)
+from seedbed.report.verdict import findings, headline, how_answered
 
 
 def write_report(run: Path) -> Path:
@@ -57,7 +58,9 @@ def render(run: Run) -> str:
         subline=_subline(run),
         stopped=run.stopped,
         findings=findings(run),
-        table=None if run.stopped else _table(run),
+        tables=[_table(run, truth) for truth in run.truths],
+        shared=[wording.listed(names) for names in run.shared] if run.truths else [],
+        missing=run.missing,
         figures=figures,
         drawings=drawings,
         gate=_gate(run),
@@ -98,8 +101,8 @@ def _asset(name: str) -> str:
 
 def _subline(run: Run) -> str:
     parts = [wording.plural(len(run.seeds), "seed")]
-    if run.finders():
-        parts.append(wording.plural(len(run.finders()), "finder"))
+    if run.truths:
+        parts.append(wording.plural(len(run.finders(run.truths[0])), "finder"))
         parts.append(f"{' and '.join(run.truths)} truth")
     world = run.config.get("world")
     if isinstance(world, dict) and "kind" in world:
@@ -113,18 +116,12 @@ def _subline(run: Run) -> str:
     return " · ".join(parts)
 
 
-def _table(run: Run) -> dict[str, Any]:
-    """The first table as it stands without scripts."""
-    truth = run.truths[0]
-    columns = [(m, "all") for m in _MAIN if m in run.metrics] + [(BY_HOP, h) for h in run.hops]
-    if run.hops:
-        columns.remove((BY_HOP, "all"))
-    heads = [
-        wording.metric(m) + ("" if s == "all" else f" {wording.slice_words(s)}") for m, s in columns
-    ]
+def _table(run: Run, truth: str) -> dict[str, Any]:
+    """The main table of a truth as it stands without scripts."""
+    columns = [column for block in main_columns(run, truth) for column in block]
     rows = []
-    for name in (*run.finders(truth), *CONTROLS):
-        found = [run.score(name, truth, m, s) for m, s in columns]
+    for name in (*run.finders(truth), *run.controls(truth)):
+        found = [run.score(name, truth, c.metric, c.slice) for c in columns]
         first = next((row for row in found if row is not None), None)
         if first is None:
             continue
@@ -135,11 +132,13 @@ def _table(run: Run) -> dict[str, Any]:
         ]  # fmt: skip
         price = (first.seconds, first.epochs, first.peak_mib)
         cells += [{"value": wording.significant(v), "interval": ""} for v in price]
-        rows.append({"name": name, "cells": cells, "control": name in CONTROLS})
+        rows.append({"name": called(name, truth), "cells": cells, "control": name in CONTROLS})
     return {
+        "truth": truth,
         "caption": f"all questions · {truth} truth",
-        "head": ["finder", *heads, "seconds", "epochs", "peak MiB"],
+        "head": ["finder", *(c.label for c in columns), "seconds", "epochs", "peak MiB"],
         "rows": rows,
+        "note": bank_line(run) if truth == MEASURED else "",
     }
 
 

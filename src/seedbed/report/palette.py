@@ -39,6 +39,15 @@ def roles(names: Iterable[str]) -> dict[str, str]:
     return chosen
 
 
+def diverging() -> Any:
+    """A colour map from red-orange (below 0) over near-white to blue (above), for matrices."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    # Not the white of the paper, which the page swaps in the dark.
+    ends = ["#7a3000", RED, "#f3c3a2", "#f7f7f6", "#a6cfe8", BLUE, "#00395a"]
+    return LinearSegmentedColormap.from_list("seedbed", ends)
+
+
 def readable_on(colour: str) -> str:
     """Ink or white, whichever has the higher contrast (WCAG 2.2, relative luminance)."""
     light = luminance(colour)

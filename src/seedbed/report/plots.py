@@ -1,6 +1,7 @@
 """What the score figures draw: quality by slice, cost against quality, the top 10 by role.
 
-Every function returns (title, note, size in inches, draw), or None without data for it.
+Under the measured truth quality is LDS, with the ceiling in place of the oracle. Every function
+returns (title, note, size in inches, draw), or None without data for it.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,9 +9,12 @@ from typing import Any
 
 from seedbed.report import palette, wording
 from seedbed.report.labels import log_axis, place
+from seedbed.report.leading import BY_HOP, DECLARED, LEADING, MEASURED, called
+from seedbed.report.ranked import best_on, question_slices, ranked_on
 from seedbed.report.reader import Run
+from seedbed.report.retraining import reach
 from seedbed.report.schema import CONTROLS, ORACLE, Score
-from seedbed.report.verdict import BY_HOP, HEADLINE, best_on, ranked_on
+from seedbed.scoring.rows import LABELS
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 _PANELS = 5
@@ -37,12 +41,11 @@ def sample(run: Run, truth: str) -> str:
 def quality(run: Run, truth: str) -> Made | None:
     """Finders down, one panel a question slice and one a hop, with intervals and controls."""
     finders = run.finders(truth)
-    rows = [
-        (HEADLINE, _question_slices(run)),
-        (BY_HOP, [*run.hops, *(["hop>=1"] if "hop>=1" in run.slices else [])][-_PANELS:]),
-    ]
-    rows = [(metric, slices) for metric, slices in rows if slices]
-    if not rows or not finders:
+    rows = [(LEADING[truth], question_slices(run)[:_PANELS])]
+    if truth == DECLARED and run.hops:
+        far = ["hop>=1"] if "hop>=1" in run.slices else []
+        rows.append((BY_HOP, [*run.hops, *far][-_PANELS:]))
+    if not finders:
         return None
     height = 0.75 + len(rows) * (0.9 + 0.23 * len(finders))
 
@@ -58,9 +61,12 @@ def quality(run: Run, truth: str) -> Made | None:
     note = (
         f"{sample(run, truth)}; {truth} truth. Bars: 95 % bootstrap intervals over seeds and "
         "causes. Filled: above chance; hollow circle: level with chance; hollow triangle: below. "
-        "Dashed line: chance; solid line: oracle."
+        f"Dashed line: chance; solid line: {called(ORACLE, truth)}"
     )
-    return _quality_title(run, truth), note, (9.2, height), draw
+    if truth == MEASURED:
+        note = note.replace("seeds and causes", "seeds, causes and subsets")
+        note += f" with its interval. LDS: {wording.meaning(LEADING[truth])}"
+    return _quality_title(run, truth), f"{note}.", (9.2, height), draw
 
 
 def _axis_title(metric: str) -> str:
@@ -68,17 +74,12 @@ def _axis_title(metric: str) -> str:
     return name[0].upper() + name[1:] + " (higher is better)"
 
 
-def _question_slices(run: Run) -> list[str]:
-    single = [s for s in run.slices if "=" in s and "," not in s and not s.startswith("hop")]
-    keys = [s.partition("=")[0] for s in single]
-    key = "depth" if "depth" in keys else next(iter(keys), "")
-    return ["all", *(s for s in single if s.startswith(f"{key}="))][:_PANELS]
-
-
 def _quality_title(run: Run, truth: str) -> str:
     total = len(run.finders(truth))
     far = "hop>=1" if "hop>=1" in run.slices else next((h for h in run.hops if h != "hop=0"), "")
-    best = best_on(run, truth, HEADLINE, "all")
+    best = best_on(run, truth, LEADING[truth], "all")
+    if truth == MEASURED:
+        return _effects_title(run, best)
     said = f"{best.finder} has the highest average precision" if best else "No finder has a score"
     if not far:
         return f"{said}."
@@ -89,8 +90,18 @@ def _quality_title(run: Run, truth: str) -> str:
     )
 
 
+def _effects_title(run: Run, best: Score | None) -> str:
+    if best is None:
+        return "No finder has a score."
+    rows = ranked_on(run, MEASURED, best.metric, "all")
+    level = sum(row.standing != "above" for row in rows)
+    said = f"{best.finder} predicts retraining best" + (f", {r}" if (r := reach(best)) else "")
+    total = wording.plural(len(rows), "finder")
+    return f"{said}; {level} of {total} predict no better than chance."
+
+
 def _panel(axis: Any, run: Run, truth: str, metric: str, name: str, first: bool) -> None:
-    finders = run.finders(truth)
+    finders = [*run.finders(truth), *(c for c in run.controls(truth) if c == LABELS)]
     for place_, finder in enumerate(finders):
         row = run.score(finder, truth, metric, name)
         if row is None or row.value is None:
@@ -108,26 +119,32 @@ def _panel(axis: Any, run: Run, truth: str, metric: str, name: str, first: bool)
         axis.text(chance, -0.75, " chance", fontsize=7.5, color=palette.MUTED, va="center")
     if oracle is not None and oracle.value is not None:
         axis.axvline(oracle.value, color=palette.GREEN, lw=1.2, zorder=0.5)
+        if truth == MEASURED and oracle.low is not None and oracle.high is not None:
+            axis.axvspan(oracle.low, oracle.high, color=palette.GREEN, alpha=0.12, lw=0, zorder=0.4)
+        said = f"{called(ORACLE, truth)} "
         axis.text(
-            oracle.value,
-            -0.75,
-            "oracle ",
-            fontsize=7.5,
-            color=palette.MUTED,
-            va="center",
-            ha="right",
+            oracle.value, -0.75, said, fontsize=7.5, color=palette.MUTED, va="center", ha="right"
         )
-    axis.set(xlim=(-0.03, 1.03), ylim=(len(finders) - 0.5, -1.1), xticks=[0, 0.5, 1])
-    axis.set_xticklabels(["0", "0.5", "1"])
+    low = lowest(run, truth, metric)
+    axis.set(xlim=(low - 0.03, 1.03), ylim=(len(finders) - 0.5, -1.1))
+    ticks = [t for t in (-1, -0.5, 0, 0.5, 1) if t >= low]
+    axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axis.set_yticks(range(len(finders)), finders)
     axis.grid(axis="x")
     axis.spines["left"].set_visible(False)
     axis.tick_params(axis="y", length=0, labelleft=first)
 
 
+def lowest(run: Run, truth: str, metric: str) -> float:
+    """Where an axis of this metric starts: 0, or below all intervals if one reaches below 0."""
+    lows = [r.low for r in run.scores if r.truth == truth and r.metric == metric]
+    return min([0.0, *(low for low in lows if low is not None)])
+
+
 def cost(run: Run, truth: str) -> Made | None:
-    """Cost (log) against average precision; in epochs where every finder has them."""
-    rows = ranked_on(run, truth, HEADLINE, "all")
+    """Cost (log) against quality; in epochs where every finder has them."""
+    lead = LEADING[truth]
+    rows = ranked_on(run, truth, lead, "all")
     in_epochs = bool(rows) and all(row.epochs is not None for row in rows)
     costs = {row.finder: row.epochs if in_epochs else row.seconds for row in rows}
     rows = [row for row in rows if (costs[row.finder] or 0) > 0]
@@ -138,7 +155,8 @@ def cost(run: Run, truth: str) -> Made | None:
     def draw(figure: Any) -> None:
         axis = figure.subplots()
         log_axis(axis.xaxis, subs=(1,))
-        axis.set(xlabel=f"Cost in {unit} (log)", ylabel=_axis_title(HEADLINE), ylim=(-0.03, 1.06))
+        axis.set(xlabel=f"Cost in {unit} (log)", ylabel=_axis_title(lead))
+        axis.set_ylim(min([0.0, *(row.low or 0.0 for row in rows)]) - 0.03, 1.06)
         spread = [float(costs[row.finder] or 0) for row in rows]
         axis.set_xlim(min(spread) / 2.5, max(spread) * 6)
         lines = _levels(axis, run, truth)
@@ -169,12 +187,12 @@ def cost(run: Run, truth: str) -> Made | None:
 
 
 def _levels(axis: Any, run: Run, truth: str) -> list[float]:
-    chance = run.base_rate(truth, HEADLINE, "all")
-    oracle = run.score(ORACLE, truth, HEADLINE, "all")
+    chance = run.base_rate(truth, LEADING[truth], "all")
+    oracle = run.score(ORACLE, truth, LEADING[truth], "all")
     right, drawn = axis.get_xlim()[1], []
     for value, name, colour, style in (
         (chance, "chance", palette.INK, (0, (4, 3))),
-        (oracle.value if oracle else None, "oracle", palette.GREEN, "-"),
+        (oracle.value if oracle else None, called(ORACLE, truth), palette.GREEN, "-"),
     ):
         if value is not None:
             drawn.append(value)
@@ -188,7 +206,9 @@ def _levels(axis: Any, run: Run, truth: str) -> list[float]:
 def composition(run: Run, truth: str) -> Made | None:
     """Share of the top 10 by role, a stacked bar a finder, the base rate as a bar."""
     found = {
-        row.metric.removeprefix("top10:") for row in run.scores if row.metric.startswith("top10:")
+        row.metric.removeprefix("top10:")
+        for row in run.scores
+        if row.truth == truth and row.metric.startswith("top10:")
     }
     if not found:
         return None

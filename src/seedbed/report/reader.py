@@ -12,24 +12,27 @@ from pydantic import BaseModel, ValidationError
 from seedbed.core.config import first_problem, read_yaml
 from seedbed.core.errors import DataError, InputError
 from seedbed.core.files import read_json, read_objects, read_rows
+from seedbed.core.outcomes import Outcomes
 from seedbed.core.rows import Document, Question
 from seedbed.core.sites import Claim, Truth
+from seedbed.report.leading import LEADING, metric_order
 from seedbed.report.schema import (
     CHANCE,
     CONTROLS,
     Answer,
+    Bank,
     Cost,
     Excluded,
     GateRow,
     Manifest,
     Measured,
+    Missing,
     Score,
     Step,
     Trained,
 )
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-_HEADLINE = ("average_precision", "roc_auc", "r_precision", "mrr", "recall@10")
 
 
 class Seed:
@@ -98,6 +101,22 @@ class Seed:
         path = self.path / f"find-{finder}" / "cost.json"
         return _row(Cost, read_json(path), path, None)
 
+    def notes(self, finder: str) -> dict[str, str]:
+        """What the finder notes about its claim, without reading the scores."""
+        return Claim.load_notes(self.path / f"find-{finder}" / "claim.npz")
+
+    @cached_property
+    def outcomes(self) -> Outcomes | None:
+        """What retrained subjects answered; None if none was retrained."""
+        path = self.path / "effects" / "outcomes.npz"
+        return Outcomes.load(path) if path.exists() else None
+
+    @cached_property
+    def bank(self) -> Bank | None:
+        """What retraining took; None if nothing was retrained."""
+        path = self.path / "effects" / "cost.json"
+        return _row(Bank, read_json(path), path, None) if path.exists() else None
+
 
 class Run:
     """A run folder. Raises InputError if `path` is not one or the run is not finished."""
@@ -157,6 +176,33 @@ class Run:
         return _rows(Excluded, path) if path.exists() else []
 
     @cached_property
+    def missing(self) -> list[Missing]:
+        """Finders that could not run here, with reasons; empty if the file is not there."""
+        path = self.path / "missing.json"
+        return _rows(Missing, path) if path.exists() else []
+
+    @cached_property
+    def warnings(self) -> dict[str, tuple[str, ...]]:
+        """What finders warn of in their claims → the finders that do, best first."""
+        found: dict[str, dict[str, None]] = {}
+        scored = [f for truth in self.truths for f in self.finders(truth)]
+        for seed in self.seeds:
+            for finder in dict.fromkeys(f for f in scored if f in seed.finders):
+                if text := seed.notes(finder).get("warning"):
+                    found.setdefault(text, {})[finder] = None
+        return {text: tuple(finders) for text, finders in found.items()}
+
+    @cached_property
+    def shared(self) -> list[tuple[str, ...]]:
+        """Finders whose claims come from one piece of work, and so show one cost."""
+        groups: dict[Cost, list[str]] = {}
+        for finder in self.seeds[0].finders:
+            cost = self.seeds[0].cost(finder)
+            if cost.shared_by > 1:
+                groups.setdefault(cost, []).append(finder)
+        return [tuple(names) for names in groups.values()]
+
+    @cached_property
     def seeds(self) -> list[Seed]:
         """The seeds that have a folder, in order."""
         folder = self.path / "seeds"
@@ -180,9 +226,13 @@ class Run:
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
-        """Metrics with scores, the headline ones first."""
-        found = {row.metric for row in self.scores}
-        return (*(m for m in _HEADLINE if m in found), *sorted(found - set(_HEADLINE)))
+        """Metrics with scores, the leading ones first."""
+        return tuple(sorted({row.metric for row in self.scores}, key=metric_order))
+
+    def metrics_of(self, truth: str) -> tuple[str, ...]:
+        """Those of `metrics` that are marked against this truth."""
+        found = {row.metric for row in self.scores if row.truth == truth}
+        return tuple(m for m in self.metrics if m in found)
 
     @cached_property
     def slices(self) -> tuple[str, ...]:
@@ -195,21 +245,27 @@ class Run:
         return tuple(s for s in self.slices if s.startswith("hop=") and "," not in s)
 
     def finders(self, truth: str = "declared") -> tuple[str, ...]:
-        """Finders without the controls, best average precision first."""
+        """Finders without the controls, best first by what leads under this truth."""
         names = {row.finder for row in self.scores if row.truth == truth} - set(CONTROLS)
 
         def order(name: str) -> tuple[float, str]:
-            row = self.score(name, truth, "average_precision", "all")
-            return (-row.value if row and row.value is not None else 1.0, name)
+            row = self.score(name, truth, LEADING[truth], "all")
+            return (-row.value if row and row.value is not None else float("inf"), name)
 
         return tuple(sorted(names, key=order))
 
+    def controls(self, truth: str) -> tuple[str, ...]:
+        """The controls that have rows under this truth."""
+        found = {row.finder for row in self.scores if row.truth == truth}
+        return tuple(c for c in CONTROLS if c in found)
+
     def base_rate(self, truth: str, metric: str, slice_: str) -> float | None:
-        """The value of the chance row, or of the chance column where there is no such row."""
+        """The chance column of the chance row or, without one, of any other; else its value."""
         row = self.score(CHANCE, truth, metric, slice_)
-        if row is not None and row.chance is not None:
-            return row.chance
-        return row.value if row is not None else None
+        names = (CHANCE, *self.finders(truth), *self.controls(truth))
+        found = (self.score(name, truth, metric, slice_) for name in names)
+        level = next((r.chance for r in found if r is not None and r.chance is not None), None)
+        return level if level is not None or row is None else row.value
 
 
 def _slice_order(name: str) -> tuple[int, int, str]:

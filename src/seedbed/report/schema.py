@@ -7,9 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from seedbed.scoring.rows import LABELS, ScoreRow
+
 CHANCE = "chance"
 ORACLE = "oracle"
-CONTROLS = (CHANCE, ORACLE)
+CONTROLS = (CHANCE, LABELS, ORACLE)
+"""`labels`, the declared truth as a claim, has rows under the measured truth only."""
 
 
 class Record(BaseModel):
@@ -18,25 +21,10 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Score(Record):
-    """One number of `scores.json` with its 95 % interval and its two controls.
+class Score(ScoreRow):
+    """One number of `scores.json`, which tolerates keys it does not know."""
 
-    `seconds` and `epochs` are the cost of the finder a seed, `peak_mib` its peak memory.
-    """
-
-    finder: str
-    truth: Literal["declared", "measured"]
-    metric: str
-    slice: str
-    value: float | None
-    low: float | None
-    high: float | None
-    chance: float | None
-    oracle: float | None
-    seeds: tuple[int, ...]
-    seconds: float | None = None
-    peak_mib: float | None = None
-    epochs: float | None = None
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -135,11 +123,27 @@ class Trained(Record):
 
 
 class Cost(Record):
-    """What one finder took on one seed."""
+    """What one finder took on one seed, together with as many claims as `shared_by` says."""
 
     seconds: float | None = None
     peak_mib: float | None = None
     epochs: float | None = None
+    shared_by: int = 1
+
+
+class Missing(Record):
+    """A finder of the study that could not run here, and why."""
+
+    finder: str
+    reason: str
+
+
+class Bank(Record):
+    """What retraining took on one seed; `epochs` are those of the full subject's training."""
+
+    subjects: int
+    seconds: float
+    epochs: float
 
 
 class Manifest(Record):

@@ -17,9 +17,12 @@ from rich.text import Text
 
 from seedbed.core.errors import InputError
 from seedbed.report import wording
+from seedbed.report.columns import Column, main_columns, trained_columns
+from seedbed.report.leading import BY_HOP, DECLARED, MEASURED, called, top_name
 from seedbed.report.reader import Run
+from seedbed.report.retraining import bank_line
 from seedbed.report.schema import CONTROLS, Score
-from seedbed.report.verdict import BY_HOP, HEADLINE, findings, headline
+from seedbed.report.verdict import findings, headline
 
 _STYLE = {"good": "green", "bad": "yellow", "plain": "cyan"}
 _MARK = {"above": "", "level": "≈", "below": "↓", "unknown": ""}
@@ -38,10 +41,10 @@ def show(
     Raises InputError if `run` is not a finished run folder, or a name stands in no row of it.
     """
     opened = Run(run)
+    check_known(run, "truth", truth, opened.truths)
     for noun, name, known in (
-        ("metric", metric, opened.metrics),
+        ("metric", metric, opened.metrics if truth is None else opened.metrics_of(truth)),
         ("slice", slice_, opened.slices),
-        ("truth", truth, opened.truths),
     ):
         check_known(run, noun, name, known)
     if metric is None and slice_ is None:
@@ -49,7 +52,12 @@ def show(
     for one in [truth] if truth else opened.truths:
         for table in tables_of(opened, one, metric, slice_, console):
             console.print(table)
+        if one == MEASURED and metric is None:
+            console.print(Text(bank_line(opened), style="dim"), soft_wrap=False)
+            console.print()
     if metric is None and slice_ is None:
+        if opened.missing:
+            console.print(missing_table(opened))
         console.print(gate_table(opened))
         if opened.excluded:
             console.print(excluded_table(opened))
@@ -57,30 +65,43 @@ def show(
         console.print(
             Text("± half of the 95 % interval · ≈ level with chance · ↓ below chance", style="dim")
         )
+        for names in opened.shared:
+            told = f"one piece of work, whose whole cost stands at each: {wording.listed(names)}"
+            console.print(Text(told, style="dim"))
 
 
 def tables_of(
     run: Run, truth: str, metric: str | None, slice_: str | None, console: Console
 ) -> list[Table]:
-    """The score tables for a choice of metric and slice; costs move to a table of their own
-    where the console is too narrow.
+    """The score tables for a choice of metric and slice (none if this truth has no such row);
+    the main table is split where the console is too narrow for it.
     """
+    rows = [r for r in run.scores if r.truth == truth and r.metric == (metric or r.metric)]
+    if not any(r.slice == (slice_ or r.slice) for r in rows):
+        return []
     if metric is not None and slice_ is not None:
         return [detail_table(run, truth, metric, slice_)]
     if metric is not None:
-        slices = [
-            s for s in run.slices if any(r.metric == metric and r.slice == s for r in run.scores)
-        ]
+        slices = [s for s in run.slices if any(r.slice == s for r in rows)]
         parts = [slices[i : i + 5] for i in range(0, len(slices), 5)]
         return [slice_table(run, truth, metric, part) for part in parts]
-    tables = [main_table(run, truth, slice_ or "all")]
-    if (
-        Measurement.get(console, console.options.update(width=1000), tables[0]).maximum
-        > console.width
-    ):
-        tables = [main_table(run, truth, slice_ or "all", [part]) for part in ("quality", "cost")]
-    if len(run.hops) > _HOPS and slice_ is None:
-        tables.append(slice_table(run, truth, BY_HOP, run.hops))
+    tables = _that_fit(run, truth, slice_ or "all", console)
+    if truth == DECLARED and slice_ is None:
+        if len(run.hops) > _HOPS:
+            tables.append(slice_table(run, truth, BY_HOP, run.hops))
+        if trained := trained_columns(run):
+            title = f"{run.name} · trained against held-out documents"
+            tables.append(_scores_table(run, truth, title, trained, costs=False))
+    return tables
+
+
+def _that_fit(run: Run, truth: str, slice_: str, console: Console) -> list[Table]:
+    blocks: list[list[Column]] = [*main_columns(run, truth, slice_, _HOPS), []]
+    for parts in ([blocks], [blocks[:1], blocks[1:]], [[block] for block in blocks]):
+        tables = [main_table(run, truth, slice_, part) for part in parts if part]
+        wide = console.options.update(width=1000)
+        if all(Measurement.get(console, wide, t).maximum <= console.width for t in tables):
+            break
     return tables
 
 
@@ -96,40 +117,33 @@ def print_verdict(run: Run, console: Console) -> None:
     console.print()
 
 
-def main_table(
-    run: Run, truth: str, slice_: str, parts: Sequence[str] = ("quality", "cost")
+def main_table(run: Run, truth: str, slice_: str, blocks: Sequence[Sequence[Column]]) -> Table:
+    """Finders × the columns of some blocks on one slice; the empty block stands for the costs."""
+    chosen = [column for block in blocks for column in block]
+    title = f"{run.name} · {truth} truth · {wording.slice_words(slice_)} · {_sample(run, truth)}"
+    return _scores_table(run, truth, title, chosen, costs=not all(blocks))
+
+
+def _scores_table(
+    run: Run, truth: str, title: str, columns: Sequence[Column], costs: bool
 ) -> Table:
-    """Finders × metrics on one slice, with costs; `parts` chooses quality, cost or both."""
-    hops = run.hops[:_HOPS] if slice_ == "all" else ()
-    heads: list[str] = []
-    if "quality" in parts:
-        aucs = [f"AUC\n{hop.replace('=', ' ')}" for hop in hops] or ["ROC-\nAUC"]
-        heads += ["average\nprecision", *aucs, "R-\nprec.", "MRR", "recall\n@10"]
-    if "cost" in parts:
-        heads += ["seconds", "epochs", "MiB"]
+    table = _table(title)
+    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=18)
+    for head in (*(c.head for c in columns), *(("seconds", "epochs", "MiB") if costs else ())):
+        table.add_column(head, justify="right", no_wrap=True)
     rows = []
     for name, last in _named(run, truth):
-        head = run.score(name, truth, HEADLINE, slice_)
-        cells: list[Text] = []
-        if "quality" in parts:
-            cells.append(_with_spread(head))
-            cells += [_short(run.score(name, truth, BY_HOP, hop)) for hop in hops or [slice_]]
-            others = ("r_precision", "mrr", "recall@10")
-            cells += [_short(run.score(name, truth, metric, slice_)) for metric in others]
-        if "cost" in parts:
-            price = head or next(r for r in run.scores if r.finder == name and r.truth == truth)
+        found = [(c, run.score(name, truth, c.metric, c.slice)) for c in columns]
+        cells = [_with_spread(row) if c.spread else _short(row) for c, row in found]
+        if costs:
+            price = next(r for r in run.scores if r.finder == name and r.truth == truth)
             cells += map(
                 Text, map(wording.significant, (price.seconds, price.epochs, price.peak_mib))
             )
-        rows.append((name, cells, last))
-    where = wording.slice_words(slice_)
-    table = _table(f"{run.name} · {truth} truth · {where} · {_sample(run, truth)}")
-    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=18)
-    for head_ in heads:
-        table.add_column(head_, justify="right", no_wrap=True)
-    _align([cells for _, cells, _ in rows])
-    for name, cells, last in rows:
-        _add(table, name, cells, last)
+        rows.append((called(name, truth), cells, last, name in CONTROLS))
+    _align([cells for _, cells, _, _ in rows])
+    for row in rows:
+        _add(table, *row)
     return table
 
 
@@ -143,7 +157,7 @@ def slice_table(run: Run, truth: str, metric: str, slices: Sequence[str]) -> Tab
     rows = [[_with_spread(run.score(n, truth, metric, s)) for s in slices] for n, _ in named]
     _align(rows)
     for (name, last), cells in zip(named, rows, strict=True):
-        _add(table, name, cells, last)
+        _add(table, called(name, truth), cells, last, name in CONTROLS)
     return table
 
 
@@ -152,7 +166,8 @@ def detail_table(run: Run, truth: str, metric: str, slice_: str) -> Table:
     where = wording.slice_words(slice_)
     table = _table(f"{run.name} · {truth} truth · {wording.metric(metric)} · {where}")
     table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=22)
-    for name in ("value", "low", "high", "chance", "oracle", "seconds", "epochs", "MiB"):
+    top = top_name(truth, metric)
+    for name in ("value", "low", "high", "chance", top, "seconds", "epochs", "MiB"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, last in _named(run, truth):
         row = run.score(name, truth, metric, slice_)
@@ -164,7 +179,7 @@ def detail_table(run: Run, truth: str, metric: str, slice_: str) -> Table:
             *map(Text, map(wording.number, shares[1:])),
         ]
         cells += map(Text, map(wording.significant, (row.seconds, row.epochs, row.peak_mib)))
-        _add(table, name, cells, last)
+        _add(table, called(name, truth), cells, last, name in CONTROLS)
     return table
 
 
@@ -187,6 +202,16 @@ def gate_table(run: Run) -> Table:
                 wording.interval(row.low, row.high), f"{row.chance:.2f}", f"{row.bar:.2f}", verdict,
                 end_section=row is rows[-1],
             )  # fmt: skip
+    return table
+
+
+def missing_table(run: Run) -> Table:
+    """Finders that could not run here, and why."""
+    table = _table("finders that could not run here")
+    table.add_column("finder", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for row in run.missing:
+        table.add_row(Text(row.finder), Text(row.reason))
     return table
 
 
@@ -222,13 +247,12 @@ def _table(title: str) -> Table:
 def _named(run: Run, truth: str) -> list[tuple[str, bool]]:
     """Finders, then controls, each with whether a section ends after it."""
     names = run.finders(truth)
-    controls = [c for c in CONTROLS if any(r.finder == c and r.truth == truth for r in run.scores)]
-    return [(name, name == names[-1]) for name in names] + [(name, False) for name in controls]
+    controls = [(name, False) for name in run.controls(truth)]
+    return [(name, name == names[-1]) for name in names] + controls
 
 
-def _add(table: Table, name: str, cells: Sequence[Text], last: bool) -> None:
-    style = "dim" if name in CONTROLS else None
-    table.add_row(Text(name), *cells, end_section=last, style=style)
+def _add(table: Table, name: str, cells: Sequence[Text], last: bool, control: bool) -> None:
+    table.add_row(Text(name), *cells, end_section=last, style="dim" if control else None)
 
 
 def _align(rows: Sequence[Sequence[Text]]) -> None:
@@ -260,4 +284,4 @@ def _with_spread(row: Score | None) -> Text:
         return Text(wording.MISSING)
     half = wording.half_width(row)
     spread = f" ±{half:.3f}" if half is not None else ""
-    return _marked(f"{row.value:.3f}{spread}", row)
+    return _marked(wording.number(row.value) + spread, row)

@@ -10,12 +10,13 @@ from typing import Literal
 
 from seedbed.report import wording
 from seedbed.report.gate import accuracies, advice, mistakes
+from seedbed.report.leading import BY_HOP, DECLARED, LDS, LEADING, MEASURED, top_name
+from seedbed.report.ranked import best_on, overlap, question_slices, ranked_on
 from seedbed.report.reader import Run
+from seedbed.report.retraining import disagreements, reach
 from seedbed.report.schema import Score
 
 Tone = Literal["good", "bad", "plain"]
-HEADLINE = "average_precision"
-BY_HOP = "roc_auc"
 
 
 @dataclass(frozen=True)
@@ -28,21 +29,27 @@ class Finding:
 
 
 def headline(run: Run) -> str:
-    """The one sentence that a reader takes away."""
+    """The one sentence that a reader takes away; one for each truth."""
     if run.stopped:
         failed = [wording.slice_words(group.slice) for group in accuracies(run) if not group.passed]
         where = f" at {wording.listed(failed)}" if failed else ""
         return f"The subject did not learn what was planted{where}, so no finder was run."
-    best = best_on(run, "declared", HEADLINE, "all") or best_on(run, "measured", HEADLINE, "all")
-    if best is None:
-        return "No finder has a score."
-    against = (
-        f"{wording.metric(HEADLINE)} {wording.valued(best)} against "
-        f"{wording.number(best.chance, 2)} by chance"
-    )
-    if best.standing != "above":
-        return f"No finder is distinguishable from chance; the highest is {best.finder}, {against}."
-    return f"{best.finder} found the cause best: {against}."
+    found = [best_on(run, truth, LEADING[truth], "all") for truth in run.truths]
+    best = [row for row in found if row is not None]
+    return " ".join(map(_lead, best)) or "No finder has a score."
+
+
+def _lead(best: Score) -> str:
+    measured = best.truth == MEASURED
+    value = f"{wording.metric(best.metric)} {wording.valued(best)}"
+    limit = f" of a possible {wording.number(best.oracle, 2)}" if best.oracle is not None else ""
+    chance = f" against {wording.number(best.chance, 2)} by chance"
+    against = value + (limit if measured else chance)
+    if best.standing == "above":
+        did = "predicts retraining best" if measured else "found the cause best"
+        return f"{best.finder} {did}: {against}."
+    which = "predicts retraining" if measured else "is distinguishable from chance"
+    return f"No finder {which}; the highest is {best.finder}, {against}."
 
 
 def findings(run: Run) -> list[Finding]:
@@ -54,22 +61,9 @@ def findings(run: Run) -> list[Finding]:
     for truth in run.truths:
         found += [_best(run, truth), _level(run, truth), _cost(run, truth)]
     if len(run.truths) > 1:
-        found.append(_between_truths(run))
-    found.append(_excluded(run))
+        found.append(Finding("Declared against measured", tuple(disagreements(run))))
+    found += [_warnings(run), _excluded(run)]
     return [f for f in found if f.text]
-
-
-def best_on(run: Run, truth: str, metric: str, slice_: str) -> Score | None:
-    """The finder (no control) with the highest value, or None."""
-    rows = ranked_on(run, truth, metric, slice_)
-    return rows[0] if rows else None
-
-
-def ranked_on(run: Run, truth: str, metric: str, slice_: str) -> list[Score]:
-    """Finders (no controls) with a value, highest first."""
-    found = (run.score(name, truth, metric, slice_) for name in run.finders(truth))
-    rows = [row for row in found if row is not None and row.value is not None]
-    return sorted(rows, key=lambda row: (-(row.value or 0.0), row.finder))
 
 
 def _learned(run: Run) -> Finding:
@@ -112,22 +106,32 @@ def how_answered(run: Run) -> str:
 
 
 def _best(run: Run, truth: str) -> Finding:
-    rows = ranked_on(run, truth, HEADLINE, "all")
+    lead = LEADING[truth]
+    rows = ranked_on(run, truth, lead, "all")
     if not rows:
         return Finding("Best finder", ())
     best = rows[0]
-    lines = [
-        f"{best.finder}: {wording.metric(HEADLINE)} {wording.valued(best)}; chance "
-        f"{wording.number(best.chance, 2)}, oracle {wording.number(best.oracle, 2)}."
-    ]
+    if truth == MEASURED:
+        share = f", {said}" if (said := reach(best)) else ""
+        lines = [
+            f"{best.finder} predicts retraining best: {wording.metric(lead)} "
+            f"{wording.valued(best)}{share}; chance {wording.number(best.chance, 2)}.",
+            f"{wording.metric(LDS)} is the {wording.meaning(LDS)}.",
+        ]
+    else:
+        lines = [
+            f"{best.finder}: {wording.metric(lead)} {wording.valued(best)}; chance "
+            f"{wording.number(best.chance, 2)}, {top_name(truth, lead)} "
+            f"{wording.number(best.oracle, 2)}."
+        ]
     close = [row.finder for row in rows[1:] if overlap(best, row)]
     if close:
         lines.append(f"Not settled: its interval overlaps those of {wording.listed(close)}.")
     elif len(rows) > 1:
         lines.append(f"Its interval lies above every other; next is {_named(rows[1])}.")
-    questions = [s for s in run.slices if "=" in s and "hop" not in s and "," not in s]
-    lines += _by(run, truth, HEADLINE, questions, "By question")
-    lines += _by(run, truth, BY_HOP, run.hops, "By hop of the evidence")
+    lines += _by(run, truth, lead, question_slices(run)[1:], "By question")
+    if truth == DECLARED:
+        lines += _by(run, truth, BY_HOP, run.hops, "By hop of the evidence")
     return Finding(_titled("Best finder", run, truth), tuple(lines), "good")
 
 
@@ -148,7 +152,11 @@ def _by(run: Run, truth: str, metric: str, slices: Sequence[str], opening: str) 
 
 def _level(run: Run, truth: str) -> Finding:
     lines = []
-    places = [(HEADLINE, "all"), *((BY_HOP, hop) for hop in run.hops)]
+    places = [(LEADING[truth], "all")]
+    if truth == DECLARED:
+        places += [(BY_HOP, hop) for hop in run.hops]
+    else:
+        places += [(LDS, name) for name in question_slices(run)[1:]]
     for metric, name in places:
         rows = ranked_on(run, truth, metric, name)
         if not rows:
@@ -167,8 +175,9 @@ def _level(run: Run, truth: str) -> Finding:
 
 
 def _cost(run: Run, truth: str) -> Finding:
-    rows = [row for row in ranked_on(run, truth, HEADLINE, "all") if row.seconds is not None]
-    if not rows or truth != run.truths[0]:
+    ranked = ranked_on(run, truth, LEADING[truth], "all")
+    rows = [row for row in ranked if row.seconds is not None]
+    if not rows:
         return Finding("Cost", ())
     best = rows[0]
     lines = [f"{best.finder} took {_price(best)}."]
@@ -183,38 +192,25 @@ def _cost(run: Run, truth: str) -> Finding:
     if cheapest is not None and cheapest is not cheaper:
         lines.append(
             f"The cheapest above chance: {cheapest.finder}, {_price(cheapest)} "
-            f"({wording.metric(HEADLINE)} {wording.valued(cheapest)})."
+            f"({wording.metric(cheapest.metric)} {wording.valued(cheapest)})."
         )
-    return Finding("Cost", tuple(lines))
+    return Finding(_titled("Cost", run, truth), tuple(lines))
 
 
-def _between_truths(run: Run) -> Finding:
-    lines = []
-    for name in run.finders("declared"):
-        declared = run.score(name, "declared", HEADLINE, "all")
-        measured = run.score(name, "measured", HEADLINE, "all")
-        if declared and measured and not overlap(declared, measured):
-            lines.append(
-                f"{name}: declared {wording.valued(declared)}, measured {wording.valued(measured)}."
-            )
-    text = tuple(lines) or ("No finder's intervals differ between the two truths.",)
-    return Finding("Declared against measured", text)
+def _warnings(run: Run) -> Finding:
+    lines = [f"{wording.listed(names)}: {text}." for text, names in run.warnings.items()]
+    return Finding("Warnings", tuple(lines), "bad")
 
 
 def _excluded(run: Run) -> Finding:
+    lacking = [row.finder for row in run.missing]
+    more = (f"Could not run here: {wording.listed(lacking)}; why stands below.",) if lacking else ()
     if not run.excluded:
-        return Finding("Left out", ("No question was left out.",))
+        return Finding("Left out", ("No question was left out.", *more))
     reasons = Counter(row.reason for row in run.excluded).most_common()
     counted = "; ".join(f"{count:,} × {reason}" for reason, count in reasons)
     total = wording.plural(len(run.excluded), "question")
-    return Finding("Left out", (f"{total} left out over all seeds: {counted}.",))
-
-
-def overlap(a: Score, b: Score) -> bool:
-    """Whether two intervals share a point; False if one is not defined."""
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return False
-    return a.low <= b.high and b.low <= a.high
+    return Finding("Left out", (f"{total} left out over all seeds: {counted}.", *more))
 
 
 def _named(row: Score) -> str:

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
+from seedbed.report.leading import DROP
 from seedbed.report.schema import Score
 
 METRICS = {
@@ -11,6 +12,12 @@ METRICS = {
     "r_precision": "R-precision",
     "mrr": "MRR",
     "recall@10": "recall@10",
+    "lds": "LDS",
+    "group_r": "group r",
+    "single_r": "single r",
+    "trained_auc": "trained AUC",
+    "trained_in_top10": "trained in the top 10",
+    "trained_gap": "trained gap",
 }
 MEANING = {
     "average_precision": "mean of the precision at each evidence document; 1 = all on top",
@@ -18,6 +25,15 @@ MEANING = {
     "r_precision": "share of evidence among the top R, R = how many there are",
     "mrr": "1 / rank of the first evidence document",
     "recall@10": "share of the evidence among the top 10",
+    "lds": (
+        "linear datamodelling score: rank correlation, over subjects retrained on random subsets, "
+        "of the answer's log-probability with the summed scores of the documents kept"
+    ),
+    "group_r": "correlation with what leaving out all documents of a fact took from the answer",
+    "single_r": "correlation with what leaving out single documents took from the answer",
+    "trained_auc": "ROC-AUC of trained against held-out documents",
+    "trained_in_top10": "share of trained documents among the top 10",
+    "trained_gap": "mean score of trained minus held-out documents, in standard deviations",
 }
 MISSING = "–"
 
@@ -33,24 +49,29 @@ def meaning(name: str) -> str:
     """What the metric says, in half a line."""
     if name.startswith("top10:"):
         return f"share of the top 10 documents that are {name.removeprefix('top10:')}"
+    if name.startswith(DROP):
+        k = name.removeprefix(DROP)
+        return f"nats that the answer lost when retrained without a finder's top {k} documents"
     return MEANING.get(name, "")
 
 
 def number(value: float | None, places: int = 3) -> str:
-    """A share with a fixed number of places."""
-    return MISSING if value is None else f"{value:.{places}f}"
+    """A number with fixed places, which never reads -0.00."""
+    return MISSING if value is None else f"{round(value, places) + 0.0:.{places}f}"
 
 
 def interval(low: float | None, high: float | None, places: int = 2) -> str:
     """`[0.41, 0.52]`, or nothing if it is not defined."""
-    return "" if low is None or high is None else f"[{low:.{places}f}, {high:.{places}f}]"
+    if low is None or high is None:
+        return ""
+    return f"[{number(low, places)}, {number(high, places)}]"
 
 
 def valued(row: Score | None, places: int = 2) -> str:
     """`0.47 [0.41, 0.52]`."""
     if row is None or row.value is None:
         return MISSING
-    return f"{row.value:.{places}f} {interval(row.low, row.high, places)}".strip()
+    return f"{number(row.value, places)} {interval(row.low, row.high, places)}".strip()
 
 
 def half_width(row: Score) -> float | None:

@@ -81,6 +81,33 @@ def test_asking_a_peer_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ask(PEERS["bergson"], subject, subject.encode(documents), asked, {})
 
 
+def test_an_exchange_leaves_nothing_but_the_log_of_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(exchange, "unavailable", lambda peer: "")
+    subject, documents, questions = example()
+    subject = replace(subject, scratch=tmp_path / "own")
+    rows, asked = subject.encode(documents), questions_of(subject, questions, answer=True)
+
+    def fails(command: list[str], folder: Path, name: str) -> None:
+        raise InputError(f"see {folder}")
+
+    def works(command: list[str], folder: Path, name: str) -> None:
+        assert (folder / "subject" / "config.json").is_file()
+        np.save(folder / "scores.npy", np.ones((3, 12)))
+        report = '{"seconds": [1.0], "peak_mib": 2.0, "version": "9", "notes": {}}'
+        (folder / "report.json").write_text(report)
+
+    monkeypatch.setattr(exchange, "run", fails)
+    with pytest.raises(InputError):
+        ask(PEERS["bergson"], subject, rows, asked, {})
+    assert len(list((tmp_path / "own").glob("bergson-*"))) == 1
+    monkeypatch.setattr(exchange, "run", works)
+    answer = ask(PEERS["bergson"], subject, rows, asked, {})
+    assert (answer.scores.sum(), answer.seconds, answer.peak_mib) == (36, (1.0,), 2.0)
+    assert not list((tmp_path / "own").iterdir())
+
+
 def test_subjects_with_an_adapter_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """Bergson (EleutherAI): gradient products of linear layers, streamed, stored or projected.
 
-Its own pipeline leaves the output head out, and so does this unless `head` is set; biases,
-norms and embeddings are never covered.
+Its own pipeline leaves the output head out, and so does this unless `head` is set, as
+with `biases`; norms and embeddings are never covered.
 """
 
 from typing import ClassVar
@@ -20,3 +20,4 @@ class Bergson(PeerFinder):
     store: bool = Field(default=False, description="write an index of gradients to disk first")
     unit_normalize: bool = Field(default=False, description="cosine instead of dot product")
     head: bool = Field(default=False, description="the output head too")
+    biases: bool = Field(default=False, description="those of linear layers too")

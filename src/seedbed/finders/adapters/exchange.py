@@ -70,6 +70,9 @@ def ask(
     place = subject.scratch
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
+        for left in place.glob(f"{peer.name}-*"):
+            # An interrupted call left it; half an exchange helps nobody.
+            shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=f"{peer.name}-", dir=place))
     export(subject, documents, questions, options, folder, draws)
     run([str(python_of(peer)), str(RUNNERS / f"run_{peer.name}.py")], folder, peer.name)

@@ -71,14 +71,21 @@ class Job:
             if isinstance(module, kinds) and module.weight.requires_grad
         ]
 
-    def left_out(self, covered: Sequence[str]) -> str:
-        """Trainable parameters of modules that are not in `covered`, as a list."""
+    def left_out(self, covered: Sequence[str], biases: bool = True) -> str:
+        """Trainable parameters that modules `covered`, or their biases, do not cover."""
         done = set(covered)
         return ", ".join(
             name
             for name, p in self.model.named_parameters()
-            if p.requires_grad and name.rpartition(".")[0] not in done
+            if p.requires_grad
+            and (name.rpartition(".")[0] not in done or (name.endswith(".bias") and not biases))
         )
+
+    def tied(self) -> str:
+        """A note where embedding and head share a table, whose two uses peers see apart."""
+        head = self.model.get_output_embeddings()
+        shared = head is not None and head.weight is self.model.get_input_embeddings().weight
+        return "the uses of the tied table are scored apart or left out" if shared else ""
 
     def measured(self, work: Callable[[], Any]) -> Any:
         """The result of `work`, whose CPU seconds and peak memory go to the report.
@@ -101,7 +108,7 @@ class Job:
     def finish(self, scores: Any, project: str, **notes: str) -> None:
         """Write scores.npy [questions, documents] and report.json, the last thing to do."""
         np.save(self.folder / "scores.npy", np.asarray(scores, dtype=np.float64))
-        notes = {key: value for key, value in notes.items() if value}
+        notes = {key: value for key, value in {**notes, "tied": self.tied()}.items() if value}
         report = {**self.report, "version": version(project), "notes": notes}
         (self.folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
 

@@ -26,15 +26,20 @@ def main() -> None:
     modules = [job.model.get_submodule(name) for name in job.linear_names()]
     wanted = {names[id(m)] for m in modules if id(m) in names}
     covered = [n for n in job.linear_names() if id(job.model.get_submodule(n)) in names]
+    left_out = job.left_out(covered, options["biases"])
     documents, document_order = job.documents.by_length()
     questions, question_order = job.questions.by_length()
     dtype = torch.float32
-    job.model.requires_grad_(True)
+    # As bergson sets models up: hooks are reached, weight gradients are computed for none.
+    job.model.requires_grad_(False)
+    job.model.get_input_embeddings().requires_grad_(True)
 
     def collector_of(kind: Any, rows: Any, config: Any, scorer: Any = None) -> Any:
         return kind(
             model=inner, cfg=config, data=rows, scorer=scorer, target_modules=wanted,
-            processor=GradientProcessor(projection_dim=options["projection"] or None),
+            processor=GradientProcessor(
+                projection_dim=options["projection"] or None, include_bias=options["biases"]
+            ),
         )  # fmt: skip
 
     def run(rows: Any, config: Any, collector: Any) -> None:
@@ -46,8 +51,8 @@ def main() -> None:
     def work() -> Tensor:
         with tempfile.TemporaryDirectory(dir=job.folder) as scratch:
             config = IndexConfig(
-                run_path=f"{scratch}/index", projection_dim=options["projection"], loss_fn="ce",
-                loss_reduction="sum",
+                run_path=f"{scratch}/index", projection_dim=options["projection"],
+                include_bias=options["biases"], loss_fn="ce", loss_reduction="sum",
             )  # fmt: skip
             config.partial_run_path.mkdir(parents=True)
             asked, texts = _dataset(questions), _dataset(documents)
@@ -70,7 +75,7 @@ def main() -> None:
             return scores
 
     scores = given.back(job.measured(work), question_order, document_order)
-    job.finish(scores, "bergson", left_out=job.left_out(covered))
+    job.finish(scores, "bergson", left_out=left_out)
 
 
 def _products(own: dict[str, Tensor], place: Path, size: int, options: Any) -> Tensor:

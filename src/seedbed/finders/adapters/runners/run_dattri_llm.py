@@ -60,7 +60,10 @@ def main() -> None:
     documents, document_order = job.documents.by_length()
     questions, question_order = job.questions.by_length()
     model = Numbered(job.model)
-    covered = [n for n, m in job.model.named_modules() if _scored(m, options["embeddings"])]
+    covered = job.linear_names()
+    table = job.model.get_input_embeddings()
+    if options["embeddings"] and table.weight.requires_grad:
+        covered += [name for name, module in job.model.named_modules() if module is table]
     # The weight gradients themselves are needed by nobody, so linear layers skip them.
     hooks = HookManagerConfig(
         hook_types={
@@ -91,11 +94,6 @@ def main() -> None:
 
     scores = given.back(job.measured(work), question_order, document_order)
     job.finish(scores, "dattri-llm", left_out=job.left_out(covered))
-
-
-def _scored(module: nn.Module, embeddings: bool) -> bool:
-    kinds = (nn.Linear, nn.Embedding) if embeddings else (nn.Linear,)
-    return isinstance(module, kinds) and bool(module.weight.requires_grad)
 
 
 if __name__ == "__main__":

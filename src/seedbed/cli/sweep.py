@@ -1,0 +1,36 @@
+"""`seedbed sweep`: a study once for each value of a key, then one table and one figure."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("sweep")(sweep_command)
+
+
+def sweep_command(
+    sweep: Annotated[Path, typer.Argument(help="A sweep file: study, set, vary.")],
+    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-4 or 0,3.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder (default: runs/NAME).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes (default: by cores).")
+    ] = None,
+) -> None:
+    """Run a sweep; each arm is a study of its own, and what arms share is made once."""
+    from rich.console import Console
+
+    from seedbed.cli.study import Display
+    from seedbed.report.sweep import show_sweep
+    from seedbed.studies.sweep import load_sweep, run_sweep
+
+    loaded, arms = load_sweep(sweep, seeds)
+    console = Console(stderr=True)
+    with Display(console) as display:
+        folder = run_sweep(
+            loaded, arms, out, workers, display,
+            lambda value: console.print(f"{loaded.key} = {value}", style="bold", highlight=False),
+        )  # fmt: skip
+    show_sweep(folder, Console())
