@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import torch
-from attribution import QUESTIONS, Work
-from table import Row, show
 
+from attribution import QUESTIONS, Work
 from seedbed.finders.products import gradient_products, store_for
+from table import Row, show
 
 SIZES = (400, 4_000, 40_000)
 

@@ -11,10 +11,12 @@ from typer.main import get_command
 
 from seedbed.cli.main import app
 from seedbed.studies.study import load_study
+from seedbed.studies.sweep import load_sweep
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
-STUDIES = sorted((ROOT / "studies").rglob("*.yaml"))
+SWEEPS = sorted((ROOT / "studies" / "sweeps").glob("*.yaml"))
+STUDIES = sorted(set((ROOT / "studies").rglob("*.yaml")) - set(SWEEPS))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -47,6 +49,14 @@ def test_commands_parse(page: Path) -> None:
 def test_studies_are_valid_and_say_what_they_ask(path: Path) -> None:
     study = load_study(path)
     assert len(study.seeds) >= 3
+    assert path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda p: p.name)
+def test_sweeps_are_valid_and_say_what_they_ask(path: Path) -> None:
+    sweep, arms = load_sweep(path)
+    assert sweep.name == path.stem
+    assert len({study.name for _, study in arms}) == len(arms) >= 3
     assert path.read_text().startswith("# ")
 
 

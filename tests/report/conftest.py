@@ -11,11 +11,14 @@ import pytest
 import yaml
 
 from seedbed.core.files import write_json, write_rows, write_text
+from seedbed.core.outcomes import Intervention, Outcomes
 from seedbed.core.rows import Document, Question
 from seedbed.core.seeds import generator
 from seedbed.core.sites import Claim, Truth
 from seedbed.report.page import write_report
-from seedbed.scoring.rows import Cost, SeedResults, collect
+from seedbed.scoring.measured import collect_measured
+from seedbed.scoring.rows import LABELS as DECLARED
+from seedbed.scoring.rows import Cost, SeedResults, collect, oracle_claim
 from seedbed.scoring.spread import wilson
 
 HOSTILE = (
@@ -50,6 +53,10 @@ COSTS = {  # seconds, MiB, epochs
     "minilm-cosine": (8.4, 980.0, 0.62),
     "chance": (0.001, 12.0, 0.00007),
 }
+MATTERS = (0.0, 0.5, 0.35, 0.25, 0.2, 0.0, -0.15)
+"""Nats that a document of each label adds to the answer, as retraining measures it."""
+TOPS = (2, 8)
+WARNING = "only the last of 4 checkpoints was scored"
 MANIFEST = {
     "seedbed": "0.1.0",
     "command": "seedbed run studies/hops.yaml",
@@ -71,8 +78,10 @@ MANIFEST = {
 class Builder:
     """Writes a run folder; sizes are per seed."""
 
-    def __init__(self, path: Path, *, stopped: bool = False, **sizes: int) -> None:
-        self.path, self.stopped = path, stopped
+    def __init__(
+        self, path: Path, *, stopped: bool = False, retrained: bool = False, **sizes: int
+    ) -> None:
+        self.path, self.stopped, self.retrained = path, stopped, retrained
         self.families, self.each = sizes.get("families", 4), sizes.get("each", 4)
         self.decoys, self.asked = sizes.get("decoys", 30), sizes.get("questions", 12)
         self.seeds = list(range(sizes.get("seeds", 2)))
@@ -140,7 +149,10 @@ class Builder:
         by_label = np.array([0.0, *means[:3], means[0] / 3, means[3], means[4]])
         scores = by_label[truth.labels] + rng.normal(size=truth.values.shape)
         # Rounded, so that there are ties.
-        return Claim(truth.questions, truth.sites, np.round(scores, 1))
+        notes = {"path": HOSTILE}
+        if self.retrained and finder.startswith("gradient"):
+            notes["warning"] = WARNING
+        return Claim(truth.questions, truth.sites, np.round(scores, 1), notes=notes)
 
     def answers(self, seed: int, questions: list[Question]) -> list[dict[str, Any]]:
         rng = generator(seed, "answers")
@@ -192,9 +204,12 @@ class Builder:
                 results.append(self._find(folder, seed, truth, questions, answers))
         write_json(self.path / "gate.json", gate)
         write_json(self.path / "excluded.json", excluded)
+        if self.retrained:
+            reason = f"needs the package 'traker': pip install seedbed[traker] {HOSTILE}"
+            write_json(self.path / "missing.json", [{"finder": "trak", "reason": reason}])
         if not self.stopped:
-            rows = [row.model_dump(mode="json") for row in collect(results)]
-            write_json(self.path / "scores.json", rows)
+            every = [*collect(results), *collect_measured(results)]
+            write_json(self.path / "scores.json", [row.model_dump(mode="json") for row in every])
         return self.path
 
     def _gate(
@@ -227,9 +242,49 @@ class Builder:
         costs = {finder: Cost(*COSTS[finder]) for finder in SIGNAL}
         for finder, claim in claims.items():
             claim.save(folder / f"find-{finder}" / "claim.npz")
-            write_json(folder / f"find-{finder}" / "cost.json", vars(costs[finder]))
+            shared = {"shared_by": 2 if finder.startswith("gradient") else 1}
+            write_json(folder / f"find-{finder}" / "cost.json", vars(costs[finder]) | shared)
+        outcomes = None
+        if self.retrained:
+            outcomes = _retrain(seed, self.documents(seed), asked, claims)
+            outcomes.save(folder / "effects" / "outcomes.npz")
+            subjects = 2 * len(outcomes.names)
+            spent = {"subjects": subjects, "seconds": 1.5 * subjects, "epochs": subjects / 9}
+            write_json(folder / "effects" / "cost.json", spent)
         correct = np.array([a["correct"] for a in answers[: self.asked]])
-        return SeedResults(seed, questions[: self.asked], correct, asked, claims, costs)
+        rows = questions[: self.asked]
+        return SeedResults(seed, rows, correct, asked, claims, costs, outcomes)
+
+
+def _retrain(
+    seed: int, documents: list[Document], truth: Truth, claims: dict[str, Claim]
+) -> Outcomes:
+    """Two retrainings each: the sum of what the kept documents add, and a seed's noise."""
+    rng, count = generator(seed, "retrained"), len(documents)
+    planned = [Intervention("none", "", ())]
+    for s in range(20):
+        left = tuple(sorted(rng.permutation(count)[: count // 2].tolist()))
+        planned.append(Intervention("subset", f"{s:03d}", left))
+    for fact in sorted({f for d in documents for f in d.facts if f.startswith("link:")}):
+        left = tuple(i for i, d in enumerate(documents) if fact in d.facts)
+        planned.append(Intervention("group", fact, left))
+    planned += [Intervention("single", documents[i].id, (i,)) for i in range(0, count, 9)]
+    for name, claim in {**claims, DECLARED: oracle_claim(truth)}.items():
+        for q in range(3):
+            order = np.argsort(-claim.scores[q], kind="stable").tolist()
+            planned += [
+                Intervention("top", f"{name}/{k}/{truth.questions[q]}", tuple(sorted(order[:k])))
+                for k in TOPS
+            ]
+    kept = np.ones((len(planned), count), dtype=bool)
+    for row, intervention in zip(kept, planned, strict=True):
+        row[list(intervention.left_out)] = False
+    answers = kept @ np.array(MATTERS)[truth.labels].T - 4.0
+    noise = rng.normal(scale=0.5, size=(len(planned), 2, len(truth.questions)))
+    return Outcomes(
+        tuple(i.kind for i in planned), tuple(i.name for i in planned), truth.questions,
+        truth.sites, kept, answers[:, None] + noise,
+    )  # fmt: skip
 
 
 def _train(folder: Path, seed: int) -> None:
@@ -249,6 +304,18 @@ def _train(folder: Path, seed: int) -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run; read only, but for its report and figures."""
     return Builder(tmp_path_factory.mktemp("runs") / "made").write()
+
+
+@pytest.fixture(scope="session")
+def retrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with the measured truth too; read only, but for its report and figures."""
+    return Builder(tmp_path_factory.mktemp("runs") / "retrained", retrained=True).write()
+
+
+@pytest.fixture(scope="session")
+def retrained_page(retrained: Path) -> str:
+    """The page of the run with the measured truth, with its figures beside it."""
+    return write_report(retrained).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

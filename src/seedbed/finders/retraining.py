@@ -47,7 +47,7 @@ class Retraining(Config):
     groups: int = Field(default=0, ge=0)
     singles: int = Field(default=0, ge=0)
     removal: Removal = Removal()
-    output: Literal["logp", "odds"] = "odds"
+    output: Literal["logp", "odds"] = "logp"
 
 
 def interventions(

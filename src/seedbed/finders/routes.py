@@ -1,7 +1,7 @@
 """Which way of multiplying gradients is the cheapest, layer by layer, by counting operations.
 
 Costs are multiply-adds of a large matrix product, with constants measured on a processor
-that others share (on an idle one, whole matrices are cheaper by a third).
+within a pass over a model, where caches are busy with its activations.
 """
 
 from collections.abc import Mapping

@@ -37,8 +37,8 @@ def bank_line(run: Run) -> str:
         return ""
     kinds = wording.listed([f"{n:,} {_NOUNS[kind]}" for kind, n in counts.items()])
     parts = [
-        f"{wording.plural(sum(b.subjects for b in banks), 'subject')} retrained ({kinds}; each "
-        f"{repeats} times, every time with another seed)",
+        f"{wording.plural(sum(b.subjects for b in banks), 'subject')} retrained ({kinds}; "
+        f"{wording.plural(repeats, 'seed')} each)",
         f"{wording.seconds(sum(b.seconds for b in banks))} of one-thread work summed, as much as "
         f"{wording.significant(sum(b.epochs for b in banks))} training epochs of the full subject",
     ]

@@ -97,7 +97,9 @@ def tables_of(
 
 def _that_fit(run: Run, truth: str, slice_: str, console: Console) -> list[Table]:
     blocks: list[list[Column]] = [*main_columns(run, truth, slice_, _HOPS), []]
-    for parts in ([blocks], [blocks[:1], blocks[1:]], [[block] for block in blocks]):
+    # Where costs need a table of their own, they stand once, under the first truth.
+    alone = blocks if truth == run.truths[0] else blocks[:-1]
+    for parts in ([blocks], [blocks[:1], blocks[1:]], [[block] for block in alone]):
         tables = [main_table(run, truth, slice_, part) for part in parts if part]
         wide = console.options.update(width=1000)
         if all(Measurement.get(console, wide, t).maximum <= console.width for t in tables):
@@ -129,7 +131,8 @@ def _scores_table(
 ) -> Table:
     table = _table(title)
     table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=18)
-    for head in (*(c.head for c in columns), *(("seconds", "epochs", "MiB") if costs else ())):
+    prices = ("seconds", "epochs", "MiB")[: 3 if truth == DECLARED else 2]
+    for head in (*(c.head for c in columns), *(prices if costs else ())):
         table.add_column(head, justify="right", no_wrap=True)
     rows = []
     for name, last in _named(run, truth):
@@ -137,9 +140,8 @@ def _scores_table(
         cells = [_with_spread(row) if c.spread else _short(row) for c, row in found]
         if costs:
             price = next(r for r in run.scores if r.finder == name and r.truth == truth)
-            cells += map(
-                Text, map(wording.significant, (price.seconds, price.epochs, price.peak_mib))
-            )
+            spent = (price.seconds, price.epochs, price.peak_mib)[: len(prices)]
+            cells += map(Text, map(wording.significant, spent))
         rows.append((called(name, truth), cells, last, name in CONTROLS))
     _align([cells for _, cells, _, _ in rows])
     for row in rows:

@@ -181,7 +181,7 @@ def _cost(run: Run, truth: str) -> Finding:
         return Finding("Cost", ())
     best = rows[0]
     lines = [f"{best.finder} took {_price(best)}."]
-    equal = [row for row in rows[1:] if overlap(best, row)]
+    equal = [row for row in rows[1:] if overlap(best, row) and row.standing != "level"]
     cheaper = min(equal, key=lambda row: row.seconds or 0.0, default=None)
     if cheaper is not None and (cheaper.seconds or 0.0) < (best.seconds or 0.0):
         lines.append(
