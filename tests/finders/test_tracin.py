@@ -196,6 +196,15 @@ def test_a_precision_that_changes_too_much_is_an_error(
         Gradients(precision="bfloat16").find(subject, *rows, [])
 
 
+def test_bfloat16_is_compared_in_the_same_metric(subject: Subject, rows: Rows) -> None:
+    values = {"measure": ("dot", "cosine"), "precondition": "adam", "checkpoints": "all"}
+    exact, _ = Gradients.model_validate(values).find_all(subject, *rows, [])
+    low = Gradients.model_validate({**values, "precision": "bfloat16"})
+    rough, _ = low.find_all(subject, *rows, [])
+    assert np.corrcoef(exact.scores.ravel(), rough.scores.ravel())[0, 1] > 0.99
+    assert rough.notes["precision"].startswith("bfloat16: correlation 0.99")
+
+
 @pytest.mark.parametrize("kind", ["tiny", "tied", "lora-tied"])
 @PEFT_WARNS
 def test_projections_come_near_as_they_grow(

@@ -21,7 +21,7 @@ from seedbed.finders.factors import Precision, Weight
 from seedbed.finders.formed import Transform
 from seedbed.finders.moments import Moments, moments_of, told, weights_at
 from seedbed.finders.products import Products, gradient_products, layers_of, store_for
-from seedbed.finders.shards import digest_of_work
+from seedbed.finders.shards import Shards, digest_of_work
 from seedbed.measuring.choices import score_choices
 from seedbed.models.subject import Checkpoint, Subject
 from seedbed.models.tokens import TokenSequence, encode_choice
@@ -116,9 +116,15 @@ class Gradients(Finder):
         worst = 1.0
         for moment, share in moments:
             with weights_at(subject, moment) as then:
-                found = self._products(then, sequences, asked, ids, self._adam(subject, moment))
+                scales = self._adam(subject, moment)
+                change = scaling(layers_of(then, asked[0]), scales) if scales else None
+                store = self._store(then, sequences, asked, ids, scales)
+                found = gradient_products(
+                    then, sequences, asked, self._norms, self.memory, change, store=store,
+                    projection=self._sketch, precision=self.precision,
+                )  # fmt: skip
                 if self._is_rough:
-                    worst = min(worst, self._agreement(then, sequences, asked, found))
+                    worst = min(worst, self._agreement(then, sequences, asked, change, found))
             for m in measures:
                 scores[m] += share * (found.cosine() if m == "cosine" else whole * found.dot)
             notes.update(found.notes)
@@ -146,47 +152,47 @@ class Gradients(Finder):
     def _is_rough(self) -> bool:
         return bool(self._sketch) or self.precision != "float32"
 
-    def _adam(self, subject: Subject, moment: Checkpoint | None) -> dict[str, Tensor] | None:
+    @property
+    def _norms(self) -> bool:
+        measures = (self.measure,) if isinstance(self.measure, str) else self.measure
+        return "cosine" in measures
+
+    def _adam(self, subject: Subject, moment: Checkpoint | None) -> dict[str, Tensor]:
         if self.precondition == "none":
-            return None
+            return {}
         if moment is None and not subject.checkpoints:
             raise InputError("gradients: precondition 'adam' needs a checkpoint; there is none")
         return (moment or subject.checkpoints[-1]).adam(subject.model).scales()
 
-    def _products(
+    def _store(
         self,
         subject: Subject,
         documents: Sequence[TokenSequence],
         questions: Sequence[TokenSequence],
         ids: tuple[tuple[str, ...], tuple[str, ...]],
-        scales: dict[str, Tensor] | None,
-    ) -> Products:
-        norms = self.measure != "dot"
-        folder, key = subject.scratch, ""
-        if folder is not None:
-            state = scales or {}
-            key = digest_of_work(self, subject, documents, questions, *state.values())
-            folder = folder / key[:16]
-        store = store_for(*ids, norms, folder=folder, key=key)
-        change = None if scales is None else scaling(layers_of(subject, questions[0]), scales)
-        return gradient_products(
-            subject, documents, questions, norms, self.memory, change, store=store,
-            projection=self._sketch, precision=self.precision,
-        )  # fmt: skip
+        scales: dict[str, Tensor],
+    ) -> Shards:
+        if subject.scratch is None:
+            return store_for(*ids, self._norms)
+        key = digest_of_work(self, subject, documents, questions, *scales.values())
+        return store_for(*ids, self._norms, folder=subject.scratch / key[:16], key=key)
 
     def _agreement(
         self,
         subject: Subject,
         documents: Sequence[TokenSequence],
         questions: Sequence[TokenSequence],
+        change: Transform | None,
         found: Products,
     ) -> float:
         """Correlation of the products with exact ones over some of the documents."""
         some = list(range(len(documents)))
         stream(subject.seed, "gradients", "sample").shuffle(some)
         some = sorted(some[:SAMPLE])
-        exact = gradient_products(subject, [documents[i] for i in some], questions, False).dot
-        pair = np.stack([exact.ravel(), found.dot[:, some].ravel()])
+        exact = gradient_products(
+            subject, [documents[i] for i in some], questions, False, self.memory, change
+        )
+        pair = np.stack([exact.dot.ravel(), found.dot[:, some].ravel()])
         pair -= pair.mean(1, keepdims=True)
         size = float(np.sqrt((pair**2).sum(1).prod()))
         result = float((pair[0] * pair[1]).sum()) / size if size else 1.0

@@ -200,7 +200,7 @@ class Run:
             cost = self.seeds[0].cost(finder)
             if cost.shared_by > 1:
                 groups.setdefault(cost, []).append(finder)
-        return [tuple(names) for names in groups.values()]
+        return [tuple(names) for names in groups.values() if len(names) > 1]
 
     @cached_property
     def seeds(self) -> list[Seed]:

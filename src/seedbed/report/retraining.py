@@ -9,7 +9,7 @@ from statistics import correlation
 
 from seedbed.report import wording
 from seedbed.report.leading import DECLARED, LDS, LEADING, MEASURED
-from seedbed.report.ranked import ceiling, clearly_above, overlap, ranked_on, share_of_ceiling
+from seedbed.report.ranked import ceiling, clearly_above, ranked_on, share_of_ceiling
 from seedbed.report.reader import Run
 from seedbed.report.schema import Score
 from seedbed.scoring.rows import LABELS
@@ -125,8 +125,7 @@ def _turned(pairs: list[tuple[Score, Score]]) -> list[tuple[Score, Score, Score,
     """(a, b) by declared truth, then the same two by measured truth, clearly the other way."""
     found = []
     for (a, own), (b, its) in combinations(pairs, 2):
-        apart = not overlap(a, b) and not overlap(own, its)
-        if apart and clearly_above(a, b) and clearly_above(its, own):
+        if clearly_above(a, b) and clearly_above(its, own):
             found.append((a, b, own, its))
     return sorted(found, key=lambda p: (p[2].value or 0) - (p[3].value or 0))
 
