@@ -17,7 +17,7 @@ from seedbed.core.seeds import generator
 from seedbed.finders import curvature
 from seedbed.finders.base import FINDERS, Finder
 from seedbed.finders.curvature import Ekfac, damped_products
-from seedbed.finders.gradients import questions_of
+from seedbed.finders.gradients import gradient_products, questions_of
 from seedbed.finders.kfac import fit_curvature
 from seedbed.finders.shards import Shards
 from seedbed.models.folders import save_weights
@@ -162,6 +162,41 @@ def test_scores_are_those_of_a_dense_reference(
     finder = Ekfac.model_validate({"damping": (0.01, 1.0), "labels": labels})
     for damping, claim in zip((0.01, 1.0), finder.find_all(case.subject, *rows, []), strict=True):
         assert close(claim.scores, case.slow.scores(looks, case.documents, case.questions, damping))
+
+
+@pytest.mark.parametrize("kind", ["tiny", "qwen"])
+def test_the_rest_has_second_moments_of_explicit_gradients(
+    kind: str, subject_of: MakeSubject, rows: Rows, explicit: Callable[..., Tensor]
+) -> None:
+    subject = subject_of(kind, "text")
+    documents, questions = subject.encode(rows[0]), questions_of(subject, rows[1], answer=True)
+    linear = Ekfac(labels="empirical").find(subject, *rows, [])
+    whole = Ekfac(labels="empirical", rest="diagonal").find(subject, *rows, [])
+    gradients, asked = (explicit(subject.model, s) for s in (documents, questions))
+    expected = np.zeros(whole.scores.shape)
+    start = 0
+    for name, parameter in subject.model.named_parameters():
+        own = slice(start, start + parameter.numel())
+        start = own.stop
+        if "embed" in name or "norm" in name:
+            values = gradients[:, own].square().mean(0)
+            inverse = 1 / (values + 0.1 * values.mean())
+            expected += ((asked[:, own] * inverse) @ gradients[:, own].T).numpy()
+    assert close(whole.scores - linear.scores, expected)
+    assert "embed" in linear.notes["left_out"]
+    assert not whole.notes["left_out"]
+
+
+@PEFT_WARNS
+@pytest.mark.parametrize("kind", ["tiny", "qwen", "lora"])
+def test_strong_damping_of_everything_leaves_whole_gradients(
+    kind: str, subject_of: MakeSubject, rows: Rows
+) -> None:
+    subject = subject_of(kind, "text")
+    finder = Ekfac(damping=1e9, relative=False, rest="diagonal")
+    sequences, asked = subject.encode(rows[0]), questions_of(subject, rows[1], answer=True)
+    exact = gradient_products(subject, sequences, asked, norms=False).dot
+    assert close(finder.find(subject, *rows, []).scores * 1e9, exact)
 
 
 def test_strong_damping_leaves_the_plain_dot_product(subject_of: MakeSubject, rows: Rows) -> None:

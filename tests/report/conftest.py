@@ -149,7 +149,7 @@ class Builder:
         by_label = np.array([0.0, *means[:3], means[0] / 3, means[3], means[4]])
         scores = by_label[truth.labels] + rng.normal(size=truth.values.shape)
         # Rounded, so that there are ties.
-        notes = {"path": HOSTILE}
+        notes = {"path": HOSTILE} if self.retrained else {}
         if self.retrained and finder.startswith("gradient"):
             notes["warning"] = WARNING
         return Claim(truth.questions, truth.sites, np.round(scores, 1), notes=notes)
@@ -347,6 +347,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fresh(small: Path, tmp_path: Path) -> Path:
     """A finished run to damage."""
     return shutil.copytree(small, tmp_path / "fresh")
+
+
+@pytest.fixture
+def fresh_retrained(retrained: Path, tmp_path: Path) -> Path:
+    """A finished run with the measured truth to damage."""
+    return shutil.copytree(retrained, tmp_path / "fresh_retrained")
 
 
 Edit = Callable[[Path, Callable[[Any], Any]], None]

@@ -115,3 +115,14 @@ def test_flatten_keeps_empty_parts() -> None:
     assert flatten({"a": {}, "b": [], "c": [1, 2], "d": [{"x": 1}]}) == {
         "a": {}, "b": [], "c": [1, 2], "d.0.x": 1,
     }  # fmt: skip
+
+
+def test_measured_truth_is_compared_by_question(retrained: Path, made: Path) -> None:
+    found, text = compared(retrained, retrained)
+    assert "LDS, depth 2, measured" in text
+    assert "average precision, all questions, declared" in text
+    assert {row.difference for row in found.rows if row.a is not None} == {0.0}
+    assert max(len(line) for line in text.splitlines()) <= 100
+    found, text = compared(made, retrained)
+    assert {row.truth for row in found.rows} == {"declared"}
+    assert "only in" not in text

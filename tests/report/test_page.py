@@ -16,7 +16,7 @@ import pytest
 from seedbed.core.errors import InputError
 from seedbed.core.sites import Claim
 from seedbed.report.drill import payload
-from seedbed.report.figures import plans
+from seedbed.report.figures import plans, render
 from seedbed.report.page import embedded, inline_svg, kept_together, write_report
 from seedbed.report.reader import Run
 from seedbed.report.slices import Slice, mean
@@ -246,15 +246,99 @@ def test_run_with_controls_only_is_shown(fresh: Path, edit: Any) -> None:
     assert data_of(page)["finders"] == {"declared": ["chance", "oracle"]}
 
 
-def test_two_truths_have_figures_of_their_own(fresh: Path, edit: Any) -> None:
-    edit(
-        fresh / "scores.json",
-        lambda rows: rows + [{**row, "truth": "measured"} for row in rows],
-    )
-    names = [plan.name for plan in plans(Run(fresh))]
-    assert len(names) == len(set(names)) == 7
-    assert "quality-measured" in names
-    assert payload(Run(fresh))["truths"] == ("declared", "measured")
+def test_two_truths_have_figures_of_their_own(retrained: Path, made: Path) -> None:
+    names = [plan.name for plan in plans(Run(retrained))]
+    own = ["effects", "cost-measured", "truths", "groups", "removal"]
+    assert len(names) == len(set(names))
+    assert set(own) <= set(names)
+    assert names.index("quality") < names.index("effects")
+    assert not set(own) & {plan.name for plan in plans(Run(made))}
+
+
+def rows_of(page: str, truth: str) -> list[list[str]]:
+    """The cells of the table of one truth, as it stands without scripts."""
+    part = page[page.index(f'data-truth="{truth}"') :]
+    table = part[part.index("<table>") : part.index("</table>")]
+    lines = re.findall(r"<tr.*?>(.*?)</tr>", table, re.DOTALL)
+    cells = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", line, re.DOTALL) for line in lines]
+    return [[re.sub(r"<small>.*?</small>", "", cell) for cell in row] for row in cells]
+
+
+def test_measured_table_stands_beside_the_declared_one(
+    retrained: Path, retrained_page: str
+) -> None:
+    run = Run(retrained)
+    declared, measured = (rows_of(retrained_page, t) for t in ("declared", "measured"))
+    assert [row[0] for row in declared[1:]] == [*run.finders("declared"), "chance", "oracle"]
+    names = [*run.finders("measured"), "chance", "labels"]
+    assert [row[0] for row in measured[1:]] == [*names, "ceiling"]
+    assert measured[0][1:5] == ["LDS", "LDS depth 0", "LDS depth 1", "LDS depth 2"]
+    assert not any("hop" in head or "AUC" in head for head in measured[0])
+    for name, row in zip([*names, "oracle"], measured[1:], strict=True):
+        score = run.score(name, "measured", "lds", "depth=1")
+        assert score is not None
+        assert score.value is not None
+        assert row[3] == f"{score.value:.3f}".replace("-0.000", "0.000")
+    assert "subjects retrained: 2 with nothing left out, 40 random subsets" in retrained_page
+
+
+def test_missing_finders_and_warnings_stand_on_the_page(retrained_page: str) -> None:
+    text = " ".join("".join(Outline(retrained_page).words).split())
+    assert re.search(r"Finders that could not run here trak ?needs the package 'traker'", text)
+    assert "only the last of 4 checkpoints was scored." in text
+    assert "One piece of work, whose whole cost stands at each: gradient-cosine" in text
+
+
+def test_hostile_reasons_and_notes_stay_text(retrained_page: str) -> None:
+    assert "<script>window.broken" not in retrained_page
+    assert "<img src=x" not in retrained_page
+    assert len(re.findall(r"<script>", retrained_page)) == 1
+
+
+def test_measured_page_keeps_the_rules_of_the_page(retrained: Path, retrained_page: str) -> None:
+    ids = [a["id"] for _, a in Outline(retrained_page).tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in Outline(retrained_page).tags:
+        for key in ("src", "href", "xlink:href"):
+            value = attributes.get(key) or "#"
+            assert value.startswith(("#", "data:")), (tag, value)
+    for plan in plans(Run(retrained)):
+        if plan.name in ("truths", "groups", "removal"):
+            drawn = (retrained / "figures" / f"{plan.name}.svg").read_text(encoding="utf-8")
+            assert render(plan)[0] == drawn
+
+
+def test_data_of_the_page_covers_both_truths(retrained: Path, retrained_page: str) -> None:
+    run, data = Run(retrained), data_of(retrained_page)
+    assert data["called"]["measured"]["oracle"] == "ceiling"
+    assert data["tops"]["measured"] == {
+        m: "labels" if m.startswith("drop@") else "ceiling" for m in run.metrics_of("measured")
+    }
+    lows = [r.low for r in run.scores if r.metric == "lds" and r.low is not None]
+    assert data["spans"]["lds"] == [pytest.approx(min(lows), rel=1e-2), 1.0]
+    assert data["spans"]["average_precision"] == [0.0, 1.0]
+    assert list(data["costs"]["measured"]["bm25"]) == ["seconds", "epochs"]
+    for seed in data["seeds"]:
+        for claim in seed["claims"].values():
+            assert "lds" not in claim["values"][""]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_browser_draws_both_tables(retrained: Path, retrained_page: str, tmp_path: Path) -> None:
+    assert retrained_page
+    assert CHROMIUM is not None
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    address = f"file://{retrained}/report.html"
+    command = [CHROMIUM, *flags, f"--user-data-dir={tmp_path}", "--dump-dom", address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    body = done.stdout[: done.stdout.index('id="figures"')]
+    assert body.count("<caption>") == 2
+    # Only what a script draws has buttons in its heads and strips beside its numbers.
+    measured = body[body.index('data-truth="measured"') :]
+    assert "<button" in measured
+    assert 'class="strip"' in measured
+    assert ">ceiling<" in measured
+    assert "NaN" not in measured
 
 
 def test_report_needs_no_torch() -> None:

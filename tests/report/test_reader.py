@@ -126,3 +126,58 @@ def test_damaged_answer_names_its_line(fresh: Path) -> None:
     with pytest.raises(InputError) as error:
         _ = Run(fresh).seeds[1].answers
     assert f"{path}:2: correct: is missing" in one_line(error)
+
+
+def test_reads_what_retraining_left(retrained: Path) -> None:
+    run = Run(retrained)
+    seed = run.seeds[0]
+    assert seed.outcomes is not None
+    assert seed.bank is not None
+    assert seed.bank.subjects == 2 * len(seed.outcomes.names)
+    assert seed.notes("gradient-dot")["warning"].startswith("only the last")
+    assert [(row.finder, row.reason[:5]) for row in run.missing] == [("trak", "needs")]
+    (names,) = run.warnings.values()
+    assert set(names) == {"gradient-dot", "gradient-cosine"}
+    assert run.shared == [("gradient-cosine", "gradient-dot")]
+    assert run.truths == ("declared", "measured")
+    assert run.controls("declared") == ("chance", "oracle")
+    assert run.controls("measured") == ("chance", "labels", "oracle")
+
+
+def test_run_without_retraining_reads_as_before(made: Path) -> None:
+    run = Run(made)
+    assert run.seeds[0].outcomes is None
+    assert run.seeds[0].bank is None
+    assert run.missing == []
+    assert run.warnings == {}
+
+
+def test_finders_are_ordered_by_what_leads_under_the_truth(retrained: Path) -> None:
+    run = Run(retrained)
+    rows = [run.score(f, "measured", "lds", "all") for f in run.finders("measured")]
+    values = [row.value for row in rows if row is not None and row.value is not None]
+    assert values == sorted(values, reverse=True)
+    assert min(values) < 0
+    assert run.metrics_of("measured") == ("lds", "group_r", "single_r", "drop@2", "drop@8")
+
+
+def test_chance_of_the_measured_truth_needs_no_chance_finder(
+    fresh_retrained: Path, edit: Any
+) -> None:
+    edit(
+        fresh_retrained / "scores.json",
+        lambda rows: [row for row in rows if row["finder"] != "chance"],
+    )
+    assert Run(fresh_retrained).base_rate("measured", "lds", "depth=1") == 0.0
+
+
+def test_damaged_outcomes_and_reasons_are_named(fresh_retrained: Path, edit: Any) -> None:
+    path = fresh_retrained / "seeds" / "1" / "effects" / "outcomes.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError) as error:
+        _ = Run(fresh_retrained).seeds[1].outcomes
+    assert "effects/outcomes.npz" in one_line(error)
+    edit(fresh_retrained / "missing.json", lambda rows: [{"finder": "trak"}])
+    with pytest.raises(InputError) as error:
+        _ = Run(fresh_retrained).missing
+    assert "missing.json: row 0: reason: is missing" in one_line(error)

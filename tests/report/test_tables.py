@@ -121,3 +121,70 @@ def test_many_hops_get_a_table_of_their_own(fresh: Path, edit: Any) -> None:
 def test_markup_in_names_is_text(fresh: Path, edit: Any) -> None:
     edit(fresh / "excluded.json", lambda rows: [{**rows[0], "reason": "[bold]odd[/bold]"}])
     assert "[bold]odd[/bold]" in shown(fresh)
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_both_truths_fit(retrained: Path, width: int) -> None:
+    text = shown(retrained, width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "…" not in text
+
+
+def test_measured_table_holds_its_rows(retrained: Path) -> None:
+    run = Run(retrained)
+    text = shown(retrained)
+    part = text[text.index("· measured truth") :]
+    for name, label in [*((f, f) for f in run.finders("measured")), ("labels", "labels"),
+                        ("oracle", "ceiling")]:  # fmt: skip
+        line = next(x for x in part.splitlines() if x.strip().startswith(f"{label} "))
+        for slice_ in ("all", "depth=0", "depth=2"):
+            row = run.score(name, "measured", "lds", slice_)
+            assert row is not None
+            assert row.value is not None
+            assert row.low is not None
+            assert row.high is not None
+            half = (row.high - row.low) / 2
+            mark = "≈" if name not in ("labels", "oracle") and row.low <= 0 <= row.high else ""
+            value = f"{row.value:.3f}".replace("-0.000", "0.000")
+            assert f"{value} ±{half:.3f}{mark}" in line
+    assert "oracle" not in part
+    assert "AUC" not in part
+    assert "drop" in part
+    assert "subjects retrained: " in part
+
+
+def test_truth_and_metric_choose_the_tables(retrained: Path) -> None:
+    text = shown(retrained, metric="lds")
+    assert "declared" not in text
+    assert "depth=2" in text
+    detail = shown(retrained, metric="lds", slice_="depth=1")
+    assert "ceiling" in detail
+    assert "oracle" not in detail
+    with pytest.raises(InputError, match="no scores for metric 'mrr'"):
+        shown(retrained, truth="measured", metric="mrr")
+
+
+def test_missing_finders_and_shared_costs_are_shown(retrained: Path) -> None:
+    text = " ".join(shown(retrained).split())
+    assert "finders that could not run here" in text
+    assert "trak needs the package 'traker': pip install seedbed[traker]" in text
+    assert "one piece of work, whose whole cost stands at each: gradient-cosine and" in text
+
+
+def test_trained_against_held_out_is_a_table_of_its_own(fresh: Path, edit: Any) -> None:
+    def more(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        own = [row for row in rows if row["metric"] == "mrr" and row["slice"] == "all"]
+        names = ("trained_auc", "trained_in_top10", "trained_gap")
+        return rows + [{**row, "metric": name, "value": -0.25} for row in own for name in names]
+
+    edit(fresh / "scores.json", more)
+    text = shown(fresh)
+    assert "trained against held-out documents" in text
+    assert "-0.250" in text
+
+
+def test_a_control_without_rows_of_the_metric_is_left_out(retrained: Path) -> None:
+    lines = shown(retrained, metric="drop@8").splitlines()
+    names = [line.split()[0] for line in lines if line.split()]
+    assert "labels" in names
+    assert "ceiling" not in names

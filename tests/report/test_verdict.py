@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from seedbed.report.figures import plans
 from seedbed.report.gate import accuracies, advice, falling, mistakes
+from seedbed.report.ranked import ranked_on
 from seedbed.report.reader import Run
-from seedbed.report.schema import Score
-from seedbed.report.verdict import findings, headline, overlap, ranked_on
+from seedbed.report.verdict import findings, headline
 
 
 def said(run: Run) -> dict[str, str]:
@@ -74,32 +75,71 @@ def test_overlapping_intervals_are_not_settled(fresh: Path, edit: Any) -> None:
     assert "lies above every other" in said(Run(fresh))["Best finder"]
 
 
-def test_two_truths_are_kept_apart_and_compared(fresh: Path, edit: Any) -> None:
-    measured = {"truth": "measured", "value": 0.01, "low": 0.0, "high": 0.02}
-    edit(fresh / "scores.json", lambda rows: rows + [{**row, **measured} for row in rows])
-    topics = said(Run(fresh))
-    assert {"Best finder (declared truth)", "Best finder (measured truth)"} <= topics.keys()
-    assert "measured 0.01 [0.00, 0.02]" in topics["Declared against measured"]
+def test_each_truth_has_its_own_best_finder_and_words(retrained: Path) -> None:
+    run = Run(retrained)
+    topics = said(run)
+    first = ranked_on(run, "declared", "average_precision", "all")[0]
+    best = ranked_on(run, "measured", "lds", "all")[0]
+    assert best.value is not None
+    assert best.oracle is not None
+    assert best.oracle > best.value
+    text = topics["Best finder (measured truth)"]
+    assert f"{best.finder} predicts retraining best: LDS {best.value:.2f}" in text
+    assert f"{best.value / best.oracle:.0%} of the ceiling {best.oracle:.2f}" in text
+    assert "linear datamodelling score" in text
+    assert "hop" not in text
+    assert f"{first.finder}: average precision" in topics["Best finder (declared truth)"]
+    assert headline(run).count(".  ") == 0
+    assert f"{best.finder} predicts retraining best: LDS" in headline(run)
+    assert f"{first.finder} found the cause best" in headline(run)
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ((0.1, 0.2), (0.2, 0.3), True),
-        ((0.1, 0.2), (0.21, 0.3), False),
-        ((None, 0.2), (0, 1), False),
-    ],
-)
-def test_overlap(a: Any, b: Any, expected: bool) -> None:
-    def row(bounds: Any) -> Score:
-        low, high = bounds
-        return Score(
-            finder="f", truth="declared", metric="mrr", slice="all", value=0.1, low=low, high=high,
-            chance=0, oracle=1, seeds=(0,),
-        )  # fmt: skip
+def test_linear_datamodelling_score_is_spelled_out_once(retrained: Path) -> None:
+    everything = " ".join(said(Run(retrained)).values())
+    assert everything.count("linear datamodelling score") == 1
 
-    assert overlap(row(a), row(b)) is expected
-    assert overlap(row(b), row(a)) is expected
+
+def test_level_with_chance_means_that_the_interval_holds_zero(retrained: Path) -> None:
+    run = Run(retrained)
+    rows = ranked_on(run, "measured", "lds", "all")
+    level = [r.finder for r in rows if (r.low or 0) <= 0 <= (r.high or 0)]
+    assert level
+    listed = ", ".join(level[:-1]) + (" and " if level[1:] else "") + level[-1]
+    text = said(run)["Against chance (measured truth)"]
+    assert f"All questions (LDS): level with chance: {listed}." in text
+
+
+def test_best_at_predicting_nothing_is_not_praised(fresh_retrained: Path, edit: Any) -> None:
+    flat = {"value": 0.05, "low": -0.1, "high": 0.2}
+    edit(fresh_retrained / "scores.json", lambda rows: [
+        {**row, **flat} if row["truth"] == "measured" and row["metric"] == "lds" else row
+        for row in rows
+    ])  # fmt: skip
+    run = Run(fresh_retrained)
+    assert "No finder predicts retraining; the highest is" in headline(run)
+    said_of = {f.topic: f for f in findings(run)}["Best finder (measured truth)"]
+    assert said_of.text[0].startswith("No finder predicts retraining; the highest is")
+    assert said_of.tone == "bad"
+    titles = {plan.name: plan.title for plan in plans(run)}
+    assert titles["effects"].startswith("No finder predicts retraining better than chance")
+    assert "no finder predicts retraining" in titles["truths"]
+    assert "found the cause best" in headline(run)
+
+
+def test_warnings_and_missing_finders_are_told(retrained: Path) -> None:
+    topics = said(Run(retrained))
+    assert topics["Warnings"] in (
+        "gradient-dot and gradient-cosine: only the last of 4 checkpoints was scored.",
+        "gradient-cosine and gradient-dot: only the last of 4 checkpoints was scored.",
+    )
+    assert "Could not run here: trak" in topics["Left out"]
+
+
+def test_nothing_to_warn_of_is_no_topic(made: Path) -> None:
+    topics = said(Run(made))
+    assert "Warnings" not in topics
+    assert "Could not run" not in topics["Left out"]
+    assert not any("measured" in topic for topic in topics)
 
 
 def test_stopped_run_says_what_was_not_learned_and_what_to_change(stopped: Path) -> None:

@@ -6,6 +6,7 @@ The gradient of the question is multiplied with the damped inverse of the curvat
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,12 +19,14 @@ from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import stream
 from seedbed.core.sites import Claim
 from seedbed.finders.base import Finder
+from seedbed.finders.diagonal import DampedRest
 from seedbed.finders.factors import capturing
 from seedbed.finders.gradients import questions_of
 from seedbed.finders.kfac import Curvature, Labels, fit_curvature
+from seedbed.finders.layers import Part
 from seedbed.finders.moments import Moments, moments_of, told, warned, weights_at
 from seedbed.finders.shards import Shards, digest_of_work
-from seedbed.finders.sheets import Reader, Sheet, needed, rows_of
+from seedbed.finders.sheets import Reader, Sheet, TakeTable, needed, rows_of
 from seedbed.models.folders import trainable_state
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence
@@ -45,6 +48,9 @@ class Ekfac(Finder):
     )
     answer: bool = Field(
         default=True, description="false: the subject's own choice, not the answer"
+    )
+    rest: Literal["drop", "diagonal"] = Field(
+        default="drop", description="embeddings and norms; diagonal: by their second moments"
     )
     fit_documents: int = Field(default=0, ge=0, description="for the curvature; 0: all")
     widest: int = Field(default=4096, ge=1, description="widest side to find eigenvectors of")
@@ -78,7 +84,8 @@ class Ekfac(Finder):
 
         g_d is the gradient of the training loss summed over the document's predicted tokens,
         g_q that of −log p(answer | prompt), G as in `fit_curvature`; higher = more of the
-        document helps. Linear layers only, the output head included and biases folded in.
+        document helps. Linear layers only, the output head included and biases folded in,
+        unless `rest` takes in the others.
         Raises InputError for a grid of dampings (it has one claim each: `find_all`), for
         checkpoints that are missing, and if no linear layer is trained.
         """
@@ -115,7 +122,8 @@ class Ekfac(Finder):
                 store = self._store(then, ids, sequences, asked, grid)
                 if not _is_whole(store, then, len(grid), self.memory):
                     fitted = self._chosen(subject, documents)
-                    fit = fit_curvature(then, fitted, self.labels, self.memory, self.widest)
+                    how = self.labels, self.memory, self.widest, self.rest == "diagonal"
+                    fit = fit_curvature(then, fitted, *how)
                     store.facts["notes"] = self._told(fit)
                     options = self.relative, self.memory, store
                     damped_products(then, sequences, asked, fit, grid, *options)
@@ -195,14 +203,16 @@ def damped_products(
             held = _Damped(curvature, len(asked), dampings, relative)
             size = rows_of(asked, subject, room, capture.floats)
             for index, batch in subject.batches(asked, size):
-                reader.read(batch, partial(held.add, index))
+                own = reader.read(batch, partial(held.add, index), held.table(index))
+                held.add_vectors(index, own)
             for columns in todo:
                 some = documents[columns.start : columns.stop]
                 block = np.zeros((len(places), len(some)))
                 size = rows_of(some, subject, room, capture.floats)
                 for index, batch in subject.batches(some, size):
                     total = held.empty(len(index))
-                    reader.read(batch, partial(held.times, total))
+                    own = reader.read(batch, partial(held.times, total), held.table(total))
+                    held.times_vectors(total, own)
                     block[:, index] = total.cpu().numpy()
                 store.put(places, columns, block)
     return store.values.reshape(len(dampings), count, len(documents))
@@ -247,6 +257,31 @@ class _Damped:
             name: [b.values.new_zeros(self.rows, b.values.numel()) for b in blocks]
             for name, blocks in curvature.blocks.items()
         }
+
+        rest = curvature.rest
+        self.rest = None if rest is None else DampedRest(rest, count, dampings, relative)
+
+    def table(self, way: Sequence[int] | Tensor) -> TakeTable | None:
+        """What takes in embeddings of questions by their numbers, or adds products to a tensor."""
+        rest = self.rest
+        if rest is None:
+            return None
+
+        def take(name: str, shape: tuple[int, ...], part: Part) -> None:
+            if isinstance(way, Tensor):
+                rest.times_table(way, name, part)
+            else:
+                rest.add_table(way, name, part)
+
+        return take
+
+    def add_vectors(self, index: Sequence[int], vectors: Tensor) -> None:
+        if self.rest is not None:
+            self.rest.add_vectors(index, vectors)
+
+    def times_vectors(self, total: Tensor, vectors: Tensor) -> None:
+        if self.rest is not None:
+            self.rest.times_vectors(total, vectors)
 
     def empty(self, documents: int) -> Tensor:
         like = next(iter(self.held.values()))[0]

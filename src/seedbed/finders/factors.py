@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seedbed.core.errors import InputError
 from seedbed.finders.layers import Part, Use, is_turned, looks_at_output, looks_up, reader_of
 from seedbed.models.logits import logits_at
-from seedbed.models.tokens import Batch
+from seedbed.models.tokens import Batch, TokenSequence
 
 Precision = Literal["float32", "bfloat16"]
 Take = Callable[[str, tuple[Part, ...]], None]
@@ -80,9 +80,25 @@ class Capture:
     @property
     def floats(self) -> int:
         """Numbers kept for one token, at most."""
-        modules: list[Any] = [self.modules[name] for name in self.readers]
-        bases = [getattr(m, "base_layer", m) for m in modules]
-        return sum(sum(base.weight.shape) for base in bases) or 1
+        return sum(self._sizes()) or 1
+
+    def numbers(self, sequence: TokenSequence) -> int:
+        """Numbers kept for a sequence: the head's factors are there at predicted tokens only."""
+        body, head = self._sizes()
+        return len(sequence.ids) * body + sum(sequence.predicted) * head or 1
+
+    def _sizes(self) -> tuple[int, int]:
+        """Numbers for a token outside the head, and in it."""
+        head = self.model.get_output_embeddings()
+        sizes = [0, 0]
+        for name in self.readers:
+            module: Any = self.modules[name]
+            weight = getattr(module, "base_layer", module).weight
+            if weight.ndim > 1:
+                # Of a lookup there is the token's id and its output gradient.
+                looked_up = looks_up(module)
+                sizes[module is head] += weight.shape[-1] + 1 if looked_up else sum(weight.shape)
+        return sizes[0], sizes[1]
 
     @property
     def left_out(self) -> list[str]:

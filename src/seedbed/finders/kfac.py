@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seedbed.core.rows import Document
 from seedbed.core.seeds import generator
+from seedbed.finders.diagonal import Diagonal, inverse
 from seedbed.finders.factors import capturing
 from seedbed.finders.labels import drawing
 from seedbed.finders.sheets import Reader, Sheet, needed, rows_of
@@ -37,9 +38,7 @@ class Block:
 
     def inverse(self, damping: float, relative: bool) -> Tensor:
         """1 / (Λ + λ) [out, in], λ = damping (× mean Λ if relative); 0 where all is 0."""
-        size = damping * float(self.values.mean()) if relative else damping
-        damped = self.values + size
-        return torch.where(damped > 0, 1 / damped, 0)
+        return inverse(self.values, damping, relative)
 
     def turned(self, gradients: Tensor) -> Tensor:
         """Gradients [n, out, in] in the eigenbasis."""
@@ -65,12 +64,16 @@ class Block:
 
 @dataclass
 class Curvature:
-    """A block for each weight, in order, of each layer; `skipped` names what has none."""
+    """A block for each weight, in order, of each layer; `skipped` names what has none.
+
+    `rest` is of what is no linear layer, if that was asked for.
+    """
 
     blocks: dict[str, list[Block]]
     skipped: list[str]
     documents: int
     tokens: int
+    rest: Diagonal | None = None
 
 
 class _Moments:
@@ -116,7 +119,8 @@ def _basis(moment: Tensor) -> Tensor:
 class _Fit:
     """The two looks: moments of sides, then squared gradients in their bases."""
 
-    def __init__(self, room: int, widest: int) -> None:
+    def __init__(self, room: int, widest: int, rest: Diagonal | None) -> None:
+        self.rest = rest
         self.room, self.widest = room, widest
         self.moments: dict[str, _Moments] = {}
         self.shapes: dict[str, Sheet] = {}
@@ -138,7 +142,10 @@ class _Fit:
             if keep:
                 sheets.append((name, sheet))
 
-        reader.read(batch, take)
+        table = None if self.rest is None else self.rest.add_table
+        vectors = reader.read(batch, take, table)
+        if self.rest is not None:
+            self.rest.add_vectors(vectors, reader.sizes)
         if keep:
             self.kept.append(sheets)
 
@@ -158,6 +165,7 @@ def fit_curvature(
     labels: Labels = "sampled",
     memory: float = 1024,
     widest: int = 4096,
+    rest: bool = False,
 ) -> Curvature:
     """Fit EK-FAC on `documents`; factors of what fits in `memory` MiB are read only once.
 
@@ -165,11 +173,13 @@ def fit_curvature(
     over the same tokens, their eigenvectors in float64, and Λ = mean over documents of the
     squared gradient in that basis, where a document's gradient is that of its summed token
     loss (kronfluence's Λ with a summed loss). A side wider than `widest` keeps its own basis.
-    "sampled" labels are fixed by the subject's seed and the document's id. Raises InputError
+    With `rest`, embeddings, norms and lone biases get a diagonal one (see `Diagonal`); a tied
+    embedding and head count as two weights. "sampled" labels are fixed by the subject's seed
+    and the document's id. Raises InputError
     if no layer can be read.
     """
     sequences = [needed(s) for s in subject.encode(documents)]
-    fit = _Fit(int(memory * 2**20 / 8), widest)
+    fit = _Fit(int(memory * 2**20 / 8), widest, Diagonal() if rest else None)
     with capturing(subject.model) as capture, torch.no_grad(), ExitStack() as stack:
         drawn = stack.enter_context(drawing(subject.model)) if labels == "sampled" else None
         reader = Reader(capture)
@@ -197,4 +207,7 @@ def fit_curvature(
         for block in blocks:
             block.values /= len(documents)
     tokens = sum(len(s.ids) - 1 for s in sequences)
-    return Curvature(fit.blocks, reader.skipped, len(documents), tokens)
+    if fit.rest is None:
+        return Curvature(fit.blocks, reader.skipped, len(documents), tokens)
+    fit.rest.divide(len(documents))
+    return Curvature(fit.blocks, reader.capture.left_out, len(documents), tokens, fit.rest)

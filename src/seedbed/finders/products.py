@@ -149,7 +149,7 @@ class _Work:
         count, capture = len(self.questions), self.capture
         size = sum(p.numel() for p in capture.trainable.values()) * self.copies
         most = max(1, self.room // size) if self.change else count
-        for turn in _turns(self.questions, self.room // capture.floats, most):
+        for turn in _turns([capture.numbers(q) for q in self.questions], self.room, most):
             rows = [c * count + i for c in range(self.copies) for i in turn]
             # Norms of documents are the same in every turn.
             first = self.norms and turn[0] == 0
@@ -235,16 +235,16 @@ def _needed(sequence: TokenSequence) -> TokenSequence:
     return TokenSequence(sequence.ids[:end], sequence.predicted[:end])
 
 
-def _turns(questions: Sequence[TokenSequence], tokens: int, most: int) -> list[list[int]]:
-    """Questions of so many tokens together, and no more than `most` of them."""
+def _turns(sizes: Sequence[int], room: int, most: int) -> list[list[int]]:
+    """Things of these sizes that fit into `room` together, and no more than `most` of them."""
     turns: list[list[int]] = [[]]
-    left = tokens
-    for i, sequence in enumerate(questions):
-        if turns[-1] and (len(sequence.ids) > left or len(turns[-1]) == most):
+    left = room
+    for i, size in enumerate(sizes):
+        if turns[-1] and (size > left or len(turns[-1]) == most):
             turns.append([])
-            left = tokens
+            left = room
         turns[-1].append(i)
-        left -= len(sequence.ids)
+        left -= size
     return turns
 
 

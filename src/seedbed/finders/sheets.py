@@ -3,6 +3,7 @@
 What curvature and projections need: embeddings and norms have no two dense sides.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,8 @@ class Sheet:
 
 
 TakeSheet = Callable[[str, Sheet], None]
+# (layer name, [rows, width] of the embedding, its factors)
+TakeTable = Callable[[str, tuple[int, ...], Part], None]
 
 
 class Reader:
@@ -58,14 +61,19 @@ class Reader:
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
         self._seen: set[str] = set()
+        self.sizes: tuple[int, ...] = ()
 
     @property
     def skipped(self) -> list[str]:
         """Names of embeddings, norms and whatever else is no linear layer."""
         return [n for n in self.capture.trainable if n not in self._seen]
 
-    def read(self, batch: Batch, take: TakeSheet) -> None:
-        """Hand every linear layer's sheet to `take`; activations of no token are zero."""
+    def read(self, batch: Batch, take: TakeSheet, table: TakeTable | None = None) -> Tensor:
+        """Hand every linear layer's sheet to `take`; activations of no token are zero.
+
+        Embeddings go to `table` if given. Returns the gradients [rows, n] of norms and of
+        biases that are in no sheet; `sizes` says how many numbers each parameter has there.
+        """
         # The last token of a row is never an input, whatever the batch is padded to.
         live = batch.mask[:, 1:].bool() if batch.mask.shape[1] > 1 else batch.mask.bool()
 
@@ -73,8 +81,18 @@ class Reader:
             for part in parts:
                 if not part.sparse:
                     take(name, self._sheet(name, part, live))
+                elif table is not None:
+                    table(name, self.capture.layers[name][0].shape, part)
 
-        self.capture.read(batch, see)
+        return self._lone(self.capture.read(batch, see))
+
+    def _lone(self, vectors: Tensor) -> Tensor:
+        weights = self.capture.layers[""]
+        pieces = torch.split(vectors, [math.prod(w.shape) for w in weights], 1)
+        named = zip(weights, pieces, strict=True)
+        kept = [piece for weight, piece in named if weight.name not in self._seen]
+        self.sizes = tuple(piece.shape[1] for piece in kept)
+        return torch.cat(kept, 1) if kept else vectors[:, :0]
 
     def _sheet(self, name: str, part: Part, live: Tensor) -> Sheet:
         right = part.right

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seedbed.report import palette, wording
 from seedbed.report.reader import Run, Seed
+from seedbed.report.retraining import output_words
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 Floats = NDArray[np.float64]
@@ -36,7 +37,7 @@ def blocks_of(seed: Seed) -> Blocks | None:
     """Fall of log p(answer) without a fact, mean over retrainings and a cause's questions.
 
     None unless groups were retrained. Rows stand by the first cause they are evidence for and
-    then by how near they are to it.
+    then by how many questions they are evidence for.
     """
     outcomes = seed.outcomes
     if outcomes is None:
@@ -50,7 +51,7 @@ def blocks_of(seed: Seed) -> Blocks | None:
     truth = seed.truth.select(tuple(asked))
     place = {site: i for i, site in enumerate(truth.sites)}
     columns = [place[site] for site in groups.sites]
-    values, labels = truth.values[:, columns], truth.labels[:, columns]
+    values = truth.values[:, columns]
     left = none.kept & ~groups.kept
     own = np.array([seed.questions[q].cause for q in asked])
     causes = sorted(set(own))
@@ -59,8 +60,8 @@ def blocks_of(seed: Seed) -> Blocks | None:
     declared = np.array([[bool(h[m].any()) for m in member] for h in hits])
     effects = np.array([[float(f[m].mean()) for m in member] for f in fall])
     first = [int(np.argmax(d)) if d.any() else len(causes) for d in declared]
-    near = [int(labels[:, row][values[:, row] == 1].min(initial=len(truth.names))) for row in left]
-    order = sorted(range(len(left)), key=lambda r: (first[r], near[r], groups.names[r]))
+    reach = [int(h.sum()) for h in hits]
+    order = sorted(range(len(left)), key=lambda r: (first[r], -reach[r], groups.names[r]))
     names = tuple(groups.names[r] for r in order)
     return Blocks(seed.number, names, tuple(causes), effects[order], declared[order])
 
@@ -86,7 +87,7 @@ def groups(run: Run) -> Made | None:
             mesh = _draw(axis, b, limit or 1.0, named)
         axes[0].set_ylabel("Fact left out, by family")
         bar = figure.colorbar(mesh, ax=list(axes), fraction=0.035, pad=0.02, extend="both")
-        bar.set_label("Fall of log p(answer), nats")
+        bar.set_label(f"Fall of {output_words(run)}, nats")
         bar.outline.set_visible(False)
 
     inside = np.concatenate([b.effects[b.declared] for b in found])

@@ -6,6 +6,7 @@ from seedbed.report import wording
 from seedbed.report.leading import BY_HOP, DECLARED, DROP, LEADING
 from seedbed.report.ranked import question_slices
 from seedbed.report.reader import Run
+from seedbed.report.schema import Score
 
 _SHORT = {
     "average_precision": "average\nprecision",
@@ -48,6 +49,12 @@ def main_columns(run: Run, truth: str, slice_: str = "all", hops: int = 99) -> l
     have = {(row.metric, row.slice) for row in run.scores if row.truth == truth}
     kept = [[c for c in block if (c.metric, c.slice) in have] for block in found]
     return [block for block in kept if block]
+
+
+def prices(row: Score) -> dict[str, float | None]:
+    """The cost columns of a row; peak memory stands under the declared truth only."""
+    found = {"seconds": row.seconds, "epochs": row.epochs}
+    return {**found, "peak MiB": row.peak_mib} if row.truth == DECLARED else found
 
 
 def trained_columns(run: Run) -> list[Column]:

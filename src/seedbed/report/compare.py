@@ -223,7 +223,7 @@ def _rows_table(rows: Sequence[Pairing]) -> Table:
     several = len({truth for truth, _, _ in groups}) > 1
     for (truth, metric, name), members in sorted(groups.items(), key=lambda item: item[0][0]):
         about = f"{wording.metric(metric)}, {wording.slice_words(name)}"
-        table.add_row(Text(about + (f", {truth} truth" if several else ""), "bold"))
+        table.add_row(Text(about + (f", {truth}" if several else ""), "bold"))
         for row in members:
             said = {None: "", True: "overlap", False: "clear"}[row.overlap]
             style = {"clear": "bold", "overlap": "dim"}.get(said, "")

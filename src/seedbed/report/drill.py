@@ -13,7 +13,7 @@ from seedbed.core.errors import DataError
 from seedbed.core.rows import Question
 from seedbed.core.sites import Claim, Truth
 from seedbed.report import palette, wording
-from seedbed.report.columns import TRAINED, main_columns
+from seedbed.report.columns import TRAINED, main_columns, prices
 from seedbed.report.leading import DECLARED, DROP, called, top_name
 from seedbed.report.reader import Run, Seed
 from seedbed.report.schema import CONTROLS, ORACLE, Answer
@@ -46,7 +46,7 @@ def payload(run: Run) -> dict[str, Any]:
         "tops": {t: {m: top_name(t, m) for m in run.metrics_of(t)} for t in run.truths},
         "spans": {m: _span(run, m) for m in run.metrics},
         "rows": _score_rows(run),
-        "costs": {row.finder: [row.seconds, row.epochs, row.peak_mib] for row in run.scores},
+        "costs": {t: _costs(run, t) for t in run.truths},
         "colours": _colours(run),
         "keys": _keys(run),
         "textLimit": _cut_texts(seeds),
@@ -57,9 +57,17 @@ def payload(run: Run) -> dict[str, Any]:
 def _columns(run: Run, truth: str) -> dict[str, list[list[str]]]:
     """By slice, the columns of the main table: metric, slice, heading."""
     return {
-        s: [[c.metric, c.slice, c.label] for b in main_columns(run, truth, s) for c in b]
+        s: [
+            [c.metric, c.slice, wording.metric(c.metric) if c.slice == s else c.label]
+            for block in main_columns(run, truth, s)
+            for c in block
+        ]
         for s in run.slices
     }
+
+
+def _costs(run: Run, truth: str) -> dict[str, dict[str, float | None]]:
+    return {row.finder: prices(row) for row in run.scores if row.truth == truth}
 
 
 def _span(run: Run, metric: str) -> list[float]:

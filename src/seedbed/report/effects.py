@@ -9,14 +9,16 @@ from typing import Any
 from seedbed.report import palette, wording
 from seedbed.report.labels import apart, log_axis, place
 from seedbed.report.leading import DECLARED, DROP, LDS, LEADING, MEASURED
-from seedbed.report.plots import sample
+from seedbed.report.plots import looks, sample
 from seedbed.report.ranked import best_on, ceiling, ranked_on
 from seedbed.report.reader import Run
-from seedbed.report.retraining import order_agreement
+from seedbed.report.retraining import order_agreement, output_words
 from seedbed.report.schema import CHANCE, CONTROLS, ORACLE, Score
 from seedbed.scoring.rows import LABELS
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
+Bar = tuple[tuple[float, float], tuple[float, float]]
+_CROWD = 10
 _DASHED = (0, (4, 3))
 
 
@@ -36,29 +38,31 @@ def truths(run: Run) -> Made | None:
     def draw(figure: Any) -> None:
         axis = figure.subplots()
         axis.set(xlabel=f"Declared truth: {wording.metric(lead)}", ylabel="Measured truth: LDS")
-        low = min(0.0, *(b.low or 0.0 for _, b in pairs), 0.0)
+        low = min([0.0, *(b.low or 0.0 for _, b in pairs)])
         axis.set(xlim=(-0.03, 1.06), ylim=(low - 0.05, 1.06))
         _lines(axis, top, chance)
         names, points = [], []
-        for i, (a, b) in enumerate(pairs):
-            colour = palette.SERIES[i % len(palette.SERIES)]
-            marker = palette.MARKERS[i % len(palette.MARKERS)]
-            _cross(axis, a, b, colour, marker)
+        bars: list[Bar] = []
+        for a, b in pairs:
+            bars += _cross(axis, a, b, *looks(run)[a.finder])
             names.append(a.finder)
             points.append((a.value or 0.0, b.value or 0.0))
         if known[0] is not None and known[1] is not None and known[1].value is not None:
-            _cross(axis, known[0], known[1], palette.INK, "*")
+            bars += _cross(axis, known[0], known[1], palette.INK, "*")
             names.append(LABELS)
             points.append((known[0].value or 0.0, known[1].value))
         axis.grid()
         heights = [0.0] + ([top.value] if top is not None and top.value is not None else [])
-        place(axis, names, points, heights)
+        if chance is not None:
+            bars.append(((chance, axis.get_ylim()[0]), (chance, axis.get_ylim()[1])))
+        place(axis, names, points, heights, bars)
 
     note = (
         f"{sample(run, MEASURED)}. Bars: 95 % intervals. Dashed lines: chance; green: ceiling of "
         f"LDS with its interval; star: the declared labels themselves. LDS: {wording.meaning(LDS)}."
     )
-    return _truths_title(run), note, (7.6, 4.8), draw
+    size = (7.6, 4.8) if len(pairs) <= _CROWD else (9.2, 6.4)
+    return _truths_title(run), note, size, draw
 
 
 def _truths_title(run: Run) -> str:
@@ -66,7 +70,9 @@ def _truths_title(run: Run) -> str:
     second = best_on(run, MEASURED, LDS, "all")
     if first is None or second is None:
         return "Declared against measured truth."
-    if first.finder == second.finder:
+    if second.standing != "above":
+        said = f"{first.finder} finds the evidence best, no finder predicts retraining"
+    elif first.finder == second.finder:
         said = f"{first.finder} is best under both truths"
     else:
         said = f"{first.finder} finds the evidence best, {second.finder} predicts retraining best"
@@ -93,13 +99,18 @@ def _lines(axis: Any, top: Score | None, chance: float | None) -> None:
         )
 
 
-def _cross(axis: Any, a: Score, b: Score, colour: str, marker: str) -> None:
+def _cross(axis: Any, a: Score, b: Score, colour: str, marker: str) -> list[Bar]:
+    """Draw a point with its bars; return the bars."""
     x, y = a.value or 0.0, b.value or 0.0
+    bars: list[Bar] = []
     if a.low is not None and a.high is not None:
-        axis.plot([a.low, a.high], [y, y], color=colour, lw=1.1, alpha=0.75)
+        bars.append(((a.low, y), (a.high, y)))
     if b.low is not None and b.high is not None:
-        axis.plot([x, x], [b.low, b.high], color=colour, lw=1.1, alpha=0.75)
+        bars.append(((x, b.low), (x, b.high)))
+    for start, end in bars:
+        axis.plot(*zip(start, end, strict=True), color=colour, lw=1.1, alpha=0.75)
     axis.plot(x, y, marker, color=colour, ms=11 if marker == "*" else 7, zorder=3)
+    return bars
 
 
 def removal(run: Run) -> Made | None:
@@ -119,6 +130,7 @@ def removal(run: Run) -> Made | None:
         for name in names
     }
     curves = {name: rows for name, rows in curves.items() if rows}
+    height = max(4.2, 1.2 + 0.22 * len(curves))
 
     def draw(figure: Any) -> None:
         axis = figure.subplots()
@@ -126,46 +138,52 @@ def removal(run: Run) -> Made | None:
             log_axis(axis.xaxis, subs=(1,))
         axis.set_xticks(sizes, [str(k) for k in sizes])
         axis.set_xticks([], minor=True)
-        axis.set(xlabel="Top documents left out (log)", ylabel="Fall of log p(answer), nats")
+        axis.set(xlabel="Top documents left out (log)", ylabel=f"Fall of {output_words(run)}, nats")
         axis.axhline(0, color=palette.MUTED, lw=0.8, zorder=0.6)
-        looks = {name: _look(i, name) for i, name in enumerate(curves)}
+        styles = {name: _style(run, name) for name in curves}
         for i, (name, rows) in enumerate(curves.items()):
             # Points stand a little apart, so that bars at one k can be told from each other.
             shift = 1 + 0.03 * (i - (len(curves) - 1) / 2)
             xs = [int(r.metric.removeprefix(DROP)) * shift for r in rows]
-            axis.plot(xs, [r.value for r in rows], ms=5.5, **looks[name])
+            axis.plot(xs, [r.value for r in rows], ms=5.5, **styles[name])
             for x, r in zip(xs, rows, strict=True):
                 if r.low is not None and r.high is not None:
-                    axis.plot([x, x], [r.low, r.high], color=looks[name]["color"], lw=1, alpha=0.6)
+                    axis.plot([x, x], [r.low, r.high], color=styles[name]["color"], lw=1, alpha=0.6)
         axis.grid(axis="y")
         figure.draw_without_rendering()
         ends = [rows[-1].value or 0.0 for rows in curves.values()]
         low, high = axis.get_ylim()
-        heights = apart([(e - low) / (high - low) for e in ends], 0.06)
-        for name, height in zip(curves, heights, strict=True):
+        heights = apart([(e - low) / (high - low) for e in ends], 0.22 / height)
+        for name, at in zip(curves, heights, strict=True):
             axis.annotate(
-                name, (1.02, height), xycoords="axes fraction", fontsize=8.5, va="center",
+                name, (1.02, at), xycoords="axes fraction", fontsize=8.5, va="center",
                 color=palette.MUTED if name in CONTROLS else palette.INK, annotation_clip=False,
             )  # fmt: skip
             axis.plot(
-                [1.0, 1.015], [height] * 2, color=looks[name]["color"], lw=2.4,
+                [1.0, 1.015], [at] * 2, color=styles[name]["color"], lw=2.4,
                 transform=axis.transAxes, clip_on=False,
             )  # fmt: skip
 
     note = (
-        f"{wording.plural(len(curves), 'line')}; {sample(run, MEASURED)}, of which a few were "
-        "retrained for. Mean over those questions and retrainings, bars: 95 % intervals. "
-        "Dashed: random documents (chance) and the declared evidence (labels) left out."
+        f"{_seeds_and_questions(run)}, for each of which subjects were retrained without the "
+        "documents that a finder puts first for it. Bars: 95 % intervals. Dashed: random "
+        "documents (chance) and the declared evidence (labels) left out."
     )
-    return _removal_title(run, finders, last), note, (7.6, 4.2), draw
+    return _removal_title(run, finders, last), note, (7.6, height), draw
 
 
-def _look(index: int, name: str) -> dict[str, Any]:
+def _seeds_and_questions(run: Run) -> str:
+    tops = [s.outcomes.of("top").names for s in run.seeds if s.outcomes is not None]
+    asked = sum(len({name.split("/", 2)[2] for name in names}) for names in tops)
+    return f"{wording.plural(len(tops), 'seed')}, {wording.plural(asked, 'question')} in all"
+
+
+def _style(run: Run, name: str) -> dict[str, Any]:
     if name in CONTROLS:
         colour = palette.MUTED if name == CHANCE else palette.INK
         return {"color": colour, "marker": "*", "ls": _DASHED, "lw": 1.4}
-    colour = palette.SERIES[index % len(palette.SERIES)]
-    return {"color": colour, "marker": palette.MARKERS[index % len(palette.MARKERS)], "lw": 1.6}
+    colour, marker = looks(run)[name]
+    return {"color": colour, "marker": marker, "lw": 1.6}
 
 
 def _removal_title(run: Run, finders: list[str], metric: str) -> str:
@@ -174,7 +192,7 @@ def _removal_title(run: Run, finders: list[str], metric: str) -> str:
         return "No finder's top documents were left out."
     best = run.score(finders[0], MEASURED, metric, "all")
     assert best is not None
-    return (
-        f"Without {best.finder}'s top {k} the answer loses {wording.number(best.value, 2)} nats, "
-        f"without a random {k} {wording.number(best.chance, 2)}."
-    )
+    said = f"Without {best.finder}'s top {k} the answer loses {wording.number(best.value, 2)} nats"
+    if best.chance is not None:
+        said += f", without {k} random documents {wording.number(best.chance, 2)}"
+    return f"{said}."

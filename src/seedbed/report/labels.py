@@ -23,8 +23,23 @@ _OFFSETS = (
     (-9, 38, "right", "bottom"),
     (9, -24, "left", "top"),
     (9, 52, "left", "bottom"),
+    (24, 7, "left", "bottom"),
+    (24, -7, "left", "top"),
+    (-24, 7, "right", "bottom"),
+    (-24, -7, "right", "top"),
+    (-9, -24, "right", "top"),
+    (9, -40, "left", "top"),
+    (-9, -40, "right", "top"),
+    (-9, 52, "right", "bottom"),
+    (44, 18, "left", "bottom"),
+    (-44, 18, "right", "bottom"),
+    (44, -18, "left", "top"),
+    (-44, -18, "right", "top"),
+    (-44, 40, "right", "bottom"),
+    (-44, -40, "right", "top"),
 )
 _FAR = 24
+_OUTSIDE, _OVER = 100, 10
 
 
 def place(
@@ -32,9 +47,11 @@ def place(
     names: Sequence[str],
     points: Sequence[tuple[float, float]],
     lines: Sequence[float] = (),
+    bars: Sequence[tuple[tuple[float, float], tuple[float, float]]] = (),
 ) -> None:
-    """Write each name beside its point (data coordinates), clear of points, other names and
-    the horizontal `lines`.
+    """Write each name beside its point (data coordinates), clear of points, other names, the
+    horizontal `lines` and the `bars` from one point to another; where that cannot be, over as
+    little as possible.
     """
     from matplotlib.transforms import Bbox
 
@@ -44,30 +61,38 @@ def place(
     taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in dots]
     taken += [text.get_window_extent(renderer) for text in axis.texts]
     limits = axis.get_window_extent(renderer)
+    thin = []
     for height in lines:
         y = axis.transData.transform((points[0][0], height))[1]
-        taken.append(Bbox.from_bounds(limits.x0, y - 1, limits.width, 2))
+        thin.append(Bbox.from_bounds(limits.x0, y - 1, limits.width, 2))
+    for start, end in bars:
+        (x0, y0), (x1, y1) = axis.transData.transform([start, end])
+        box = Bbox.from_extents(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+        thin.append(box.padded(1))
     for i, (name, point) in enumerate(zip(names, points, strict=True)):
+        others = [b for j, b in enumerate(taken) if j != i]
+        found: list[tuple[float, int]] = []
+        text = axis.annotate(name, point, (0, 0), textcoords="offset points", fontsize=9)
         for tried, (dx, dy, ha, va) in enumerate(_OFFSETS):
-            text = axis.annotate(
-                name, point, xytext=(dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=9
-            )
+            text.set(position=(dx, dy), ha=ha, va=va)
             box = text.get_window_extent(renderer)
-            others = [b for j, b in enumerate(taken) if j != i]
             inside = (
                 limits.x0 <= box.x0
                 and box.x1 <= limits.x1
                 and limits.y0 <= box.y0
                 and box.y1 <= limits.y1
             )
-            last = tried == len(_OFFSETS) - 1
-            if last or (inside and not any(box.overlaps(other) for other in others)):
-                taken.append(box)
-                if abs(dy) >= _FAR:
-                    line = {"arrowstyle": "-", "lw": 0.7, "color": MUTED, "shrinkB": 4}
-                    axis.annotate("", point, (dx, dy), textcoords="offset points", arrowprops=line)
+            over = sum(box.overlaps(b) for b in others)
+            crossed = sum(box.overlaps(b) for b in thin)
+            found.append((_OUTSIDE * (not inside) + _OVER * over + crossed, tried))
+            if found[-1][0] == 0:
                 break
-            text.remove()
+        dx, dy, ha, va = _OFFSETS[min(found)[1]]
+        text.set(position=(dx, dy), ha=ha, va=va)
+        taken.append(text.get_window_extent(renderer))
+        if max(abs(dx), abs(dy)) >= _FAR:
+            line = {"arrowstyle": "-", "lw": 0.7, "color": MUTED, "shrinkB": 4}
+            axis.annotate("", point, (dx, dy), textcoords="offset points", arrowprops=line)
 
 
 def apart(places: Sequence[float], gap: float) -> list[float]:

@@ -150,15 +150,16 @@ function drawTable(place, truth) {
   const heads = columns.map(([metric, , label]) => ({ label, title: data.meaning[metric] }));
   const rows = data.finders[truth].map((finder) => {
     const found = columns.map(([metric, slice]) => index.get([finder, truth, metric, slice].join("\n")));
-    const costs = data.costs[finder] || [null, null, null];
+    const costs = Object.values(data.costs[truth][finder]);
     const node = el("tr", { class: data.controls.includes(finder) ? "control" : null },
       el("th", { scope: "row" }, nameOf(finder, truth)),
       ...columns.map(([metric, slice], i) => scoreCell(finder, truth, metric, slice, i === 0 || !main)),
       ...(main ? costs.map((cost) => el("td", {}, figure3(cost))) : []));
     return { node, control: data.controls.includes(finder),
-      keys: [nameOf(finder, truth), ...found.map((row) => (row ? row[4] : null)), ...costs] };
-  });
-  const costHeads = main ? [{ label: "seconds" }, { label: "epochs", title: "seconds over those of one training epoch" }, { label: "peak MiB" }] : [];
+      some: found.some(Boolean), keys: [nameOf(finder, truth), ...found.map((row) => (row ? row[4] : null)), ...costs] };
+  }).filter((row) => row.some);
+  const told = { epochs: "seconds over those of one training epoch" };
+  const costHeads = main ? Object.keys(Object.values(data.costs[truth])[0]).map((label) => ({ label, title: told[label] })) : [];
   const caption = main || view.show === "top10"
     ? `${data.sliceWords[view.slice]} · ${truth} truth`
     : `${data.words[view.show]} · ${truth} truth · ${data.meaning[view.show]}`;

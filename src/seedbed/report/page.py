@@ -14,7 +14,7 @@ from typing import Any
 
 from seedbed.core.files import read_text, write_text
 from seedbed.report import drill, wording
-from seedbed.report.columns import main_columns
+from seedbed.report.columns import main_columns, prices
 from seedbed.report.figures import write_figures
 from seedbed.report.leading import MEASURED, called
 from seedbed.report.palette import THEMED
@@ -119,6 +119,7 @@ def _subline(run: Run) -> str:
 def _table(run: Run, truth: str) -> dict[str, Any]:
     """The main table of a truth as it stands without scripts."""
     columns = [column for block in main_columns(run, truth) for column in block]
+    heads = list(prices(next(r for r in run.scores if r.truth == truth)))
     rows = []
     for name in (*run.finders(truth), *run.controls(truth)):
         found = [run.score(name, truth, c.metric, c.slice) for c in columns]
@@ -130,13 +131,13 @@ def _table(run: Run, truth: str) -> dict[str, Any]:
              "interval": wording.interval(row.low, row.high) if row else ""}
             for row in found
         ]  # fmt: skip
-        price = (first.seconds, first.epochs, first.peak_mib)
-        cells += [{"value": wording.significant(v), "interval": ""} for v in price]
+        spent = prices(first)
+        cells += [{"value": wording.significant(v), "interval": ""} for v in spent.values()]
         rows.append({"name": called(name, truth), "cells": cells, "control": name in CONTROLS})
     return {
         "truth": truth,
         "caption": f"all questions · {truth} truth",
-        "head": ["finder", *(c.label for c in columns), "seconds", "epochs", "peak MiB"],
+        "head": ["finder", *(c.label for c in columns), *heads],
         "rows": rows,
         "note": bank_line(run) if truth == MEASURED else "",
     }

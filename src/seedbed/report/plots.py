@@ -18,6 +18,7 @@ from seedbed.scoring.rows import LABELS
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 _PANELS = 5
+_NEAR = 0.7
 _LOOK = {
     "above": {"color": palette.BLUE, "marker": "o", "mfc": palette.BLUE},
     "level": {"color": palette.MUTED, "marker": "o", "mfc": palette.PAPER},
@@ -93,6 +94,8 @@ def _quality_title(run: Run, truth: str) -> str:
 def _effects_title(run: Run, best: Score | None) -> str:
     if best is None:
         return "No finder has a score."
+    if best.standing != "above":
+        return f"No finder predicts retraining better than chance; the highest is {best.finder}."
     rows = ranked_on(run, MEASURED, best.metric, "all")
     level = sum(row.standing != "above" for row in rows)
     said = f"{best.finder} predicts retraining best" + (f", {r}" if (r := reach(best)) else "")
@@ -106,7 +109,7 @@ def _panel(axis: Any, run: Run, truth: str, metric: str, name: str, first: bool)
         row = run.score(finder, truth, metric, name)
         if row is None or row.value is None:
             continue
-        look = _LOOK[row.standing]
+        look = _LOOK["unknown" if finder in CONTROLS else row.standing]
         if row.low is not None and row.high is not None:
             axis.plot([row.low, row.high], [place_, place_], color=look["color"], lw=1.6)
         axis.plot(
@@ -121,10 +124,12 @@ def _panel(axis: Any, run: Run, truth: str, metric: str, name: str, first: bool)
         axis.axvline(oracle.value, color=palette.GREEN, lw=1.2, zorder=0.5)
         if truth == MEASURED and oracle.low is not None and oracle.high is not None:
             axis.axvspan(oracle.low, oracle.high, color=palette.GREEN, alpha=0.12, lw=0, zorder=0.4)
-        said = f"{called(ORACLE, truth)} "
+        # A low ceiling is named on its right, clear of the name of chance.
+        side = "right" if oracle.value > _NEAR else "left"
         axis.text(
-            oracle.value, -0.75, said, fontsize=7.5, color=palette.MUTED, va="center", ha="right"
-        )
+            oracle.value, -0.75, f" {called(ORACLE, truth)} ", fontsize=7.5, color=palette.MUTED,
+            va="center", ha=side,
+        )  # fmt: skip
     low = lowest(run, truth, metric)
     axis.set(xlim=(low - 0.03, 1.03), ylim=(len(finders) - 0.5, -1.1))
     ticks = [t for t in (-1, -0.5, 0, 0.5, 1) if t >= low]
@@ -133,6 +138,17 @@ def _panel(axis: Any, run: Run, truth: str, metric: str, name: str, first: bool)
     axis.grid(axis="x")
     axis.spines["left"].set_visible(False)
     axis.tick_params(axis="y", length=0, labelleft=first)
+
+
+def looks(run: Run) -> dict[str, tuple[str, str]]:
+    """A colour and a marker for each finder, the same in every figure of the run."""
+    names = dict.fromkeys(name for truth in run.truths for name in run.finders(truth))
+    colours, markers = palette.SERIES, palette.MARKERS
+    return {
+        # The second round of colours has other markers than the first.
+        name: (colours[i % len(colours)], markers[(i + i // len(colours)) % len(markers)])
+        for i, name in enumerate(names)
+    }
 
 
 def lowest(run: Run, truth: str, metric: str) -> float:
@@ -160,17 +176,18 @@ def cost(run: Run, truth: str) -> Made | None:
         spread = [float(costs[row.finder] or 0) for row in rows]
         axis.set_xlim(min(spread) / 2.5, max(spread) * 6)
         lines = _levels(axis, run, truth)
-        names, points = [], []
-        for i, row in enumerate(rows):
+        names, points, bars = [], [], []
+        for row in rows:
             x, y = float(costs[row.finder] or 0), row.value or 0.0
-            colour = palette.SERIES[i % len(palette.SERIES)]
+            colour, marker = looks(run)[row.finder]
             if row.low is not None and row.high is not None:
                 axis.plot([x, x], [row.low, row.high], color=colour, lw=1.6)
-            axis.plot(x, y, palette.MARKERS[i % len(palette.MARKERS)], color=colour, ms=7)
+                bars.append(((x, row.low), (x, row.high)))
+            axis.plot(x, y, marker, color=colour, ms=7)
             names.append(row.finder)
             points.append((x, y))
         axis.grid()
-        place(axis, names, points, lines)
+        place(axis, names, points, lines, bars)
 
     best = rows[0]
     price = wording.significant(costs[best.finder])

@@ -37,14 +37,21 @@ def bank_line(run: Run) -> str:
         return ""
     kinds = wording.listed([f"{n:,} {_NOUNS[kind]}" for kind, n in counts.items()])
     parts = [
-        f"{wording.plural(sum(b.subjects for b in banks), 'subject')} retrained ({kinds}; "
-        f"{wording.plural(repeats, 'seed')} each)",
+        f"{wording.plural(sum(b.subjects for b in banks), 'subject')} retrained: {kinds}, each "
+        f"under {wording.plural(repeats, 'seed')}",
         f"{wording.seconds(sum(b.seconds for b in banks))} of one-thread work summed, as much as "
         f"{wording.significant(sum(b.epochs for b in banks))} training epochs of the full subject",
     ]
     if (top := ceiling(run)) is not None:
         parts.append(f"ceiling that the noise between seeds leaves: LDS {wording.valued(top)}")
     return "; ".join(parts) + ". From seeds/*/effects/outcomes.npz and cost.json."
+
+
+def output_words(run: Run) -> str:
+    """What was read from a retrained subject, in nats."""
+    asked = run.config.get("measured")
+    kind = asked.get("output") if isinstance(asked, dict) else None
+    return "log-odds of the answer" if kind == "odds" else "log p(answer)"
 
 
 def reach(row: Score) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from seedbed.core.errors import InputError
 from seedbed.report import wording
-from seedbed.report.columns import Column, main_columns, trained_columns
+from seedbed.report.columns import Column, main_columns, prices, trained_columns
 from seedbed.report.leading import BY_HOP, DECLARED, MEASURED, called, top_name
 from seedbed.report.reader import Run
 from seedbed.report.retraining import bank_line
@@ -96,15 +96,22 @@ def tables_of(
 
 
 def _that_fit(run: Run, truth: str, slice_: str, console: Console) -> list[Table]:
+    """The main table as one, or as few as the console is wide enough for."""
     blocks: list[list[Column]] = [*main_columns(run, truth, slice_, _HOPS), []]
     # Where costs need a table of their own, they stand once, under the first truth.
     alone = blocks if truth == run.truths[0] else blocks[:-1]
-    for parts in ([blocks], [blocks[:1], blocks[1:]], [[block] for block in alone]):
+    halves = [[half] for block in alone for half in _halved(block)]
+    wide, tables = console.options.update(width=1000), []
+    for parts in ([blocks], [blocks[:1], blocks[1:]], [[block] for block in alone], halves):
         tables = [main_table(run, truth, slice_, part) for part in parts if part]
-        wide = console.options.update(width=1000)
         if all(Measurement.get(console, wide, t).maximum <= console.width for t in tables):
             break
     return tables
+
+
+def _halved(block: list[Column]) -> list[list[Column]]:
+    middle = (len(block) + 1) // 2
+    return [block[:middle], block[middle:]] if len(block) > 1 else [block]
 
 
 def print_verdict(run: Run, console: Console) -> None:
@@ -131,8 +138,9 @@ def _scores_table(
 ) -> Table:
     table = _table(title)
     table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=18)
-    prices = ("seconds", "epochs", "MiB")[: 3 if truth == DECLARED else 2]
-    for head in (*(c.head for c in columns), *(prices if costs else ())):
+    first = next(r for r in run.scores if r.truth == truth)
+    spent = [head.removeprefix("peak ") for head in prices(first)] if costs else []
+    for head in (*(c.head for c in columns), *spent):
         table.add_column(head, justify="right", no_wrap=True)
     rows = []
     for name, last in _named(run, truth):
@@ -140,8 +148,7 @@ def _scores_table(
         cells = [_with_spread(row) if c.spread else _short(row) for c, row in found]
         if costs:
             price = next(r for r in run.scores if r.finder == name and r.truth == truth)
-            spent = (price.seconds, price.epochs, price.peak_mib)[: len(prices)]
-            cells += map(Text, map(wording.significant, spent))
+            cells += [Text(wording.significant(value)) for value in prices(price).values()]
         rows.append((called(name, truth), cells, last, name in CONTROLS))
     _align([cells for _, cells, _, _ in rows])
     for row in rows:
@@ -155,7 +162,10 @@ def slice_table(run: Run, truth: str, metric: str, slices: Sequence[str]) -> Tab
     table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=18)
     for name in slices:
         table.add_column(name, justify="right", no_wrap=True)
-    named = _named(run, truth)
+    named = [
+        (n, last) for n, last in _named(run, truth)
+        if any(run.score(n, truth, metric, s) for s in slices)
+    ]  # fmt: skip
     rows = [[_with_spread(run.score(n, truth, metric, s)) for s in slices] for n, _ in named]
     _align(rows)
     for (name, last), cells in zip(named, rows, strict=True):

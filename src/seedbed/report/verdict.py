@@ -113,9 +113,12 @@ def _best(run: Run, truth: str) -> Finding:
     best = rows[0]
     if truth == MEASURED:
         share = f", {said}" if (said := reach(best)) else ""
+        opening = f"{best.finder} predicts retraining best"
+        if best.standing != "above":
+            opening = f"No finder predicts retraining; the highest is {best.finder}"
         lines = [
-            f"{best.finder} predicts retraining best: {wording.metric(lead)} "
-            f"{wording.valued(best)}{share}; chance {wording.number(best.chance, 2)}.",
+            f"{opening}: {wording.metric(lead)} {wording.valued(best)}{share}; chance "
+            f"{wording.number(best.chance, 2)}.",
             f"{wording.metric(LDS)} is the {wording.meaning(LDS)}.",
         ]
     else:
@@ -132,7 +135,8 @@ def _best(run: Run, truth: str) -> Finding:
     lines += _by(run, truth, lead, question_slices(run)[1:], "By question")
     if truth == DECLARED:
         lines += _by(run, truth, BY_HOP, run.hops, "By hop of the evidence")
-    return Finding(_titled("Best finder", run, truth), tuple(lines), "good")
+    tone: Tone = "good" if truth == DECLARED or best.standing == "above" else "bad"
+    return Finding(_titled("Best finder", run, truth), tuple(lines), tone)
 
 
 def _by(run: Run, truth: str, metric: str, slices: Sequence[str], opening: str) -> list[str]:

@@ -27,7 +27,7 @@ MEANING = {
     "recall@10": "share of the evidence among the top 10",
     "lds": (
         "linear datamodelling score: rank correlation, over subjects retrained on random subsets, "
-        "of the answer's log-probability with the summed scores of the documents kept"
+        "of the answer's likelihood with the summed scores of the documents kept"
     ),
     "group_r": "correlation with what leaving out all documents of a fact took from the answer",
     "single_r": "correlation with what leaving out single documents took from the answer",

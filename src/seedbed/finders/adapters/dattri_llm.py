@@ -19,3 +19,4 @@ class DattriLlm(PeerFinder):
     method: Literal["tracin", "kfac", "ekfac"] = "tracin"
     damping: float = Field(default=1e-3, gt=0, description="for kfac and ekfac")
     embeddings: bool = Field(default=True, description="false: linear layers only")
+    keep: bool = Field(default=False, description="hold what was captured in memory, read once")

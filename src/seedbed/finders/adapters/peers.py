@@ -39,15 +39,15 @@ PEERS: dict[str, Peer] = {
             "bergson", "bergson", "2.5.1", "bergson",
             ("accelerate", "datasets", "jaxtyping==0.3.11", "ml_dtypes==0.6.0", "peft",
              "petname==2.9", "pyyaml", "scipy", "simple-parsing==0.1.9", "torchopt==0.7.3"),
-            1400,
+            1600,
         ),
         Peer(
             "kronfluence", "kronfluence", "1.0.1", "kronfluence",
             ("accelerate", "einconv==0.1.0", "einops==0.8.2", "opt-einsum==3.4.0", "safetensors",
              "tqdm"),
-            1000,
+            1200,
         ),
-        Peer("traker", "traker", "0.3.2", "trak", ("tqdm",), 1000),
-        Peer("dattri_llm", "dattri-llm", "0.1.0", "dattri_llm", ("accelerate", "tqdm"), 1000),
+        Peer("traker", "traker", "0.3.2", "trak", ("tqdm",), 1200),
+        Peer("dattri_llm", "dattri-llm", "0.1.0", "dattri_llm", ("accelerate", "tqdm"), 1200),
     )
 }  # fmt: skip

@@ -73,7 +73,9 @@ def main() -> None:
             for name in covered
         }
     )
-    extra = {"damping": options["damping"]} if options["method"] != "tracin" else {}
+    extra: dict[str, Any] = {"gradient_cache_residency": "memory" if options["keep"] else None}
+    if options["method"] != "tracin":
+        extra["damping"] = options["damping"]
 
     def work() -> Tensor:
         with tempfile.TemporaryDirectory(dir=job.folder) as scratch:
