@@ -127,6 +127,9 @@ def find_command(
     sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
 ) -> None:
     """Rank documents for questions with one finder."""
+    import shutil
+    from dataclasses import replace
+
     from rich.console import Console
 
     from seedbed.core.foreign import read_documents, read_questions
@@ -140,7 +143,10 @@ def find_command(
     built = _built(FINDERS, "finder", finder, sets)
     rows, asked = read_documents(documents), read_questions(questions)
     set_threads(threads)
-    claims, cost = run_finder(built, load_subject(place_of(subject)), rows, asked, [])
+    # Kept until the claim is written, so that an interrupted call goes on from it.
+    scratch = out.with_name(f".{out.name}.partial")
+    model = replace(load_subject(place_of(subject)), scratch=scratch)
+    claims, cost = run_finder(built, model, rows, asked, [])
     console = Console()
     text = {d.id: " ".join(d.text.split()) for d in rows}
     for variant, claim in zip(built.variants(), claims, strict=True):
@@ -162,6 +168,7 @@ def find_command(
             f"{cost.seconds:.1f} s, {cost.peak_mib:.0f} MiB. {notes}"
         )
         console.print(line, markup=False, highlight=False)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _named(path: Path, name: str, count: int) -> Path:

@@ -11,7 +11,8 @@ from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
 
 if TYPE_CHECKING:
-    from seedbed.models.subject import Subject
+    from seedbed.models.subject import Subject, SubjectConfig
+    from seedbed.training.config import Training
 
 
 class Finder(Kinded):
@@ -54,6 +55,10 @@ class Finder(Kinded):
     ) -> list[Claim]:
         """The claim of every variant, in order; overridden where variants can share work."""
         return [v.find(subject, documents, questions, pairs) for v in self.variants()]
+
+    def placed(self, subject: "SubjectConfig", training: "Training") -> "Finder":
+        """The finder as it stands in a study of such a subject; most need nothing of it."""
+        return self
 
     def unavailable(self) -> str:
         """Why this finder cannot run on this machine and what to do about it; "" if it can."""

@@ -55,6 +55,11 @@ class Unrolled(Finder):
         default=0, ge=0, description="trainings for each figure of smoothness; 0: none"
     )
 
+    def placed(self, subject: SubjectConfig, training: Training) -> Finder:
+        """With the study's own training and subject where none are given."""
+        given = {"training": self.training or training, "subject": self.subject or subject}
+        return self.model_copy(update=given)
+
     def unavailable(self) -> str:
         """Without the training and what it started from there is nothing to follow."""
         missing = self.training is None or self.subject is None

@@ -10,7 +10,12 @@ from seedbed.report import palette, wording
 from seedbed.report.labels import apart, log_axis, place
 from seedbed.report.leading import DECLARED, DROP, LDS, LEADING, MEASURED
 from seedbed.report.plots import looks, sample
-from seedbed.report.ranked import best_on, ceiling, ranked_on
+from seedbed.report.ranked import (
+    best_on,
+    ceiling,
+    ranked_on,
+    under_both,
+)
 from seedbed.report.reader import Run
 from seedbed.report.retraining import order_agreement, output_words
 from seedbed.report.schema import CHANCE, CONTROLS, ORACLE, Score
@@ -25,11 +30,7 @@ _DASHED = (0, (4, 3))
 def truths(run: Run) -> Made | None:
     """A point a finder: quality by declared truth (x) against LDS (y), bars both ways."""
     lead = LEADING[DECLARED]
-    pairs = [
-        (a, b)
-        for a in ranked_on(run, DECLARED, lead, "all")
-        if (b := run.score(a.finder, MEASURED, LDS, "all")) is not None and b.value is not None
-    ]
+    pairs = under_both(run)
     if not pairs:
         return None
     known = run.score(ORACLE, DECLARED, lead, "all"), run.score(LABELS, MEASURED, LDS, "all")
@@ -143,7 +144,7 @@ def removal(run: Run) -> Made | None:
         styles = {name: _style(run, name) for name in curves}
         for i, (name, rows) in enumerate(curves.items()):
             # Points stand a little apart, so that bars at one k can be told from each other.
-            shift = 1 + 0.03 * (i - (len(curves) - 1) / 2)
+            shift = 1 + min(0.03, 0.3 / len(curves)) * (i - (len(curves) - 1) / 2)
             xs = [int(r.metric.removeprefix(DROP)) * shift for r in rows]
             axis.plot(xs, [r.value for r in rows], ms=5.5, **styles[name])
             for x, r in zip(xs, rows, strict=True):
@@ -156,12 +157,12 @@ def removal(run: Run) -> Made | None:
         heights = apart([(e - low) / (high - low) for e in ends], 0.22 / height)
         for name, at in zip(curves, heights, strict=True):
             axis.annotate(
-                name, (1.02, at), xycoords="axes fraction", fontsize=8.5, va="center",
+                name, (1.035, at), xycoords="axes fraction", fontsize=8.5, va="center",
                 color=palette.MUTED if name in CONTROLS else palette.INK, annotation_clip=False,
             )  # fmt: skip
             axis.plot(
-                [1.0, 1.015], [at] * 2, color=styles[name]["color"], lw=2.4,
-                transform=axis.transAxes, clip_on=False,
+                [1.0, 1.012, 1.024], [at] * 3, markevery=[1], ms=4.5, transform=axis.transAxes,
+                clip_on=False, **styles[name],
             )  # fmt: skip
 
     note = (

@@ -1,6 +1,6 @@
 """Finders in order under a truth, and the few comparisons that sentences and figures rest on."""
 
-from seedbed.report.leading import LDS, MEASURED
+from seedbed.report.leading import DECLARED, LDS, LEADING, MEASURED
 from seedbed.report.reader import Run
 from seedbed.report.schema import ORACLE, Score
 
@@ -16,6 +16,15 @@ def ranked_on(run: Run, truth: str, metric: str, slice_: str) -> list[Score]:
     found = (run.score(name, truth, metric, slice_) for name in run.finders(truth))
     rows = [row for row in found if row is not None and row.value is not None]
     return sorted(rows, key=lambda row: (-(row.value or 0.0), row.finder))
+
+
+def under_both(run: Run) -> list[tuple[Score, Score]]:
+    """The leading rows (declared, measured) of each finder that has both, best declared first."""
+    return [
+        (a, b)
+        for a in ranked_on(run, DECLARED, LEADING[DECLARED], "all")
+        if (b := run.score(a.finder, MEASURED, LDS, "all")) is not None and b.value is not None
+    ]
 
 
 def overlap(a: Score, b: Score) -> bool:

@@ -9,7 +9,13 @@ from statistics import correlation
 
 from seedbed.report import wording
 from seedbed.report.leading import DECLARED, LDS, LEADING, MEASURED
-from seedbed.report.ranked import ceiling, clearly_above, ranked_on, share_of_ceiling
+from seedbed.report.ranked import (
+    ceiling,
+    clearly_above,
+    ranked_on,
+    share_of_ceiling,
+    under_both,
+)
 from seedbed.report.reader import Run
 from seedbed.report.schema import Score
 from seedbed.scoring.rows import LABELS
@@ -83,11 +89,7 @@ def labels_line(run: Run) -> str:
 
 def disagreements(run: Run) -> list[str]:
     """Where declared and measured truth part: standings, orders, the labels themselves."""
-    pairs = [
-        (a, b)
-        for a in ranked_on(run, DECLARED, LEADING[DECLARED], "all")
-        if (b := run.score(a.finder, MEASURED, LDS, "all")) is not None and b.value is not None
-    ]
+    pairs = under_both(run)
     lines = [labels_line(run)]
     finds = [a.finder for a, b in pairs if a.standing == "above" and b.standing != "above"]
     moves = [a.finder for a, b in pairs if a.standing != "above" and b.standing == "above"]

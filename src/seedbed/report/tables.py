@@ -137,7 +137,7 @@ def _scores_table(
     run: Run, truth: str, title: str, columns: Sequence[Column], costs: bool
 ) -> Table:
     table = _table(title)
-    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=18)
+    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=24)
     first = next(r for r in run.scores if r.truth == truth)
     spent = [head.removeprefix("peak ") for head in prices(first)] if costs else []
     for head in (*(c.head for c in columns), *spent):
@@ -159,7 +159,7 @@ def _scores_table(
 def slice_table(run: Run, truth: str, metric: str, slices: Sequence[str]) -> Table:
     """Finders × slices for one metric."""
     table = _table(f"{run.name} · {truth} truth · {wording.metric(metric)} · {_sample(run, truth)}")
-    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=18)
+    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=24)
     for name in slices:
         table.add_column(name, justify="right", no_wrap=True)
     named = [
