@@ -119,10 +119,15 @@ def test_flatten_keeps_empty_parts() -> None:
 
 def test_measured_truth_is_compared_by_question(retrained: Path, made: Path) -> None:
     found, text = compared(retrained, retrained)
-    assert "LDS, depth 2, measured" in text
-    assert "average precision, all questions, declared" in text
+    assert "LDS, depth 2, measured truth" in text
+    assert "average precision, all questions, declared truth" in text
     assert {row.difference for row in found.rows if row.a is not None} == {0.0}
     assert max(len(line) for line in text.splitlines()) <= 100
+    assert "…" not in text
+    narrow = Console(width=80, file=StringIO(), no_color=True)
+    compare(retrained, retrained, narrow)
+    assert isinstance(narrow.file, StringIO)
+    assert "…" not in narrow.file.getvalue()
     found, text = compared(made, retrained)
     assert {row.truth for row in found.rows} == {"declared"}
     assert "only in" not in text

@@ -26,7 +26,7 @@ from seedbed.finders.kfac import Curvature, Labels, fit_curvature
 from seedbed.finders.layers import Part
 from seedbed.finders.moments import Moments, moments_of, told, warned, weights_at
 from seedbed.finders.shards import Shards, digest_of_work
-from seedbed.finders.sheets import Reader, Sheet, TakeTable, needed, rows_of
+from seedbed.finders.sheets import Reader, Sheet, TakeTable, rows_of
 from seedbed.models.folders import trainable_state
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence
@@ -185,7 +185,7 @@ def damped_products(
     """
     if not curvature.blocks:
         raise InputError("ekfac: no linear layer is trained, so there is no curvature to use")
-    documents, questions = [needed(s) for s in documents], [needed(s) for s in questions]
+    documents, questions = [s.needed() for s in documents], [s.needed() for s in questions]
     count, room = len(questions), int(memory * 2**20 / 8)
     if store is None:
         rows = [f"{d}:{q}" for d in dampings for q in range(count)]

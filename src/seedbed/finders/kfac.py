@@ -18,7 +18,7 @@ from seedbed.core.seeds import generator
 from seedbed.finders.diagonal import Diagonal, inverse
 from seedbed.finders.factors import capturing
 from seedbed.finders.labels import drawing
-from seedbed.finders.sheets import Reader, Sheet, needed, rows_of
+from seedbed.finders.sheets import Reader, Sheet, rows_of
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import Batch
 
@@ -178,7 +178,7 @@ def fit_curvature(
     and the document's id. Raises InputError
     if no layer can be read.
     """
-    sequences = [needed(s) for s in subject.encode(documents)]
+    sequences = [s.needed() for s in subject.encode(documents)]
     fit = _Fit(int(memory * 2**20 / 8), widest, Diagonal() if rest else None)
     with capturing(subject.model) as capture, torch.no_grad(), ExitStack() as stack:
         drawn = stack.enter_context(drawing(subject.model)) if labels == "sampled" else None

@@ -85,7 +85,7 @@ def gradient_products(
     if store is None:
         names = [[str(i) for i in range(len(some))] for some in (questions, documents)]
         store = store_for(names[0], names[1], norms, copies)
-    documents = [_needed(s) for s in documents]
+    documents = [s.needed() for s in documents]
     with capturing(subject.model, precision) as capture, torch.no_grad():
         work = _Work(subject, documents, questions, norms, int(memory * 2**20 / 8), transform,
                      copies, projection, capture, store)  # fmt: skip
@@ -227,12 +227,6 @@ class _Work:
         longest = max(len(s.ids) for s in sequences)
         wanted = max(self.subject.batch * longest, TOKENS)
         return self.subject.batches_of(sequences, min(wanted, self.room // self.capture.floats))
-
-
-def _needed(sequence: TokenSequence) -> TokenSequence:
-    """Up to the last predicted token; no causal model looks at the rest before it."""
-    end = max((i + 1 for i, p in enumerate(sequence.predicted) if p), default=1)
-    return TokenSequence(sequence.ids[:end], sequence.predicted[:end])
 
 
 def _turns(sizes: Sequence[int], room: int, most: int) -> list[list[int]]:

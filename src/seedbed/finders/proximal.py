@@ -17,7 +17,6 @@ from seedbed.core.errors import InputError
 from seedbed.core.rows import Document
 from seedbed.core.seeds import stream
 from seedbed.finders.flat import Flat
-from seedbed.finders.sheets import needed
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence
 
@@ -64,7 +63,7 @@ def pbrf_effects(
                 f"pbrf: there is no document {number}; they are 0 to {len(documents) - 1}"
             )
     problem = _Problem(subject, documents, damping, share, dtype)
-    asked = [needed(q) for q in questions]
+    asked = [q.needed() for q in questions]
     with torch.no_grad():
         before = problem.flat.row_losses(problem.fixed, asked)
     columns, settled = [], []
@@ -94,7 +93,7 @@ class _Problem:
     ) -> None:
         self.flat = Flat(subject.model, dtype)
         self.fixed = self.flat.parts(self.flat.start)
-        self.sequences = [needed(s) for s in subject.encode(documents)]
+        self.sequences = [s.needed() for s in subject.encode(documents)]
         self.damping, self.share = damping, share
         self.seed, self.rows = subject.seed, subject.batch
 

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document
 from seedbed.finders.flat import Flat
-from seedbed.finders.sheets import needed
 from seedbed.models.adapters import wrap
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence
@@ -58,7 +57,7 @@ class Replay(Flat):
         super().__init__(model, dtype)
         self.training, self.dtype = training, dtype
         # As in training, tokens after the last predicted one count nowhere.
-        self.sequences = [needed(s) for s in subject.encode(documents)]
+        self.sequences = [s.needed() for s in subject.encode(documents)]
         self.order = DocumentOrder(training.order, documents, training.batch, subject.seed)
         self.steps = training.total_steps(len(documents))
         decay = training.optimizer.weight_decay

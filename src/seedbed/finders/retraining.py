@@ -24,9 +24,11 @@ class Removal(Config):
     """Top-k removal curves: retrain without the k documents that a finder puts first.
 
     `questions`: how many questions of each seed, spread over the gate's groups (0: none).
+    `finders` names those to follow (empty: all); the labels and chance are always followed.
     """
 
     questions: int = Field(default=0, ge=0)
+    finders: tuple[str, ...] = ()
     top: tuple[int, ...] = Field(default=(4, 16, 64), min_length=1)
 
 

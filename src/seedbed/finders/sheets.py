@@ -107,12 +107,6 @@ class Reader:
         return Sheet(part.lefts, right, bias)
 
 
-def needed(sequence: TokenSequence) -> TokenSequence:
-    """Up to the last predicted token; no causal model looks at the rest before it."""
-    end = max((i + 1 for i, p in enumerate(sequence.predicted) if p), default=1)
-    return TokenSequence(sequence.ids[:end], sequence.predicted[:end])
-
-
 def rows_of(sequences: Sequence[TokenSequence], subject: Subject, room: int, floats: int) -> int:
     """Rows a batch: enough tokens to keep the processor busy, within `room` numbers."""
     longest = max(len(s.ids) for s in sequences)

@@ -24,7 +24,7 @@ from seedbed.finders.gradients import questions_of
 from seedbed.finders.moments import Moments, moments_of, told, warned, weights_at
 from seedbed.finders.odds import weighing
 from seedbed.finders.projection import Projector
-from seedbed.finders.sheets import needed, rows_of
+from seedbed.finders.sheets import rows_of
 from seedbed.models.folders import load_subject
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence
@@ -144,7 +144,7 @@ def read_member(
         room = int(memory * 2**20 / 8)
         found = []
         for group in (questions, documents):
-            sequences = [needed(s) for s in group]
+            sequences = [s.needed() for s in group]
             features = np.zeros((len(sequences), projector.size))
             doubts = np.zeros(len(sequences))
             rows = rows_of(sequences, subject, room, capture.floats)

@@ -99,10 +99,9 @@ def compare(
         console.print(_gate_table(first, second))
     wanted = [row for row in found.rows if _wanted(row, metric, slice_)]
     if wanted:
-        console.print(_rows_table(wanted))
-        console.print(
-            Text("clear: the 95 % intervals do not touch · difference: B − A", style="dim")
-        )
+        for table in _rows_tables(wanted):
+            console.print(table)
+        console.print(Text("clear: the 95 % intervals do not touch", style="dim"))
     for name, only in (("A", found.only_a), ("B", found.only_b)):
         if only:
             console.print(Text(f"only in {name}: {wording.listed(only)}"))
@@ -211,33 +210,39 @@ def _gate_table(a: Run, b: Run) -> Table:
     return table
 
 
-def _rows_table(rows: Sequence[Pairing]) -> Table:
-    table = _table("scores")
-    table.add_column("finder", no_wrap=True, overflow="ellipsis", max_width=44)
-    for name in ("A", "B", "difference"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+def _rows_tables(rows: Sequence[Pairing]) -> list[Table]:
+    """A table for each truth, metric and slice, all of one width; the first has the heads."""
     groups: dict[tuple[str, str, str], list[Pairing]] = {}
     for row in rows:
         groups.setdefault((row.truth, row.metric, row.slice), []).append(row)
     several = len({truth for truth, _, _ in groups}) > 1
+    names = max(len(row.finder) for row in rows)
+    cells = {id(row): _cells(row) for row in rows}
+    widths = [max(len(cell) for cell in column) for column in zip(*cells.values(), strict=True)]
+    tables: list[Table] = []
     for (truth, metric, name), members in sorted(groups.items(), key=lambda item: item[0][0]):
         about = f"{wording.metric(metric)}, {wording.slice_words(name)}"
-        table.add_row(Text(about + (f", {truth}" if several else ""), "bold"))
+        table = _table(about + (f", {truth} truth" if several else ""))
+        table.show_header = not tables
+        table.add_column("finder", no_wrap=True, overflow="ellipsis", width=min(names, 44))
+        for head, width in zip(("A", "B", "B − A"), widths, strict=True):
+            table.add_column(head, justify="right", no_wrap=True, width=max(width, len(head)))
+        table.add_column("", width=len("overlap"))
         for row in members:
             said = {None: "", True: "overlap", False: "clear"}[row.overlap]
             style = {"clear": "bold", "overlap": "dim"}.get(said, "")
-            table.add_row(
-                Text(f"  {row.finder}"),
-                f"{wording.number(row.a)} {wording.interval(row.a_low, row.a_high)}",
-                f"{wording.number(row.b)} {wording.interval(row.b_low, row.b_high)}",
-                Text(
-                    wording.MISSING if row.difference is None else f"{row.difference:+.3f}", style
-                ),
-                Text(said, style),
-                end_section=row is members[-1],
-            )
-    return table
+            a, b, difference = cells[id(row)]
+            table.add_row(Text(row.finder), a, b, Text(difference, style), Text(said, style))
+        tables.append(table)
+    return tables
+
+
+def _cells(row: Pairing) -> tuple[str, str, str]:
+    return (
+        f"{wording.number(row.a)} {wording.interval(row.a_low, row.a_high)}",
+        f"{wording.number(row.b)} {wording.interval(row.b_low, row.b_high)}",
+        wording.MISSING if row.difference is None else f"{row.difference:+.3f}",
+    )
 
 
 def _table(title: str) -> Table:

@@ -91,7 +91,7 @@ def _drops(
     for part in masks[0]:
         for k in sizes:
             spreads = {}
-            for name in (*results[0].claims, LABELS):
+            for name in (n for n in (*results[0].claims, LABELS) if (n, k) in found[0]):
                 blank = [np.full(len(r.questions), np.nan) for r in results]
                 values = [f.get((name, k), b) for f, b in zip(found, blank, strict=True)]
                 cut = [np.where(m[part], v, np.nan) for v, m in zip(values, masks, strict=True)]

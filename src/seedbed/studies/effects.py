@@ -12,6 +12,7 @@ from seedbed.core.rows import Document, Question
 from seedbed.core.sites import Claim, Truth
 from seedbed.finders.retraining import Retraining
 from seedbed.runs.store import Stage
+from seedbed.scoring.measured import CHANCE
 from seedbed.scoring.rows import LABELS, oracle_claim
 from seedbed.studies.plan import Plan, Task
 
@@ -36,7 +37,8 @@ def removals(
     wanted = config.removal
     chosen = _spread(asked, by, wanted.questions)
     found = []
-    for name, claim in {**claims, LABELS: oracle_claim(truth)}.items():
+    followed = {n: c for n, c in claims.items() if n in (*(wanted.finders or claims), CHANCE)}
+    for name, claim in {**followed, LABELS: oracle_claim(truth)}.items():
         place = {q: i for i, q in enumerate(claim.questions)}
         for question in chosen:
             order = np.argsort(-claim.scores[place[question.id]], kind="stable")

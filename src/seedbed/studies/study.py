@@ -1,9 +1,10 @@
 """What a study file holds. One YAML file is one study; the resolved form replays it."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from seedbed.core.config import Config, apply_sets, read_yaml, validate
 from seedbed.core.errors import ConfigError
@@ -61,6 +62,16 @@ class Study(Config):
             if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
                 raise ValueError(f"the name '{name}' must consist of letters, digits, - _ and .")
         return values
+
+    @model_validator(mode="after")
+    def _removal_follows_finders(self) -> "Study":
+        names = [v.name for f in self.finders for v in f.variants()]
+        for name in self.measured.removal.finders if self.measured else ():
+            if name not in names:
+                near = get_close_matches(name, names, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
+                raise ValueError(f"measured.removal.finders: no finder is called '{name}'; {hint}")
+        return self
 
     @field_validator("seeds")
     @classmethod
