@@ -1,14 +1,16 @@
-"""Write the results tables of README.md and docs/results.md from a run folder, and the file tree.
+"""Write the results tables of README.md and docs/results.md from run folders, and the file tree.
 
-Usage: python docs/write_results.py [RUN]   (default: runs studies/hops.yaml, or takes it as it is)
+Usage: python docs/write_results.py [RUN|SWEEP ...]   (default: runs or takes studies/hops.yaml)
 """
 
 import ast
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seedbed.core.config import read_yaml
 from seedbed.core.files import read_json, read_text, write_text
 from seedbed.studies import run
 from seedbed.studies.study import load_study
@@ -25,12 +27,25 @@ BESIDE = {
     "docs/": "one page a subject",
     "tests/": "mirrors src; contracts/ runs over every world and finder",
 }
-COLUMNS = {
-    "AP, all evidence": ("average_precision", "all"),
-    "AUC, first hop": ("roc_auc", "hop=0"),
-    "AUC, beyond the first hop": ("roc_auc", "hop>=1"),
-    "AP, beyond the first hop": ("average_precision", "hop>=1"),
+DECLARED = {
+    "AP": ("declared", "average_precision", "all"),
+    "AUC, beyond the first hop": ("declared", "roc_auc", "hop>=1"),
 }
+HELD_OUT = {
+    **DECLARED,
+    "AUC, trained or held out": ("declared", "trained_auc", "all"),
+    "trained in the top 10": ("declared", "trained_in_top10", "all"),
+    "gap of means, in deviations": ("declared", "trained_gap", "all"),
+}
+MEASURED = {
+    "LDS": ("measured", "lds", "all"),
+    "LDS, depth 0": ("measured", "lds", "depth=0"),
+    "LDS, depth 1": ("measured", "lds", "depth=1"),
+    "LDS, depth 2": ("measured", "lds", "depth=2"),
+}
+GROUPS = {"facts left out": ("measured", "group_r", "all")}
+LAST = ("labels", "chance", "oracle")
+Place = tuple[str, str, str]
 
 
 def cell(row: dict[str, Any] | None) -> str:
@@ -40,31 +55,65 @@ def cell(row: dict[str, Any] | None) -> str:
     return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
 
 
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
 def table(folder: Path) -> str:
-    """Finders × columns as Markdown, chance and oracle last, with a line about the run."""
+    """Finders × columns of a run as Markdown, controls last, with a line about the run."""
     rows = json.loads(read_text(folder / "scores.json"))
-    keyed = {(r["finder"], r["metric"], r["slice"]): r for r in rows}
-    named = list(dict.fromkeys(r["finder"] for r in rows))
-    named = [n for n in named if n not in ("chance", "oracle")] + ["chance", "oracle"]
-    lines = ["| finder | " + " | ".join(COLUMNS) + " | cost in epochs |", "|---" * 6 + "|"]
+    keyed = {(r["finder"], r["truth"], r["metric"], r["slice"]): r for r in rows}
+    metrics = {r["metric"] for r in rows}
+    columns: dict[str, Place] = dict(HELD_OUT if "trained_auc" in metrics else DECLARED)
+    columns |= MEASURED if "lds" in metrics else {}
+    columns |= GROUPS if "group_r" in metrics else {}
+    found = list(dict.fromkeys(r["finder"] for r in rows))
+    named = [n for n in found if n not in LAST] + [n for n in LAST if n in found]
+    lines = []
     for name in named:
-        cells = [cell(keyed.get((name, *place))) for place in COLUMNS.values()]
-        epochs = keyed[name, "average_precision", "all"]["epochs"]
-        cost = "–" if epochs is None or name == "chance" else f"{epochs:.2g}"
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {cost} |")
+        cells = [cell(keyed.get((name, *place))) for place in columns.values()]
+        own = keyed.get((name, "declared", "average_precision", "all"), {}).get("epochs")
+        cost = "–" if own is None or name in LAST else f"{own:.2g}"
+        lines.append([name, *cells, cost])
+    lines = grid(["finder", *columns, "cost in epochs"], lines)
     manifest, gate = read_json(folder / "manifest.json"), read_json(folder / "gate.json")
     learned = "; ".join(
         f"{name} {min(g['accuracy'] for g in gate if g['slice'] == name):.2f}"
         for name in dict.fromkeys(g["slice"] for g in gate)
     )
     count = len({seed for r in rows for seed in r["seeds"]})
+    banks = [read_json(p) for p in sorted(folder.glob("seeds/*/effects/cost.json"))]
+    bank = f"{sum(b['subjects'] for b in banks)} retrained subjects. " if banks else ""
+    absent = [f"{m['finder']}: {m['reason']}" for m in read_json(folder / "missing.json")]
     lines += [
         "",
-        f"{count} seeds, 95 % intervals over seeds and causes, declared truth. Lowest accuracy of "
-        f"a seed on held-out questions: {learned}. torch {manifest['packages']['torch']}, "
-        f"{manifest['cpu']}.",
+        f"{count} seeds, 95 % intervals over seeds and causes. {bank}Lowest accuracy of a seed on "
+        f"held-out questions: {learned}. torch {manifest['packages']['torch']}, "
+        f"{manifest['cpu']}." + "".join(f" {a}." for a in absent),
     ]
     return "\n".join(lines)
+
+
+def sweep_table(folder: Path) -> str:
+    """A sweep as Markdown: finders × values of the key, one table a headline number."""
+    read = read_json(folder / "sweep.json")
+    arms = [a["value"] for a in read["arms"]]
+    keyed = {(r["arm"], r["finder"], r["truth"], r["metric"], r["slice"]): r for r in read["rows"]}
+    finders = list(dict.fromkeys(r["finder"] for r in read["rows"]))
+    named = [n for n in finders if n not in LAST] + [n for n in LAST if n in finders]
+    parts = []
+    for title, place in {**DECLARED, "LDS": MEASURED["LDS"]}.items():
+        lines = [
+            [name, *(cell(keyed.get((arm, name, *place))) for arm in arms)]
+            for name in named
+            if any((arm, name, *place) in keyed for arm in arms)
+        ]
+        if lines:
+            heads = [f"{title}; `{read['key']}` =", *(f"{arm}" for arm in arms)]
+            parts.append("\n".join(grid(heads, lines)))
+    return "\n\n".join(parts)
 
 
 def tree() -> str:
@@ -93,11 +142,20 @@ def replace(path: Path, start: str, end: str, text: str) -> None:
     write_text(path, f"{head}{start}\n\n{text}\n\n{end}{tail}")
 
 
+def marks(name: str) -> tuple[str, str]:
+    """The marks around the tables of one study."""
+    return f"<!-- {name}: written by `make docs` -->", f"<!-- end of {name} -->"
+
+
 def main() -> None:
-    """Write both files."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else run(load_study(ROOT / "studies/hops.yaml"))
-    replace(ROOT / "README.md", START, END, table(folder))
-    replace(ROOT / "docs" / "results.md", START, END, table(folder))
+    """Write the tables of every run or sweep folder given, and the tree."""
+    given = [Path(word) for word in sys.argv[1:]]
+    for folder in given or [run(load_study(ROOT / "studies/hops.yaml"))]:
+        name = read_yaml(folder / "config.yaml")["name"]
+        text = sweep_table(folder) if (folder / "sweep.json").exists() else table(folder)
+        replace(ROOT / "docs" / "results.md", *marks(name), text)
+        if name == "hops":
+            replace(ROOT / "README.md", START, END, text)
     replace(ROOT / "README.md", TREE, TREE_END, tree())
 
 
