@@ -1,7 +1,7 @@
 """How exact gradient scores grow with the number of documents: seconds and peak memory.
 
 Run: python benchmarks/growth.py [--json FILE] [--most N]. One thread; a process for each size;
-documents are the 400 of benchmarks/attribution.py over and over, which nothing here notices.
+documents are the 400 of benchmarks/work.py over and over, which nothing here notices.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from attribution import QUESTIONS, Work
 from seedbed.finders.products import gradient_products, store_for
 from table import Row, show
+from work import QUESTIONS, Work
 
 SIZES = (400, 4_000, 40_000)
 
@@ -40,18 +40,11 @@ def measure(count: int) -> dict[str, float]:
     return {"seconds": seconds, "peak": peak / 1024, "more": (peak - before) / 1024}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
-    parser.add_argument("--most", type=int, default=SIZES[-1], help="documents of the last size")
-    parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.size:
-        print(json.dumps(measure(given.size)))
-        return
+def growth_rows(most: int = SIZES[-1]) -> list[Row]:
+    """A row for each size up to `most`."""
     rows: list[Row] = []
     first: dict[str, float] = {}
-    for size in (s for s in SIZES if s <= given.most):
+    for size in (s for s in SIZES if s <= most):
         command = [sys.executable, __file__, "--size", str(size)]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found: dict[str, float] = json.loads(text.splitlines()[-1])
@@ -63,6 +56,19 @@ def main() -> None:
                 f"{scale:.0f}× the documents, {times:.1f}× the time; peak {found['peak']:.0f} MiB,"
                 f" {found['more']:.0f} more than for 400 without a folder")
         )  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
+    parser.add_argument("--most", type=int, default=SIZES[-1], help="documents of the last size")
+    parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.size:
+        print(json.dumps(measure(given.size)))
+        return
+    rows = growth_rows(given.most)
     title = f"dot product and norms, {QUESTIONS} questions; ratio: how much of linear growth"
     show(rows, title, given.json)
 

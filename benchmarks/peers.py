@@ -36,7 +36,7 @@ SECONDS, MEMORY = "CPU s", "MiB above the model"
 
 
 class Given(Protocol):
-    """What is scored: `Work` of attribution.py, or anything with the same fields."""
+    """What is scored: `Work` of work.py, or anything with the same fields."""
 
     subject: Subject
     documents: list[Document]
@@ -206,7 +206,7 @@ def _spearman(a: Array, b: Array) -> float:
 
 
 def main() -> None:
-    from attribution import Work
+    from work import Work
 
     options = arguments(__doc__ or "", repeat=3)
     given = Work("text")
