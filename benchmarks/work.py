@@ -44,7 +44,7 @@ class Work:
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
         model.train()
         for start in range(0, len(self.rows), BATCH):
-            batch = pad(self.rows[start : start + BATCH])
+            batch = pad([s.needed() for s in self.rows[start : start + BATCH]])
             token_losses(model, batch)[0].mean().backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -5,6 +5,7 @@ Usage: python docs/write_results.py [RUN|SWEEP ...]   (default: runs or takes st
 
 import ast
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,15 +101,18 @@ def sweep_table(folder: Path) -> str:
     """A sweep as Markdown: finders × values of the key, one table a headline number."""
     read = read_json(folder / "sweep.json")
     arms = [a["value"] for a in read["arms"]]
-    keyed = {(r["arm"], r["finder"], r["truth"], r["metric"], r["slice"]): r for r in read["rows"]}
+    keyed = {
+        (json.dumps(r["arm"]), r["finder"], r["truth"], r["metric"], r["slice"]): r
+        for r in read["rows"]
+    }
     finders = list(dict.fromkeys(r["finder"] for r in read["rows"]))
     named = [n for n in finders if n not in LAST] + [n for n in LAST if n in finders]
     parts = []
     for title, place in {**DECLARED, "LDS": MEASURED["LDS"]}.items():
         lines = [
-            [name, *(cell(keyed.get((arm, name, *place))) for arm in arms)]
+            [name, *(cell(keyed.get((json.dumps(arm), name, *place))) for arm in arms)]
             for name in named
-            if any((arm, name, *place) in keyed for arm in arms)
+            if any((json.dumps(arm), name, *place) in keyed for arm in arms)
         ]
         if lines:
             heads = [f"{title}; `{read['key']}` =", *(f"{arm}" for arm in arms)]
@@ -132,7 +136,7 @@ def tree() -> str:
 def _about(path: Path) -> str:
     text = ast.get_docstring(ast.parse(read_text(path))) or ""
     first = " ".join(text.split("\n\n")[0].split())
-    return first.split(". ")[0].split("; ")[0].rstrip(".")
+    return re.split(r"(?<!et al)\. ", first)[0].split("; ")[0].rstrip(".")
 
 
 def replace(path: Path, start: str, end: str, text: str) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from seedbed.cli import main as cli
 from seedbed.core.files import read_objects
+from seedbed.finders.shards import Shards
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -126,3 +127,37 @@ def test_an_unknown_token_and_a_cut_checkpoint(
     assert error.count("\n") == 1
     assert weights.name in error
     assert not out.exists()
+
+
+def test_an_interrupted_find_goes_on_and_variants_have_a_file_each(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = tmp_path / "trained"
+    assert _train(monkeypatch, rows, rows / "documents.jsonl", trained) == 0
+
+    def find(out: Path) -> int:
+        return call(monkeypatch, "find", "gradients", "--subject", trained / "subject",
+                    "--documents", rows / "documents.jsonl", "--questions",
+                    rows / "questions.jsonl", "--out", out, "--set", "measure=[dot, cosine]",
+                    "--top", 0)  # fmt: skip
+
+    put, count = Shards.put, 0
+
+    def killed(self: Shards, *words: Any) -> None:
+        nonlocal count
+        put(self, *words)
+        count += 1
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Shards, "put", killed)
+        assert find(tmp_path / "claim.jsonl") == 130
+    assert count == 1
+    assert (tmp_path / ".claim.jsonl.partial").is_dir()
+    assert not list(tmp_path.glob("claim*"))
+    assert find(tmp_path / "claim.jsonl") == 0
+    assert find(tmp_path / "whole.jsonl") == 0
+    for name in ("gradients-dot", "gradients-cosine"):
+        written = (tmp_path / f"claim-{name}.jsonl").read_bytes()
+        assert written == (tmp_path / f"whole-{name}.jsonl").read_bytes()
+    assert not list(tmp_path.glob(".*.partial"))

@@ -234,6 +234,16 @@ def test_the_files_belong_to_the_configuration(tmp_path: Path, scores: Array) ->
         FINDERS.build(resolved)
 
 
+def test_a_name_with_brackets_is_no_pattern(tmp_path: Path, scores: Array) -> None:
+    folder = tmp_path / "run [1]"
+    folder.mkdir()
+    values = {"kind": "scores", "path": str(folder / "{seed}.npz")}
+    Claim(Q, D, scores).save(folder / "0.npz")
+    first = FINDERS.build(values)
+    Claim(Q, D, scores + 1).save(folder / "0.npz")
+    assert FINDERS.build(values) != first
+
+
 def test_a_kind_of_its_own(given: Rows) -> None:
     assert FINDERS.resolve("scores") is Scores
     assert Scores().unavailable() == "scores: needs 'path', the file with the scores"

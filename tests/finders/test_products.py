@@ -91,29 +91,6 @@ def test_the_identity_changes_nothing_and_is_called_once_a_layer(
     assert named == {n for n, p in subject.model.named_parameters() if p.requires_grad}
 
 
-def test_several_transforms_share_a_pass_and_memory_takes_turns(
-    subject_of: MakeSubject, rows: Rows
-) -> None:
-    subject = subject_of("tied")
-    documents, questions = encode(subject, rows)
-    layers = layers_of(subject, questions[0])
-    some = [elementwise(layers, weights_of(subject, seed)) for seed in (1, 2)]
-
-    def both(name: str, gradients: list[torch.Tensor]) -> list[torch.Tensor]:
-        made = [change(name, gradients) for change in some]
-        return [torch.cat(pair) for pair in zip(*made, strict=True)]
-
-    apart = [gradient_products(subject, documents, questions, False, transform=t) for t in some]
-    wanted = np.concatenate([p.dot for p in apart])
-    for memory in (1024.0, 0.05):
-        found = gradient_products(
-            subject, documents, questions, False, memory, transform=both, copies=2
-        )
-        np.testing.assert_allclose(found.dot, wanted, atol=1e-5 * np.abs(wanted).max())
-    with pytest.raises(ValueError, match="norms of one alone"):
-        gradient_products(subject, documents, questions, True, transform=both, copies=2)
-
-
 def test_a_transform_that_changes_shapes_is_refused(subject_of: MakeSubject, rows: Rows) -> None:
     subject = subject_of("tiny")
     documents, questions = encode(subject, rows)

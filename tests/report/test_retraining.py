@@ -38,7 +38,7 @@ def test_bank_is_counted_and_traceable(retrained: Path) -> None:
     counted = [int(n) for n in re.findall(r"(\d+) (?:with|random|facts|single|finders)", text)]
     assert sum(counted) * 2 == subjects
     assert "each under 2 seeds" in text
-    assert f"{1.5 * subjects / 60:.1f} min of one-thread work" in text
+    assert f"{1.5 * subjects / 60:.1f} min of processes summed" in text
     top = run.score("oracle", "measured", "lds", "all")
     assert top is not None
     assert f"LDS {top.value:.2f} [{top.low:.2f}, {top.high:.2f}]" in text

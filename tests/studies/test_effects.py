@@ -139,4 +139,3 @@ def test_without_a_bank_there_is_no_measured_truth(
     folder = run(load_study(small_study(seeds=[0])), tmp_path / "run", workers=1)
     assert {r["truth"] for r in _rows(folder)} == {"declared"}
     assert not (folder / "seeds" / "0" / "effects").exists()
-

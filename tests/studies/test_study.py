@@ -31,6 +31,7 @@ def test_chance_is_always_there_once(small_study: Callable[..., Path]) -> None:
         ({"world": {"kind": "hopps"}}, "world: unknown world kind 'hopps'; did you mean 'hops'"),
         ({"finders": [{"kind": "bm52"}]}, "unknown finder kind 'bm52'; did you mean 'bm25'"),
         ({"finders": ["bm25", "bm25"]}, "two finders are called 'bm25'"),
+        ({"finders": [{"kind": "bm25", "label": "labels"}]}, "'labels' names a control row"),
         (
             {"subject": {"kind": "tiny", "layer": 2}},
             "subject.layer: unknown key; did you mean 'laye",

@@ -3,6 +3,7 @@ r"""Writing that leaves either the whole file or nothing, and reading that names
 All text is UTF-8 with "\\n"; JSON is canonical (sorted keys), so equal data gives equal bytes.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -55,6 +56,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise DiskError(f"{path}: cannot write: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """SHA-256 (hex) of the names and contents of files, in the order given; "" of none."""
+    found = hashlib.sha256()
+    some = False
+    for path in paths:
+        some = True
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        found.update(f"{path.name} {content}\n".encode())
+    return found.hexdigest() if some else ""
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,7 +17,6 @@ from seedbed.core.errors import DataError
 from seedbed.core.files import atomic_file
 
 InterventionKind = Literal["none", "subset", "group", "single", "top"]
-KINDS: tuple[InterventionKind, ...] = ("none", "subset", "group", "single", "top")
 
 
 @dataclass(frozen=True)

@@ -64,5 +64,9 @@ class Finder(Kinded):
         """Why this finder cannot run on this machine and what to do about it; "" if it can."""
         return ""
 
+    def unsuited(self, subject: "SubjectConfig", training: "Training") -> str:
+        """Why this finder cannot read such a subject; "" if it can."""
+        return ""
+
 
 FINDERS: Kinds[Finder] = Kinds("finder", "seedbed.finders", Finder)

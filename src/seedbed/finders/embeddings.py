@@ -1,6 +1,7 @@
 """Finders by nearness in a space of meaning: a sentence encoder's, or the subject's own."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +27,12 @@ class MiniLm(Finder):
     kind: str = "minilm"
     model: str = Field(default="", description="a folder or a hub id; empty: the one installed")
     answer: bool = Field(default=False, description="the answer is part of the question")
+
+    def unavailable(self) -> str:
+        """Without its extra there is no encoder."""
+        if find_spec("sentence_transformers") is not None:
+            return ""
+        return str(MissingExtra("sentence-transformers", "embed"))
 
     def find(
         self,

@@ -3,16 +3,16 @@
 The files' SHA-256 belongs to the configuration, so changed files are scored anew.
 """
 
-import hashlib
 from collections.abc import Sequence
 from difflib import get_close_matches
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from seedbed.core.errors import DataError, InputError
+from seedbed.core.files import digest_of_files
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim
 from seedbed.finders.base import Finder
@@ -45,16 +45,16 @@ class Scores(Finder):
     @field_validator("sha256")
     @classmethod
     def _of_the_files(cls, value: str, info: ValidationInfo) -> str:
-        found = hashlib.sha256()
+        files = []
         for name in ("path", "questions", "documents"):
-            pattern = info.data.get(name, "").replace(SEED, "*").replace(QUESTION, "*")
-            for place in sorted(glob(pattern)) if "*" in pattern else [pattern]:
-                if Path(place).is_file():
-                    content = hashlib.sha256(Path(place).read_bytes()).hexdigest()
-                    found.update(f"{name} {Path(place).name} {content}\n".encode())
-        if value and value != found.hexdigest():
+            given = info.data.get(name, "")
+            pattern = escape(given).replace(SEED, "*").replace(QUESTION, "*")
+            for place in sorted(glob(pattern)) if pattern != escape(given) else [given]:
+                files += [Path(place)] if Path(place).is_file() else []
+        found = digest_of_files(files)
+        if value and value != found:
             raise ValueError("the files are not the ones that this configuration was made with")
-        return found.hexdigest()
+        return found
 
     def unavailable(self) -> str:
         """Without a path there is nothing to read."""

@@ -19,7 +19,7 @@ from seedbed.core.sites import Claim
 from seedbed.finders.base import Finder
 from seedbed.finders.factors import Precision, Weight
 from seedbed.finders.formed import Transform
-from seedbed.finders.moments import Moments, moments_of, told, weights_at
+from seedbed.finders.moments import Moments, moments_of, told, warned, weights_at
 from seedbed.finders.products import Products, gradient_products, layers_of, store_for
 from seedbed.finders.shards import Shards, digest_of_work
 from seedbed.measuring.choices import score_choices
@@ -137,11 +137,7 @@ class Gradients(Finder):
                 f"{kind}: correlation {worst:.4f} with exact float32 on"
                 f" {min(SAMPLE, len(documents))} documents"
             )
-        if self.checkpoints == "last" and len(subject.checkpoints) > 1:
-            notes["warning"] = (
-                f"only the last of {len(subject.checkpoints)} checkpoints was scored,"
-                " where what was learned long ago leaves little gradient; try checkpoints: all"
-            )
+        notes |= warned(subject, self.checkpoints)
         return [Claim(*ids, scores[m], notes=dict(notes)) for m in measures]
 
     @property

@@ -54,10 +54,12 @@ def told(moments: list[tuple[Checkpoint | None, float]]) -> str:
     return "the last only" if checkpoint is None else f"epoch {checkpoint.epoch:g} only"
 
 
-def warned(subject: Subject, wanted: Moments) -> dict[str, str]:
+def warned(
+    subject: Subject, wanted: Moments, advice: str = "; try checkpoints: all"
+) -> dict[str, str]:
     """A note where only the last of several checkpoints is read."""
     count = len(subject.checkpoints)
     if wanted != "last" or count < 2:
         return {}
-    text = "where what was learned long ago leaves little gradient; try checkpoints: all"
+    text = f"where what was learned long ago leaves little gradient{advice}"
     return {"warning": f"only the last of {count} checkpoints was scored, {text}"}

@@ -51,7 +51,6 @@ def gradient_products(
     norms: bool,
     memory: float = 1024,
     transform: Transform | None = None,
-    copies: int = 1,
     *,
     store: Shards | None = None,
     projection: int = 0,
@@ -69,28 +68,24 @@ def gradient_products(
     (dense for embeddings; [out, in] also where the model holds [in, out]), and for "", with
     one tensor [Q, n] of all biases and norms side by side. It must be linear, treat each row
     alone, and return tensors of the same shapes; it may change its arguments in place only if
-    no norms are asked for. With `copies` = k it returns k · Q rows instead, one block of Q for
-    each of k transforms, and `dot` has k · questions rows, block by block; norms are refused
-    then. With norms, ⟨g, P g⟩ takes the place of the squared norms, for which `transform` is
-    called on gradients [rows, ..] of documents too, once for every few of them.
+    no norms are asked for. With norms, ⟨g, P g⟩ takes the place of the squared norms, for which
+    `transform` is called on gradients [rows, ..] of documents too, once for every few of them.
 
     `store` keeps what is done, block by block (see `store_for`): a call that was cut short goes
     on from there. With `projection` = k the layers where it is cheaper are multiplied as
     sketches of k × k numbers a weight. "bfloat16" runs the model in that precision.
     """
-    if copies > 1 and (norms or transform is None):
-        raise ValueError("gradient_products: copies are of transforms, and norms of one alone")
     if projection and transform is not None:
         raise ValueError("gradient_products: a transform needs whole gradients, not projections")
     if store is None:
         names = [[str(i) for i in range(len(some))] for some in (questions, documents)]
-        store = store_for(names[0], names[1], norms, copies)
+        store = store_for(names[0], names[1], norms)
     documents = [s.needed() for s in documents]
     with capturing(subject.model, precision) as capture, torch.no_grad():
         work = _Work(subject, documents, questions, norms, int(memory * 2**20 / 8), transform,
-                     copies, projection, capture, store)  # fmt: skip
+                     projection, capture, store)  # fmt: skip
         work.run()
-    count = copies * len(questions)
+    count = len(questions)
     squares = [store.facts["squares"][str(i)] for i in range(len(questions))]
     square_d = np.array(store.values[-1]) if norms else np.zeros(len(documents))
     notes = {"products": store.facts["products"], "left_out": store.facts["left_out"]}
@@ -99,15 +94,14 @@ def gradient_products(
 
 
 def store_for(
-    questions: Sequence[str], documents: Sequence[str], norms: bool, copies: int = 1,
+    questions: Sequence[str], documents: Sequence[str], norms: bool,
     folder: Path | None = None, key: str = "",
 ) -> Shards:  # fmt: skip
-    """Where `gradient_products` keeps its numbers: rows are questions, for each copy anew,
+    """Where `gradient_products` keeps its numbers; in memory alone if `folder` is None.
 
-    then the documents' squared norms if `norms`. In memory alone if `folder` is None.
+    Rows are questions, then the documents' squared norms if `norms`.
     """
-    rows = [f"{c}:{q}" if copies > 1 else q for c in range(copies) for q in questions]
-    return Shards([*rows, *["squared norm"] * norms], documents, folder, key)
+    return Shards([*questions, *["squared norm"] * norms], documents, folder, key)
 
 
 def layers_of(subject: Subject, sequence: TokenSequence) -> dict[str, tuple[Weight, ...]]:
@@ -139,7 +133,6 @@ class _Work:
     norms: bool
     room: int
     change: Transform | None
-    copies: int
     projection: int
     capture: Capture
     store: Shards
@@ -147,13 +140,12 @@ class _Work:
     def run(self) -> None:
         """Make every block of the store that is not there."""
         count, capture = len(self.questions), self.capture
-        size = sum(p.numel() for p in capture.trainable.values()) * self.copies
+        size = sum(p.numel() for p in capture.trainable.values())
         most = max(1, self.room // size) if self.change else count
         for turn in _turns([capture.numbers(q) for q in self.questions], self.room, most):
-            rows = [c * count + i for c in range(self.copies) for i in turn]
             # Norms of documents are the same in every turn.
             first = self.norms and turn[0] == 0
-            rows += [len(self.store.values) - 1] * first
+            rows = [*turn, *[len(self.store.values) - 1] * first]
             todo = [r for r in self.store.ranges() if not self.store.holds(rows, r)]
             asked = self._ask(turn) if todo else None
             for columns in todo:
@@ -193,7 +185,7 @@ class _Work:
     def _answer(self, asked: _Asked, columns: range, norms: bool) -> Array:
         """The block [questions (and norms), columns]."""
         some = [self.documents[i] for i in columns]
-        count = self.copies * asked.held.count
+        count = asked.held.count
         block = np.zeros((count + norms, len(some)))
         for index, batch in self._batches(some):
             device = batch.ids.device

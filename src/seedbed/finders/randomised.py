@@ -17,7 +17,8 @@ from seedbed.core.sites import Claim
 from seedbed.finders.base import FINDERS, Finder
 from seedbed.finders.gradients import Gradients
 from seedbed.models.folders import trainable_state
-from seedbed.models.subject import Subject
+from seedbed.models.subject import Subject, SubjectConfig
+from seedbed.training.config import Training
 
 
 class Randomised(Finder):
@@ -36,11 +37,24 @@ class Randomised(Finder):
         inner = self.of.variants()
         if len(inner) == 1:
             return (self,)
-        return tuple(Randomised(of=v, label=f"{self.kind}-{v.name}") for v in inner)
+        own = len(self.of.name)
+        ends = [v.name[own:] for v in inner]
+        return tuple(
+            Randomised(of=v, label=self.label and f"{self.label}{end}")
+            for v, end in zip(inner, ends, strict=True)
+        )
 
     def unavailable(self) -> str:
         """As the other finder."""
         return self.of.unavailable()
+
+    def placed(self, subject: SubjectConfig, training: Training) -> Finder:
+        """With the other finder placed."""
+        return self.model_copy(update={"of": self.of.placed(subject, training)})
+
+    def unsuited(self, subject: SubjectConfig, training: Training) -> str:
+        """As the other finder."""
+        return self.of.unsuited(subject, training)
 
     def find(
         self,

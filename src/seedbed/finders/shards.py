@@ -109,8 +109,9 @@ def _made(path: Path, shape: tuple[int, int]) -> Array:
         shutil.rmtree(path.parent, ignore_errors=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         values: Array = np.lib.format.open_memmap(path, "w+", np.float64, shape)
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
+        if hasattr(os, "posix_fallocate"):  # macOS has none
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
     except OSError as error:
         raise DiskError(f"{path}: cannot write: {error.strerror or error}") from error
     return values

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from seedbed.core.errors import InputError
+from seedbed.core.files import digest_of_files
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim
 from seedbed.finders.base import Finder
@@ -53,6 +54,16 @@ class Trak(Finder):
         default=True, description="false: the subject's own choice, not the answer"
     )
     memory: int = Field(default=1024, ge=16, description="MiB for factors")
+    sha256: str = Field(default="", validate_default=True, description="filled in")
+
+    @field_validator("sha256")
+    @classmethod
+    def _of_the_subjects(cls, value: str, info: ValidationInfo) -> str:
+        folders: tuple[Path, ...] = info.data.get("subjects", ())
+        found = digest_of_files([p for f in folders for p in sorted(f.glob("*")) if p.is_file()])
+        if value and value != found:
+            raise ValueError("the subjects are not the ones that this configuration was made with")
+        return found
 
     def find(
         self,

@@ -65,6 +65,12 @@ class Unrolled(Finder):
         missing = self.training is None or self.subject is None
         return "unrolled: needs 'training' and 'subject' of the trained subject" if missing else ""
 
+    def unsuited(self, subject: SubjectConfig, training: Training) -> str:
+        """Orders by group look at what a finder never sees."""
+        kind = training.order.kind
+        plain = kind in ("shuffle", "given")
+        return "" if plain else f"unrolled: cannot follow training.order {kind!r}"
+
     def find(
         self,
         subject: Subject,
@@ -88,7 +94,8 @@ class Unrolled(Finder):
         if distance > FAR:
             raise InputError(
                 f"unrolled: the given training does not end at this subject's weights"
-                f" (they differ by {distance:.2g} of their change); is it the one it had?"
+                f" (they differ by {distance:.2g} of their change); was it trained so, with none of"
+                " these documents held out?"
             )
         effects = _effects(replay, states, asked, self.memory)
         notes = {"training": f"{replay.steps} steps, ends within {distance:.1g} of the subject"}

@@ -45,7 +45,7 @@ def bank_line(run: Run) -> str:
     parts = [
         f"{wording.plural(sum(b.subjects for b in banks), 'subject')} retrained: {kinds}, each "
         f"under {wording.plural(repeats, 'seed')}",
-        f"{wording.seconds(sum(b.seconds for b in banks))} of one-thread work summed, as much as "
+        f"{wording.seconds(sum(b.seconds for b in banks))} of processes summed, as much as "
         f"{wording.significant(sum(b.epochs for b in banks))} training epochs of the full subject",
     ]
     if (top := ceiling(run)) is not None:

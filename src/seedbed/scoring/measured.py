@@ -3,11 +3,12 @@
 `labels` is the declared truth as a claim; `oracle` is the ceiling that seed noise leaves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seedbed.core.sites import SiteKind
 from seedbed.scoring.effects import KINDS, RESAMPLES, Effects, Kind, Marks, drops
 from seedbed.scoring.rows import (
     LABELS,
@@ -22,6 +23,7 @@ from seedbed.scoring.rows import (
 from seedbed.scoring.spread import Bootstrap
 
 Floats = NDArray[np.float64]
+Masks = Mapping[str, NDArray[np.bool_]]
 CHANCE, ORACLE = "chance", "oracle"
 
 
@@ -48,21 +50,20 @@ def collect_measured(results: Sequence[SeedResults]) -> list[ScoreRow]:
 def _of_kind(
     kind: Kind,
     results: Sequence[SeedResults],
-    masks: Sequence[Mapping[str, NDArray[np.bool_]]],
+    masks: Sequence[Masks],
     bootstrap: Bootstrap,
 ) -> list[ScoreRow]:
     effects = [Effects(kind, r.outcomes, r.seed) for r in results if r.outcomes is not None]
     if any(e.count < 2 for e in effects):
         return []
     agreements = [e.agreement() for e in effects]
-    marks: dict[str, list[Marks]] = {name: [] for name in (*results[0].claims, LABELS)}
+    marks: dict[str, list[Marks]] = {name: [] for name in (*_names(results), LABELS)}
     for name, found in marks.items():
         for result, effect in zip(results, effects, strict=True):
             claim = result.claims.get(name) or oracle_claim(result.truth)
             found.append(effect.mark(np.asarray(claim.scores, dtype=np.float64)))
     rows = []
-    for part in masks[0]:
-        use = [m.get(part, np.zeros(len(m["all"]), dtype=bool)) for m in masks]
+    for part, use in _parts(masks):
         tops = bootstrap.spread(*_cut(agreements, use), effects[0].ceiling)
         top = number(tops.value)
         for name, found in marks.items():
@@ -70,6 +71,18 @@ def _of_kind(
             rows.append(score_row(name, "measured", kind.metric, part, spread, 0.0, top, results))
         rows.append(score_row(ORACLE, "measured", kind.metric, part, tops, 0.0, top, results))
     return rows
+
+
+def _names(results: Sequence[SeedResults]) -> list[str]:
+    """Finders on documents: retraining leaves out nothing else."""
+    claims = results[0].claims
+    return [name for name, claim in claims.items() if claim.site_kind is SiteKind.DOCUMENT]
+
+
+def _parts(masks: Sequence[Masks]) -> Iterator[tuple[str, list[NDArray[np.bool_]]]]:
+    """Every slice of any seed, with its mask under each; empty where a seed has no such slice."""
+    for part in dict.fromkeys(name for m in masks for name in m):
+        yield part, [m.get(part, np.zeros(len(m["all"]), dtype=bool)) for m in masks]
 
 
 def _cut(
@@ -82,19 +95,19 @@ def _cut(
 
 def _drops(
     results: Sequence[SeedResults],
-    masks: Sequence[Mapping[str, NDArray[np.bool_]]],
+    masks: Sequence[Masks],
     bootstrap: Bootstrap,
 ) -> list[ScoreRow]:
     found = [drops(r.outcomes) for r in results if r.outcomes is not None]
     sizes = sorted({k for f in found for _, k in f})
     rows = []
-    for part in masks[0]:
+    for part, use in _parts(masks):
         for k in sizes:
             spreads = {}
             for name in (n for n in (*results[0].claims, LABELS) if (n, k) in found[0]):
                 blank = [np.full(len(r.questions), np.nan) for r in results]
                 values = [f.get((name, k), b) for f, b in zip(found, blank, strict=True)]
-                cut = [np.where(m[part], v, np.nan) for v, m in zip(values, masks, strict=True)]
+                cut = [np.where(u, v, np.nan) for v, u in zip(values, use, strict=True)]
                 spreads[name] = bootstrap.spread(cut)
             level = number(spreads[CHANCE].value) if CHANCE in spreads else None
             top = number(spreads[LABELS].value)

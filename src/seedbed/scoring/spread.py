@@ -72,7 +72,9 @@ class Bootstrap:
         for slot in range(self.chosen.shape[1]):
             for s, v in enumerate(values if draws is None else draws):
                 use = self.chosen[:, slot] == s
-                slots[use, slot] = of_mean(self._means(slot, s, v)[use])
+                # A seed that fills two slots takes other draws in each.
+                own = v if draws is None else np.roll(v, slot, axis=0)
+                slots[use, slot] = of_mean(self._means(slot, s, own)[use])
         kept = np.isfinite(slots)
         totals = np.where(kept, slots, 0).sum(axis=1)
         counts = kept.sum(axis=1)

@@ -113,7 +113,9 @@ class _Runner:
         """The finders that can run here; the others are named in missing.json."""
         study = self.study
         placed = [f.placed(study.subject, study.training) for f in study.finders]
-        reasons = [(f, f.unavailable()) for f in placed]
+        reasons = [
+            (f, f.unavailable() or f.unsuited(study.subject, study.training)) for f in placed
+        ]
         missing = [{"finder": f.name, "reason": reason} for f, reason in reasons if reason]
         write_json(self.folder / "missing.json", missing)
         return [f for f, reason in reasons if not reason]

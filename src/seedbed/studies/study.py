@@ -11,6 +11,8 @@ from seedbed.core.errors import ConfigError
 from seedbed.finders.base import FINDERS, Finder
 from seedbed.finders.retraining import Retraining
 from seedbed.models.subject import SUBJECTS, SubjectConfig
+from seedbed.scoring.measured import ORACLE
+from seedbed.scoring.rows import LABELS
 from seedbed.training.config import Training
 from seedbed.worlds.base import WORLDS, World
 
@@ -59,6 +61,8 @@ class Study(Config):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two finders are called '{name}'; give one a 'label'")
+            if name in (ORACLE, LABELS):
+                raise ValueError(f"'{name}' names a control row; give the finder another 'label'")
             if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
                 raise ValueError(f"the name '{name}' must consist of letters, digits, - _ and .")
         return values

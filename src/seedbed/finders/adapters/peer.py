@@ -14,8 +14,10 @@ from seedbed.finders.adapters.exchange import ask
 from seedbed.finders.adapters.peers import PEERS, Peer
 from seedbed.finders.base import Finder
 from seedbed.finders.gradients import questions_of
-from seedbed.models.subject import Subject
+from seedbed.finders.moments import warned
+from seedbed.models.subject import Subject, SubjectConfig
 from seedbed.models.tokens import TokenSequence
+from seedbed.training.config import Training
 
 
 class PeerFinder(Finder):
@@ -38,6 +40,10 @@ class PeerFinder(Finder):
     def unavailable(self) -> str:
         """Why the package cannot be called, with the command that installs it; "" if it can."""
         return environments.unavailable(self.peer)
+
+    def unsuited(self, subject: SubjectConfig, training: Training) -> str:
+        """Packages are given whole weights."""
+        return f"{self.name}: reads full subjects only, not LoRA" if training.lora else ""
 
     def options(self) -> dict[str, Any]:
         """What the runner is told."""
@@ -62,6 +68,8 @@ class PeerFinder(Finder):
             self.peer, subject, rows, asked, self.options(), draws_of(subject, documents, rows)
         )
         notes = {"package": f"{self.peer.project} {answer.version}", "checkpoints": "the last only"}
+        # These packages are given one set of weights, so there is nothing else to try.
+        notes |= warned(subject, "last", advice="")
         ids = tuple(q.id for q in questions), tuple(d.id for d in documents)
         return Claim(*ids, answer.scores, notes={**notes, **answer.notes})
 
