@@ -2,6 +2,7 @@
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -75,7 +76,8 @@ def show(rows: Sequence[Row], title: str, file: Path | None = None) -> None:
     for row in rows:
         numbers = [_short(x) for x in (row.ours, row.theirs, row.ratio)]
         table.add_row(row.work, row.peer, *numbers, row.unit, row.agreement)
-    Console().print(table)
+    # A pipe has no width of its own, and 80 columns break every cell.
+    Console(width=None if sys.stdout.isatty() else 170).print(table)
     if file is not None:
         write_json(file, [asdict(row) for row in rows])
 

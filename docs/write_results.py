@@ -1,6 +1,6 @@
 """Write the results tables of README.md and docs/results.md from run folders, and the file tree.
 
-Usage: python docs/write_results.py [RUN|SWEEP ...]   (default: runs or takes studies/hops.yaml)
+Usage: python docs/write_results.py [RUN|SWEEP|BENCHMARK.json ...]   (default: studies/hops.yaml)
 """
 
 import ast
@@ -120,6 +120,20 @@ def sweep_table(folder: Path) -> str:
     return "\n\n".join(parts)
 
 
+def bench_table(path: Path) -> str:
+    """The rows of a benchmark as Markdown."""
+
+    def short(value: float | None) -> str:
+        return "–" if value is None else f"{value:.3g}"
+
+    lines = [
+        [r["work"], r["peer"], *(short(r[k]) for k in ("ours", "theirs", "ratio")), r["unit"],
+         r["agreement"]]
+        for r in read_json(path)
+    ]  # fmt: skip
+    return "\n".join(grid(["work", "peer", "ours", "theirs", "ratio", "unit", "agreement"], lines))
+
+
 def tree() -> str:
     """The modules with the first sentence of each, from their own docstrings."""
     lines = ["```"]
@@ -152,9 +166,12 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def main() -> None:
-    """Write the tables of every run or sweep folder given, and the tree."""
+    """Write the tables of every run, sweep and benchmark given, and the tree."""
     given = [Path(word) for word in sys.argv[1:]]
     for folder in given or [run(load_study(ROOT / "studies/hops.yaml"))]:
+        if folder.suffix == ".json":
+            replace(ROOT / "docs" / "results.md", *marks(folder.stem), bench_table(folder))
+            continue
         name = read_yaml(folder / "config.yaml")["name"]
         text = sweep_table(folder) if (folder / "sweep.json").exists() else table(folder)
         replace(ROOT / "docs" / "results.md", *marks(name), text)
