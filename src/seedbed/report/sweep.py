@@ -8,6 +8,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,8 +16,11 @@ from seedbed.core.errors import InputError
 from seedbed.core.files import atomic_file, read_json, write_text
 from seedbed.report import palette, wording
 from seedbed.report.figures import Plan, render
-from seedbed.report.schema import CONTROLS, Score
+from seedbed.report.leading import called
+from seedbed.report.schema import CHANCE, CONTROLS, ORACLE, Score
+from seedbed.scoring.rows import LABELS
 
+LINES: dict[str, Any] = {CHANCE: "--", ORACLE: (0, (6, 2)), LABELS: ":"}
 SHOWN = (
     ("declared", "average_precision", "all"),
     ("declared", "roc_auc", "hop>=1"),
@@ -61,12 +65,14 @@ def show_sweep(folder: Path, console: Console) -> None:
             console.print(Text(f"{sweep.key} = {arm['value']}: {arm['stopped']}", style="yellow"))
     panels = [shown for shown in SHOWN if sweep.finders(*shown)]
     for shown in panels:
-        console.print(_table(sweep, *shown))
+        table = _table(sweep, *shown)
+        wide = Measurement.get(console, console.options.update(width=1000), table).maximum
+        console.print(_table(sweep, *shown, spread=False) if wide > console.width else table)
     if panels:
         console.print(f"Figure: {write_figure(sweep, panels)}", soft_wrap=True)
 
 
-def _table(sweep: SweepRun, truth: str, metric: str, slice_: str) -> Table:
+def _table(sweep: SweepRun, truth: str, metric: str, slice_: str, spread: bool = True) -> Table:
     title = f"{sweep.key} · {truth} truth · {wording.metric(metric)} · {slice_}"
     table = Table(
         title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
@@ -81,9 +87,9 @@ def _table(sweep: SweepRun, truth: str, metric: str, slice_: str) -> Table:
             if row is None or row.value is None:
                 cells.append("stopped" if arm["stopped"] else wording.MISSING)
                 continue
-            half = wording.half_width(row)
+            half = wording.half_width(row) if spread else None
             cells.append(f"{row.value:.3f}" + (f" ±{half:.3f}" if half is not None else ""))
-        table.add_row(finder, *cells, style="dim" if finder in CONTROLS else None)
+        table.add_row(called(finder, truth), *cells, style="dim" if finder in CONTROLS else None)
     return table
 
 
@@ -103,7 +109,7 @@ def write_figure(sweep: SweepRun, panels: list[tuple[str, str, str]]) -> Path:
                     (i, r) for i, r in enumerate(rows) if r is not None and r.value is not None
                 ]
                 colour, marker = looks.get(finder, (palette.MUTED, "."))
-                style = {"color": colour, "lw": 1.4, "ls": "--" if finder in CONTROLS else "-"}
+                style = {"color": colour, "lw": 1.4, "ls": LINES.get(finder, "-")}
                 axis.plot([i for i, _ in points], [r.value for _, r in points],
                           marker=marker, ms=4.5, label=finder, **style)  # fmt: skip
                 for i, r in points:
@@ -123,8 +129,8 @@ def write_figure(sweep: SweepRun, panels: list[tuple[str, str, str]]) -> Path:
                       frameon=False)  # fmt: skip
 
     note = (
-        "Bars: 95 % bootstrap intervals over seeds and causes. Dashed: controls. Arms that stopped "
-        "at the gate have no point."
+        "Bars: 95 % bootstrap intervals over seeds and causes. Grey: controls (dashed chance, long "
+        "dashes oracle or ceiling, dotted labels). Arms that stopped at the gate have no point."
     )
     plan = Plan("sweep", f"{sweep.key} varied, {len(arms)} arms", note,
                 (2.4 + 2.9 * len(panels), 3.4), draw)  # fmt: skip
