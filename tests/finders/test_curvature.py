@@ -226,6 +226,22 @@ def test_little_memory_changes_nothing(subject_of: MakeSubject, rows: Rows) -> N
     assert close(scores[1], scores[0], 1e-5)
 
 
+def test_factors_that_were_kept_are_not_read_again(subject_of: MakeSubject, rows: Rows) -> None:
+    subject = subject_of("gpt2")
+    documents, questions = rows
+    sequences, asked = subject.encode(documents), questions_of(subject, questions, True)
+    kept = fit_curvature(subject, documents, "empirical", reuse=True)
+    assert kept.kept is not None
+    assert sorted(i for index, _ in kept.kept for i in index) == list(range(len(documents)))
+    plain = fit_curvature(subject, documents, "empirical")
+    assert plain.kept is None
+    assert fit_curvature(subject, documents, "sampled", reuse=True).kept is None
+    assert fit_curvature(subject, documents, "empirical", 0.01, reuse=True).kept is None
+    wanted = damped_products(subject, sequences, asked, plain, (0.1, 1.0))
+    found = damped_products(subject, sequences, asked, kept, (0.1, 1.0))
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+
+
 def test_a_side_too_wide_keeps_its_own_basis(subject_of: MakeSubject, rows: Rows) -> None:
     subject = subject_of("tiny", "text")
     blocks = fit_curvature(subject, rows[0], "empirical", widest=20).blocks

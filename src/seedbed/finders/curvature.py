@@ -22,7 +22,7 @@ from seedbed.finders.base import Finder
 from seedbed.finders.diagonal import DampedRest
 from seedbed.finders.factors import capturing
 from seedbed.finders.gradients import questions_of
-from seedbed.finders.kfac import Curvature, Labels, fit_curvature
+from seedbed.finders.kfac import Curvature, Kept, Labels, fit_curvature, turned
 from seedbed.finders.layers import Part
 from seedbed.finders.moments import Moments, moments_of, told, warned, weights_at
 from seedbed.finders.shards import Shards, digest_of_work
@@ -123,7 +123,7 @@ class Ekfac(Finder):
                 if not _is_whole(store, then, len(grid), self.memory):
                     fitted = self._chosen(subject, documents)
                     how = self.labels, self.memory, self.widest, self.rest == "diagonal"
-                    fit = fit_curvature(then, fitted, *how)
+                    fit = fit_curvature(then, fitted, *how, reuse=fitted is documents)
                     store.facts["notes"] = self._told(fit)
                     options = self.relative, self.memory, store
                     damped_products(then, sequences, asked, fit, grid, *options)
@@ -205,7 +205,11 @@ def damped_products(
             for index, batch in subject.batches(asked, size):
                 own = reader.read(batch, partial(held.add, index), held.table(index))
                 held.add_vectors(index, own)
+            known = None if curvature.kept is None else held.known(curvature.kept, len(documents))
             for columns in todo:
+                if known is not None:
+                    store.put(places, columns, known[:, columns.start : columns.stop])
+                    continue
                 some = documents[columns.start : columns.stop]
                 block = np.zeros((len(places), len(some)))
                 size = rows_of(some, subject, room, capture.floats)
@@ -289,12 +293,22 @@ class _Damped:
 
     def add(self, index: Sequence[int], name: str, sheet: Sheet) -> None:
         place = torch.tensor(index)
-        for i, block in enumerate(self.curvature.blocks.get(name, [])):
-            for rows, formed in sheet.formed(i):
-                turned = block.turned(formed)
+        blocks = self.curvature.blocks.get(name, [])
+        for i, (block, left, right) in enumerate(turned(sheet, blocks)):
+            for rows, formed in Sheet((left,), right, (False,)).formed(0):
                 for k, inverse in enumerate(self.inverses[name][i]):
-                    done = block.turned_back(turned * inverse).flatten(1)
+                    done = block.turned_back(formed * inverse).flatten(1)
                     self.held[name][i][place[rows] + k * self.count] += done
+
+    def known(self, kept: Sequence[Kept], documents: int) -> Array:
+        """Products with documents whose factors were kept, [rows, documents]."""
+        found = np.zeros((self.rows, documents))
+        for index, sheets in kept:
+            total = self.empty(len(index))
+            for name, sheet in sheets:
+                self.times(total, name, sheet)
+            found[:, index] = total.cpu().numpy()
+        return found
 
     def times(self, total: Tensor, name: str, sheet: Sheet) -> None:
         for i, held in enumerate(self.held.get(name, [])):

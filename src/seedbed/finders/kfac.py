@@ -40,21 +40,13 @@ class Block:
         """1 / (Λ + λ) [out, in], λ = damping (× mean Λ if relative); 0 where all is 0."""
         return inverse(self.values, damping, relative)
 
-    def turned(self, gradients: Tensor) -> Tensor:
-        """Gradients [n, out, in] in the eigenbasis."""
-        x = gradients if self.left is None else self.left.mT @ gradients
-        return x if self.right is None else x @ self.right
-
     def turned_back(self, gradients: Tensor) -> Tensor:
-        """What `turned` gave, in the weight's own basis."""
+        """Gradients [n, out, in] of the eigenbasis in the weight's own."""
         x = gradients if self.left is None else self.left @ gradients
         return x if self.right is None else x @ self.right.mT
 
-    def add_squares(self, sheet: Sheet, i: int) -> None:
-        """Add the squared gradients of weight i of a sheet's rows, in the eigenbasis."""
-        left, right = sheet.lefts[i], sheet.side(i)
-        left = left if self.left is None else left @ self.left
-        right = right if self.right is None else right @ self.right
+    def add_squares(self, left: Tensor, right: Tensor) -> None:
+        """Add the squared gradients of rows whose sides are given in the eigenbasis."""
         if left.shape[1] == 1:
             self.values += left[:, 0].square().mT @ right[:, 0].square()
             return
@@ -62,11 +54,28 @@ class Block:
             self.values += formed.square_().sum(0)
 
 
+def turned(sheet: Sheet, blocks: Sequence[Block]) -> Iterator[tuple[Block, Tensor, Tensor]]:
+    """(block, left side, right side) of each weight of a layer, in its eigenbasis."""
+    rights: dict[int, Tensor] = {}
+    for i, block in enumerate(blocks):
+        left, right = sheet.lefts[i], sheet.side(i)
+        if block.right is not None:
+            # Weights that read the same input share its basis.
+            key = id(block.right)
+            rights[key] = right = rights[key] if key in rights else right @ block.right
+        yield block, left if block.left is None else left @ block.left, right
+
+
+# Rows of a batch by their place among the documents, and their sheets by layer.
+Kept = tuple[list[int], list[tuple[str, Sheet]]]
+
+
 @dataclass
 class Curvature:
     """A block for each weight, in order, of each layer; `skipped` names what has none.
 
-    `rest` is of what is no linear layer, if that was asked for.
+    `rest` is of what is no linear layer, if that was asked for. `kept` holds the factors of
+    every document, if they fit and were asked for.
     """
 
     blocks: dict[str, list[Block]]
@@ -74,6 +83,7 @@ class Curvature:
     documents: int
     tokens: int
     rest: Diagonal | None = None
+    kept: list[Kept] | None = None
 
 
 class _Moments:
@@ -124,10 +134,10 @@ class _Fit:
         self.room, self.widest = room, widest
         self.moments: dict[str, _Moments] = {}
         self.shapes: dict[str, Sheet] = {}
-        self.kept: list[list[tuple[str, Sheet]]] = []
+        self.kept: list[Kept] = []
         self.blocks: dict[str, list[Block]] = {}
 
-    def first(self, reader: Reader, batch: Batch) -> None:
+    def first(self, reader: Reader, index: list[int], batch: Batch) -> None:
         size = reader.capture.floats * batch.ids.numel()
         # Only leading batches are kept, so that their number says which are.
         keep = size <= self.room
@@ -147,7 +157,7 @@ class _Fit:
         if self.rest is not None:
             self.rest.add_vectors(vectors, reader.sizes)
         if keep:
-            self.kept.append(sheets)
+            self.kept.append((index, sheets))
 
     def turn(self) -> None:
         for name in list(self.moments):
@@ -155,8 +165,8 @@ class _Fit:
             self.blocks[name] = self.moments.pop(name).blocks(self.shapes[name])
 
     def second(self, name: str, sheet: Sheet) -> None:
-        for i, block in enumerate(self.blocks[name]):
-            block.add_squares(sheet, i)
+        for block, left, right in turned(sheet, self.blocks[name]):
+            block.add_squares(left, right)
 
 
 def fit_curvature(
@@ -166,6 +176,7 @@ def fit_curvature(
     memory: float = 1024,
     widest: int = 4096,
     rest: bool = False,
+    reuse: bool = False,
 ) -> Curvature:
     """Fit EK-FAC on `documents`; factors of what fits in `memory` MiB are read only once.
 
@@ -175,8 +186,8 @@ def fit_curvature(
     loss (kronfluence's Λ with a summed loss). A side wider than `widest` keeps its own basis.
     With `rest`, embeddings, norms and lone biases get a diagonal one (see `Diagonal`); a tied
     embedding and head count as two weights. "sampled" labels are fixed by the subject's seed
-    and the document's id. Raises InputError
-    if no layer can be read.
+    and the document's id. With `reuse`, the factors of true labels stay in the result if all
+    of them fit. Raises InputError if no layer can be read.
     """
     sequences = [s.needed() for s in subject.encode(documents)]
     fit = _Fit(int(memory * 2**20 / 8), widest, Diagonal() if rest else None)
@@ -189,25 +200,30 @@ def fit_curvature(
         ]
         size = rows_of(sequences, subject, fit.room, capture.floats)
 
-        def batches(start: int = 0) -> Iterator[Batch]:
+        def batches(start: int = 0) -> Iterator[tuple[list[int], Batch]]:
             for i, (index, batch) in enumerate(subject.batches(sequences, size)):
                 if i >= start:
-                    yield drawn.batch(batch, [uniform[k] for k in index]) if drawn else batch
+                    known = [uniform[k] for k in index]
+                    yield index, drawn.batch(batch, known) if drawn else batch
 
-        for batch in batches():
-            fit.first(reader, batch)
+        for index, batch in batches():
+            fit.first(reader, index, batch)
         fit.turn()
         done = len(fit.kept)
-        while fit.kept:
-            for name, sheet in fit.kept.pop():
+        whole = sum(len(index) for index, _ in fit.kept) == len(sequences)
+        kept = fit.kept if reuse and whole and drawn is None and fit.rest is None else None
+        for place in reversed(range(done)):
+            for name, sheet in fit.kept[place][1]:
                 fit.second(name, sheet)
-        for batch in batches(done):
+            if kept is None:
+                del fit.kept[place]
+        for _, batch in batches(done):
             reader.read(batch, fit.second)
     for blocks in fit.blocks.values():
         for block in blocks:
             block.values /= len(documents)
     tokens = sum(len(s.ids) - 1 for s in sequences)
     if fit.rest is None:
-        return Curvature(fit.blocks, reader.skipped, len(documents), tokens)
+        return Curvature(fit.blocks, reader.skipped, len(documents), tokens, kept=kept)
     fit.rest.divide(len(documents))
     return Curvature(fit.blocks, reader.capture.left_out, len(documents), tokens, fit.rest)
