@@ -162,7 +162,7 @@ def replace(path: Path, start: str, end: str, text: str) -> None:
 
 def marks(name: str) -> tuple[str, str]:
     """The marks around the tables of one study."""
-    return f"<!-- {name}: written by `make docs` -->", f"<!-- end of {name} -->"
+    return f"<!-- {name}: written by write_results.py -->", f"<!-- end of {name} -->"
 
 
 def main() -> None:

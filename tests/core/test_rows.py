@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.rows import Document, Pair, Question, in_turns
 
 
 def _question(**more: object) -> Question:
@@ -26,3 +26,8 @@ def test_unfit_questions_are_refused(more: dict[str, object]) -> None:
 
 def test_target_is_the_answers_place() -> None:
     assert _question().target == 1
+
+
+def test_in_turns_takes_from_each_line_until_all_are_empty() -> None:
+    assert in_turns([[1, 2, 3], [], [4], [5, 6]]) == [1, 4, 5, 2, 6, 3]
+    assert in_turns([]) == []

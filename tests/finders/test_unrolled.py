@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Question
+from seedbed.finders.adapters.bergson import Bergson
 from seedbed.finders.base import FINDERS
 from seedbed.finders.gradients import questions_of
+from seedbed.finders.randomised import Randomised
 from seedbed.finders.replay import Replay
 from seedbed.finders.unrolled import Unrolled, smoothness, unrolled_effects
+from seedbed.models.adapters import Lora
 from seedbed.models.folders import trainable_state
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
 from seedbed.models.tokens import TokenSequence
-from seedbed.training.config import Training
+from seedbed.training.config import Order, Training
 from seedbed.training.loop import train
 
 Rows = tuple[list[Document], list[Question]]
@@ -173,3 +176,16 @@ def test_the_finder_starts_where_the_subject_did(tmp_path: Path, rows: Rows) -> 
     assert "training" in bare.unavailable()
     with pytest.raises(InputError, match="needs 'training' and 'subject'"):
         bare.find(trained, documents, questions, [])
+
+
+def test_a_study_lends_its_training_where_the_order_can_be_followed() -> None:
+    alone, config, training = Unrolled(), Tiny(layers=1, width=16), Training(steps=3)
+    assert "needs 'training'" in alone.unavailable()
+    placed = alone.placed(config, training)
+    assert placed.unavailable() == ""
+    assert placed.unsuited(config, training) == ""
+    assert Randomised(of=alone).unavailable()
+    assert Randomised(of=alone).placed(config, training).unavailable() == ""
+    grouped = Training(steps=3, order=Order(kind="interleave"))
+    assert "interleave" in Randomised(of=alone).unsuited(config, grouped)
+    assert "LoRA" in Bergson().unsuited(config, Training(steps=3, lora=Lora()))

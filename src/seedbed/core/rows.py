@@ -4,9 +4,12 @@ Whatever tells the truth (facts, roles, causes, slices) is removed by `blind()` 
 finder sees a row.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ItemT = TypeVar("ItemT")
 
 
 class Row(BaseModel):
@@ -87,3 +90,9 @@ class Pair(Row):
     def blind(self) -> "Pair":
         """The pair without its cause."""
         return Pair(id=self.id, clean=self.clean.blind(), corrupt=self.corrupt.blind())
+
+
+def in_turns(lines: Sequence[Sequence[ItemT]]) -> list[ItemT]:
+    """The first of each line, then the second of each, and so on."""
+    longest = max((len(line) for line in lines), default=0)
+    return [line[i] for i in range(longest) for line in lines if i < len(line)]

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from seedbed.core.config import Config
 from seedbed.core.outcomes import Intervention
-from seedbed.core.rows import Document, Question
+from seedbed.core.rows import Document, Question, in_turns
 from seedbed.core.seeds import derive, generator, stream
 from seedbed.measuring.choices import score_choices
 from seedbed.models.subject import Subject, SubjectConfig
@@ -90,9 +90,7 @@ def _spread(facts: dict[str, list[int]], depth: dict[str, str], count: int, seed
         line = sorted(f for f in facts if depth[f] == value)
         stream(seed, "retraining", "groups", value).shuffle(line)
         lines.append(line)
-    longest = max((len(line) for line in lines), default=0)
-    turns = [line[i] for i in range(longest) for line in lines if i < len(line)]
-    return sorted(turns[:count])
+    return sorted(in_turns(lines)[:count])
 
 
 def retrain(

@@ -8,7 +8,7 @@ import numpy as np
 
 from seedbed.core.files import read_json
 from seedbed.core.outcomes import Intervention, Outcomes
-from seedbed.core.rows import Document, Question
+from seedbed.core.rows import Document, Question, in_turns
 from seedbed.core.sites import Claim, Truth
 from seedbed.finders.retraining import Retraining
 from seedbed.runs.store import Stage
@@ -61,9 +61,7 @@ def _spread(asked: Sequence[Question], by: str, count: int) -> list[Question]:
             seen[question.cause] = seen.get(question.cause, 0) + 1
             turn.append(seen[question.cause])
         lines.append([q for _, q in sorted(zip(turn, line, strict=True), key=lambda p: p[0])])
-    longest = max((len(line) for line in lines), default=0)
-    turns = [line[i] for i in range(longest) for line in lines if i < len(line)]
-    return turns[:count]
+    return in_turns(lines)[:count]
 
 
 def outcomes(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from seedbed.core.rows import Question, Row
+from seedbed.core.rows import Question, Row, in_turns
 from seedbed.core.seeds import stream
 from seedbed.measuring.answers import Answer
 from seedbed.scoring.spread import wilson
@@ -109,9 +109,7 @@ def ask(
         rng = stream(seed, "ask", name)
         turns = [rng.sample(causes[c], len(causes[c])) for c in sorted(causes)]
         rng.shuffle(turns)
-        depth = max(len(t) for t in turns)
-        line = [t[i] for i in range(depth) for t in turns if i < len(t)]
-        chosen |= {q.id for q in line[:share]}
+        chosen |= {q.id for q in in_turns(turns)[:share]}
     asked = [q for q in questions if q.id in chosen]
     gone = {e["question"] for e in excluded} | chosen
     excluded += [
