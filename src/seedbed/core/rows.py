@@ -51,6 +51,8 @@ class Question(Row):
     Without `choices` the answer stands alone: enough for finders, not for measuring.
     `cause` names what should make the model answer it (intervals cluster by it), `split` is
     train, id, or the name of an out-of-distribution axis, `slices` are values to report by.
+    `places` are named character spans [start, end) of the prompt, such as each item of a list;
+    they say where things stand, not what matters, so finders may see them.
     """
 
     id: str
@@ -60,6 +62,14 @@ class Question(Row):
     cause: str = ""
     split: str = "id"
     slices: dict[str, str] = {}
+    places: dict[str, tuple[int, int]] = {}
+
+    @model_validator(mode="after")
+    def _places_lie_in_prompt(self) -> "Question":
+        for name, (start, end) in self.places.items():
+            if not 0 <= start < end <= len(self.prompt):
+                raise ValueError(f"places: {name} ({start}, {end}) is outside the prompt")
+        return self
 
     @model_validator(mode="after")
     def _answer_is_a_choice(self) -> "Question":
@@ -76,11 +86,16 @@ class Question(Row):
 
     def blind(self) -> "Question":
         """The question as a finder may see it: no cause, split or slices."""
-        return Question(id=self.id, prompt=self.prompt, choices=self.choices, answer=self.answer)
+        return Question(id=self.id, prompt=self.prompt, choices=self.choices, answer=self.answer,
+                        places=self.places)  # fmt: skip
 
 
 class Pair(Row):
-    """Two questions of equal token length that differ in one cause (for patching)."""
+    """Two questions that differ in one cause (for patching), laid out alike.
+
+    Places of the same name in both correspond; a world writes them so that both have as many
+    tokens wherever it can know that.
+    """
 
     id: str
     clean: Question

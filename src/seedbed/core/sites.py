@@ -24,6 +24,7 @@ class SiteKind(StrEnum):
 
     DOCUMENT = "document"
     CELL = "cell"
+    LAYER = "layer"
     DIRECTION = "direction"
     INPUT = "input"
     USER = "user"

@@ -50,6 +50,7 @@ class Subject:
     `loss` is the loss it was trained with, which gradient finders use again. `checkpoints`
     run from the earliest to the last; the model itself holds the last weights. `scratch` is a
     folder of one finder's own that survives an interruption; None: nothing can be resumed.
+    `base` is the model it was fine-tuned from, where that is known.
     """
 
     model: Any
@@ -59,6 +60,7 @@ class Subject:
     batch: int = 32
     checkpoints: tuple[Checkpoint, ...] = ()
     scratch: Path | None = None
+    base: "Subject | None" = None
 
     @property
     def context(self) -> int:
