@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from seedbed.core.rows import Question
 from seedbed.core.sites import SiteKind, Truth
 
 Stream = Literal["resid_pre", "resid_post", "attn_out", "mlp_out", "head"]
@@ -60,6 +61,30 @@ class Cell:
         if self.stream == "resid_pre" and self.layer == 0:
             return "first"
         return "last" if self.stream == "resid_post" and self.layer == layers - 1 else "inner"
+
+
+LAST = "last"
+"""The place from which the answer is read: the last token that all choices follow."""
+
+
+def places_of(questions: Sequence[Question]) -> tuple[str, ...]:
+    """The names of all places, as they follow one another in prompts; `last` ends the list."""
+    starts: dict[str, int] = {}
+    for question in questions:
+        for name, (start, _) in question.places.items():
+            starts[name] = max(starts.get(name, 0), start)
+    named = sorted(starts.keys() - {LAST}, key=lambda name: (starts[name], name))
+    return (*named, LAST)
+
+
+def residual_cells(layers: int, places: Sequence[str]) -> tuple[Cell, ...]:
+    """The residual stream of a model of `layers` blocks at `places`.
+
+    What each block takes in, then what the last one hands on; layer by layer.
+    """
+    edges: list[tuple[Stream, int]] = [("resid_pre", layer) for layer in range(layers)]
+    edges.append(("resid_post", layers - 1))
+    return tuple(Cell(stream, layer, place) for stream, layer in edges for place in places)
 
 
 def symbolic(band: Band, place: str) -> str:

@@ -48,6 +48,13 @@ class World(Kinded):
         """Clean and corrupt questions that differ in one cause; empty if there are none."""
         return []
 
+    def states(self, seed: int) -> dict[str, dict[str, int]]:
+        """Question id → place → what an algorithm that reads along the prompt would hold there.
+
+        Such as the running count at each item of a list; for probes and interchange patches.
+        """
+        return {}
+
     def truth(self, seed: int) -> Truth:
         """The declared truth: `questions(seed)` × sites, in their orders."""
         raise NotImplementedError
