@@ -20,15 +20,15 @@ def test_a_name_gives_its_cell_back(cell: Cell) -> None:
 
 @pytest.mark.parametrize("name", ["resid.3@x", "resid_pre@x", "head.1@x", "mlp_out.1.2@x", "x"])
 def test_what_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="cell|head"):
+    with pytest.raises(ValueError, match=r"cell|head"):
         Cell.parse(name)
 
 
 def test_places_follow_one_another_as_in_the_longest_prompt() -> None:
-    short = Question(id="a", prompt="x y =", answer="1",
-                     places={"item1": (0, 1), "cue": (4, 5), "last": (4, 5)})  # fmt: skip
-    long = Question(id="b", prompt="x y z =", answer="1",
-                    places={"item1": (0, 1), "item2": (2, 3), "item3": (4, 5), "cue": (6, 7)})  # fmt: skip
+    short = Question(id="a", prompt="xxxxxxxxx y =", answer="1",
+                     places={"item1": (0, 9), "item2": (10, 11), "cue": (12, 13), "last": (12, 13)})  # fmt: skip
+    spans = {"item1": (0, 1), "item2": (2, 3), "item3": (4, 5), "cue": (6, 7)}
+    long = Question(id="b", prompt="x y z =", answer="1", places=spans)
     assert places_of([short, long]) == ("item1", "item2", "item3", "cue", "last")
 
 

@@ -69,12 +69,11 @@ LAST = "last"
 
 def places_of(questions: Sequence[Question]) -> tuple[str, ...]:
     """The names of all places, as they follow one another in prompts; `last` ends the list."""
-    starts: dict[str, int] = {}
+    latest: dict[str, int] = {}
     for question in questions:
-        for name, (start, _) in question.places.items():
-            starts[name] = max(starts.get(name, 0), start)
-    named = sorted(starts.keys() - {LAST}, key=lambda name: (starts[name], name))
-    return (*named, LAST)
+        for i, name in enumerate(sorted(question.places, key=lambda n: question.places[n])):
+            latest[name] = max(latest.get(name, 0), i)
+    return (*sorted(latest.keys() - {LAST}, key=lambda name: (latest[name], name)), LAST)
 
 
 def residual_cells(layers: int, places: Sequence[str]) -> tuple[Cell, ...]:
