@@ -25,8 +25,8 @@ def test_what_is_no_name_is_refused(name: str) -> None:
 
 
 def test_places_follow_one_another_as_in_the_longest_prompt() -> None:
-    short = Question(id="a", prompt="xxxxxxxxx y =", answer="1",
-                     places={"item1": (0, 9), "item2": (10, 11), "cue": (12, 13), "last": (12, 13)})  # fmt: skip
+    spans = {"item1": (0, 9), "item2": (10, 11), "cue": (12, 13), "last": (12, 13)}
+    short = Question(id="a", prompt="xxxxxxxxx y =", answer="1", places=spans)
     spans = {"item1": (0, 1), "item2": (2, 3), "item3": (4, 5), "cue": (6, 7)}
     long = Question(id="b", prompt="x y z =", answer="1", places=spans)
     assert places_of([short, long]) == ("item1", "item2", "item3", "cue", "last")

@@ -1,0 +1,92 @@
+"""Intervals for tables of units over seeds: means, and ratios of means, never means of ratios.
+
+A unit whose denominator is near zero would rule a mean of ratios; a ratio of means has none.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedbed.core.seeds import generator
+from seedbed.core.units import Units
+from seedbed.scoring.spread import Spread
+
+Floats = NDArray[np.float64]
+RESAMPLES = 2000
+
+
+class Resampled:
+    """Resamples of one table under several seeds: seeds are drawn and, within each, causes.
+
+    All columns share the draws, so that they can be compared.
+    """
+
+    def __init__(self, tables: Sequence[Units], resamples: int = RESAMPLES) -> None:
+        self.tables = tables
+        self.columns = tables[0].columns
+        if any(t.columns != self.columns for t in tables):
+            raise ValueError("the tables of several seeds must have the same columns")
+        rng = generator(0, "units")
+        seeds = len(tables)
+        self.chosen = rng.integers(0, seeds, size=(resamples, seeds))
+        self.codes = [np.unique(np.array(t.causes), return_inverse=True)[1] for t in tables]
+        self.weights = [[_draw(rng, code, resamples) for code in self.codes] for _ in range(seeds)]
+
+    def means(self) -> list[Spread]:
+        """Mean over seeds of each column's mean over the units that have a value."""
+        return self._spreads([np.isfinite(t.values).astype(np.float64) for t in self.tables])
+
+    def ratios(self, base: str) -> list[Spread]:
+        """Mean over seeds of: a column's mean divided by the mean of column `base`.
+
+        Both means are over the units in which the column has a value.
+        """
+        return self._spreads(
+            [np.where(np.isfinite(t.values), t.column(base)[:, None], 0.0) for t in self.tables]
+        )
+
+    def _spreads(self, below: Sequence[Floats]) -> list[Spread]:
+        above = [np.where(np.isfinite(t.values), t.values, 0.0) for t in self.tables]
+        points = np.stack([_ratio(a.sum(0), b.sum(0)) for a, b in zip(above, below, strict=True)])
+        slots = np.full((*self.chosen.shape, len(self.columns)), np.nan)
+        for slot in range(self.chosen.shape[1]):
+            for s, (a, b) in enumerate(zip(above, below, strict=True)):
+                use = self.chosen[:, slot] == s
+                weights = self.weights[slot][s][use]
+                sums = [weights @ _by_cause(self.codes[s], x) for x in (a, b)]
+                slots[use, slot] = _ratio(*sums)
+        draws = _nanmean(slots, axis=1)
+        value = _nanmean(points, axis=0)
+        return [_spread(v, draws[:, c]) for c, v in enumerate(value)]
+
+
+def _draw(rng: np.random.Generator, code: NDArray[np.intp], resamples: int) -> NDArray[np.int64]:
+    size = int(code.max()) + 1 if len(code) else 0
+    if not size:
+        return np.zeros((resamples, 0), dtype=np.int64)
+    return rng.multinomial(size, np.full(size, 1 / size), size=resamples)
+
+
+def _by_cause(code: NDArray[np.intp], values: Floats) -> Floats:
+    sums = np.zeros((int(code.max()) + 1 if len(code) else 0, values.shape[1]))
+    np.add.at(sums, code, values)
+    return sums
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    out: Floats = np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
+    return out
+
+
+def _nanmean(values: Floats, axis: int) -> Floats:
+    kept = np.isfinite(values)
+    return _ratio(np.where(kept, values, 0).sum(axis), kept.sum(axis).astype(np.float64))
+
+
+def _spread(value: float, draws: Floats) -> Spread:
+    draws = draws[np.isfinite(draws)]
+    if not np.isfinite(value) or not len(draws):
+        return Spread(float("nan"), float("nan"), float("nan"))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Spread(float(value), float(low), float(high))

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from seedbed.core.units import Units
+from seedbed.scoring.units import Resampled
+
+
+def table(values: list[list[float]], causes: list[str] | None = None) -> Units:
+    n = len(values)
+    names = tuple(f"u{i}" for i in range(n))
+    columns = tuple("abcdef"[: len(values[0])])
+    return Units(names, tuple(causes or names), columns, np.array(values, dtype=float))
+
+
+def test_a_ratio_of_means_is_not_a_mean_of_ratios() -> None:
+    found = Resampled([table([[1, 1], [9, 3]])]).ratios("b")
+    assert found[0].value == pytest.approx(10 / 4)
+    assert found[1].value == found[1].low == found[1].high == 1
+
+
+def test_units_without_a_value_leave_both_means() -> None:
+    units = table([[1, 2], [float("nan"), 100]])
+    assert Resampled([units]).ratios("b")[0].value == pytest.approx(0.5)
+    assert Resampled([units]).means()[0].value == 1
+
+
+def test_a_column_without_any_value_has_no_interval() -> None:
+    found = Resampled([table([[float("nan"), 1.0]])]).means()[0]
+    assert np.isnan([found.value, found.low, found.high]).all()
+
+
+def test_seeds_count_alike_whatever_their_number_of_units() -> None:
+    found = Resampled([table([[1.0]] * 9), table([[3.0]])]).means()[0]
+    assert found.value == 2
+    assert (found.low, found.high) == (1, 3)
+
+
+def test_units_of_one_cause_are_drawn_together() -> None:
+    rng = np.random.default_rng(0)
+    values = [[v] for v in rng.normal(size=8) for _ in range(25)]
+    apart = Resampled([table(values)]).means()[0]
+    together = Resampled([table(values, [str(i // 25) for i in range(200)])]).means()[0]
+    assert together.high - together.low > 3 * (apart.high - apart.low)
+
+
+def test_the_interval_of_a_mean_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    inside = 0
+    for _ in range(200):
+        found = Resampled([table([[v] for v in rng.normal(size=40)])], 400).means()[0]
+        inside += found.low <= 0 <= found.high
+    assert 180 <= inside <= 199
+
+
+def test_tables_of_other_columns_are_refused() -> None:
+    with pytest.raises(ValueError, match="same columns"):
+        Resampled([table([[1.0]]), table([[1.0, 2.0]])])
