@@ -1,11 +1,24 @@
-"""Every finder that can be named keeps the contract."""
+"""Every finder that can be named keeps the contract of the sites it scores."""
+
+from collections.abc import Callable
 
 import pytest
 
 from seedbed.core.errors import MissingExtra
+from seedbed.core.sites import SiteKind
 from seedbed.finders.adapters.peer import PeerFinder
-from seedbed.finders.base import FINDERS
-from seedbed.finders.contract import check_finder
+from seedbed.finders.base import FINDERS, Finder
+from seedbed.finders.contract import check_finder, check_layer_finder
+
+
+def _check_documents(finder: Finder) -> None:
+    check_finder(finder, by_text=finder.kind != "chance")
+
+
+CHECKS: dict[SiteKind, Callable[[Finder], None]] = {
+    SiteKind.DOCUMENT: _check_documents,
+    SiteKind.LAYER: check_layer_finder,
+}
 
 
 @pytest.mark.parametrize("kind", FINDERS.names())
@@ -16,7 +29,7 @@ def test_contract(kind: str) -> None:
     if reason := finder.unavailable():
         pytest.skip(reason)
     try:
-        check_finder(finder, by_text=kind != "chance")
+        CHECKS[finder.sites](finder)
     except MissingExtra as error:
         # A finder of an extra can only be checked where the extra is installed, as in CI.
         pytest.skip(str(error))

@@ -56,15 +56,18 @@ class Finder(Kinded):
         """The claim of every variant, in order; overridden where variants can share work."""
         return [v.find(subject, documents, questions, pairs) for v in self.variants()]
 
-    def placed(self, subject: "SubjectConfig", training: "Training") -> "Finder":
-        """The finder as it stands in a study of such a subject; most need nothing of it."""
+    def placed(self, subject: "SubjectConfig", training: "Training | None") -> "Finder":
+        """The finder as it stands in a study of such a subject; most need nothing of it.
+
+        `training` is None where the subject is taken as it is.
+        """
         return self
 
     def unavailable(self) -> str:
         """Why this finder cannot run on this machine and what to do about it; "" if it can."""
         return ""
 
-    def unsuited(self, subject: "SubjectConfig", training: "Training") -> str:
+    def unsuited(self, subject: "SubjectConfig", training: "Training | None") -> str:
         """Why this finder cannot read such a subject; "" if it can."""
         return ""
 

@@ -1,4 +1,4 @@
-"""Chance: a random score for every question and document, as an independent control row."""
+"""Chance: a random score for every question and site, as an independent control row."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seedbed.core.rows import Document, Pair, Question
-from seedbed.core.sites import Claim
+from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.base import Finder
 from seedbed.models.subject import Subject
 
@@ -24,13 +24,23 @@ class Chance(Finder):
         pairs: Sequence[Pair],
     ) -> Claim:
         """Scores [questions, documents], uniform on [0, 1)."""
-        ids = tuple(q.id for q in questions), tuple(d.id for d in documents)
-        scores = np.zeros((len(questions), len(documents)))
-        for i, question in enumerate(ids[0]):
-            start = hashlib.sha256(f"{subject.seed}/chance/{question}/".encode())
-            for j, site in enumerate(ids[1]):
-                # A hash of the ids, not a place in a stream: order must not change the draw.
-                draw = start.copy()
-                draw.update(site.encode())
-                scores[i, j] = int.from_bytes(draw.digest()[:8], "big") / 2**64
-        return Claim(*ids, scores)
+        asked, sites = [q.id for q in questions], [d.id for d in documents]
+        return random_claim(subject.seed, asked, sites)
+
+
+def random_claim(
+    seed: int,
+    questions: Sequence[str],
+    sites: Sequence[str],
+    site_kind: SiteKind = SiteKind.DOCUMENT,
+) -> Claim:
+    """Scores [questions, sites], uniform on [0, 1), fixed by the seed and the two ids."""
+    scores = np.zeros((len(questions), len(sites)))
+    for i, question in enumerate(questions):
+        start = hashlib.sha256(f"{seed}/chance/{question}/".encode())
+        for j, site in enumerate(sites):
+            # A hash of the ids, not a place in a stream: order must not change the draw.
+            draw = start.copy()
+            draw.update(site.encode())
+            scores[i, j] = int.from_bytes(draw.digest()[:8], "big") / 2**64
+    return Claim(tuple(questions), tuple(sites), scores, site_kind)

@@ -1,13 +1,16 @@
-"""What every finder on documents must hold, as one function: the tests and yours call it alike.
+"""What every finder must hold, one function a kind of site: the tests and yours call it alike.
 
-It makes a small subject and rows of its own; a breach raises AssertionError.
+They make a small subject and rows of their own; a breach raises AssertionError.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
+import torch
 
+from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Question
 from seedbed.core.seeds import stream
 from seedbed.core.sites import Claim, Floats, SiteKind
@@ -65,6 +68,65 @@ def check_finder(finder: Finder, *, by_text: bool = True) -> None:
     turned = finder.find(subject, documents, questions[::-1], [])
     back = Claim(claim.questions, turned.sites, turned.scores[::-1], turned.site_kind)
     _close(claim, back, "permuting questions permutes their scores")
+
+
+def descendant() -> tuple[Subject, list[Question], int]:
+    """(a subject whose base differs from it in one block alone, questions, that block)."""
+    _, _, questions = example()
+    texts = [f"{q.prompt} {c}" for q in questions for c in q.choices]
+    base = Tiny(layers=3, width=16, heads=2).build([*texts, "so they say today"], [], 0)
+    # Prompts of unequal length, and a choice of two tokens beside those of one.
+    longer = [q.model_copy(update={"id": f"longer {q.id}", "prompt": f"so they say {q.prompt}",
+                                   "choices": (*q.choices, " red green")})
+              for q in questions]  # fmt: skip
+    _move(base.model, 0)
+    tuned, changed = deepcopy(base.model), 1
+    _move(tuned.model.layers[changed], 1)
+    return replace(base, model=tuned, base=base), [*questions, *longer], changed
+
+
+def _move(module: torch.nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+
+
+def check_layer_finder(finder: Finder) -> None:
+    """Raise AssertionError unless `finder`, which scores blocks, keeps the contract.
+
+    Of a subject in which one block alone was changed, every such finder must name that block.
+    """
+    assert finder.sites is SiteKind.LAYER, "this check is for finders on layers"
+    subject, questions, changed = descendant()
+    base = subject.base
+    assert base is not None
+    state = {name: tensor.clone() for name, tensor in subject.model.state_dict().items()}
+    claim = finder.find(subject, [], questions, [])
+    assert claim.questions == tuple(q.id for q in questions), "claim rows are the questions"
+    assert claim.sites == ("0", "1", "2"), "claim columns are the blocks, from 0"
+    assert claim.site_kind is SiteKind.LAYER, "the claim is about layers"
+    assert np.isfinite(claim.scores).all(), "every score is finite"
+    others = np.delete(claim.scores, changed, axis=1).max(axis=1)
+    assert (claim.scores[:, changed] > others).all(), "the only block that changed is named"
+    for name, tensor in subject.model.state_dict().items():
+        assert torch.equal(tensor, state[name]), "the subject stays as it was"
+    again = finder.find(subject, [], questions, [])
+    assert np.array_equal(claim.scores, again.scores), "the same call gives the same scores"
+    small = replace(subject, batch=2, base=replace(base, batch=2))
+    _close(claim, finder.find(small, [], questions, []), "batch size and padding change nothing")
+    turned = finder.find(subject, [], questions[::-1], [])
+    _close_arrays(claim.scores, turned.scores[::-1], TOLERANCE,
+                  "permuting questions permutes their scores")  # fmt: skip
+    same = finder.find(replace(subject, base=replace(subject, base=None)), [], questions, [])
+    assert (same.scores == 0).all(), "a subject that is its own base has no changed block"
+    shallow = Tiny(layers=2, width=16, heads=2).build(["so"], [], 0)
+    for unfit in (None, shallow):
+        try:
+            finder.find(replace(subject, base=unfit), [], questions, [])
+        except InputError:
+            continue
+        raise AssertionError("a subject without a base, or with another's, is refused")
 
 
 def _twins(

@@ -48,11 +48,11 @@ class Randomised(Finder):
         """As the other finder."""
         return self.of.unavailable()
 
-    def placed(self, subject: SubjectConfig, training: Training) -> Finder:
+    def placed(self, subject: SubjectConfig, training: Training | None) -> Finder:
         """With the other finder placed."""
         return self.model_copy(update={"of": self.of.placed(subject, training)})
 
-    def unsuited(self, subject: SubjectConfig, training: Training) -> str:
+    def unsuited(self, subject: SubjectConfig, training: Training | None) -> str:
         """As the other finder."""
         return self.of.unsuited(subject, training)
 

@@ -55,7 +55,7 @@ class Unrolled(Finder):
         default=0, ge=0, description="trainings for each figure of smoothness; 0: none"
     )
 
-    def placed(self, subject: SubjectConfig, training: Training) -> Finder:
+    def placed(self, subject: SubjectConfig, training: Training | None) -> Finder:
         """With the study's own training and subject where none are given."""
         given = {"training": self.training or training, "subject": self.subject or subject}
         return self.model_copy(update=given)
@@ -65,8 +65,10 @@ class Unrolled(Finder):
         missing = self.training is None or self.subject is None
         return "unrolled: needs 'training' and 'subject' of the trained subject" if missing else ""
 
-    def unsuited(self, subject: SubjectConfig, training: Training) -> str:
+    def unsuited(self, subject: SubjectConfig, training: Training | None) -> str:
         """Orders by group look at what a finder never sees."""
+        if training is None:
+            return "unrolled: follows a training, and this subject is taken as it is"
         kind = training.order.kind
         plain = kind in ("shuffle", "given")
         return "" if plain else f"unrolled: cannot follow training.order {kind!r}"

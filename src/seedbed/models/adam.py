@@ -49,7 +49,8 @@ def save_adam(model: Any, optimizer: Any, folder: Path) -> None:
     `optimizer` is a torch Adam or AdamW that has made a step.
     """
     named = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    states = {n: optimizer.state[p] for n, p in named.items()}
+    # What the optimiser was not given (frozen blocks) has no state, and must not be given one.
+    states = {n: optimizer.state.get(p, {}) for n, p in named.items()}
     second = {
         n: states[n]["exp_avg_sq"].detach().contiguous() if states[n] else torch.zeros_like(p.data)
         for n, p in named.items()

@@ -19,12 +19,14 @@ class FromFolder(SubjectConfig):
     """Base of kinds that read a folder.
 
     `add_tokens` gives every new token its own row; `start` begins every text with the BOS
-    token even if the tokenizer by itself does not (see `begin_with_token`).
+    token even if the tokenizer by itself does not (see `begin_with_token`). `chat` puts every
+    question as a user's message through the tokenizer's chat template.
     """
 
     dtype: Precision = "float32"
     add_tokens: bool = True
     start: bool = True
+    chat: bool = False
 
     def place(self) -> tuple[Path, str, bool]:
         """(folder, what the model is called in its config, whether its own code may run)."""

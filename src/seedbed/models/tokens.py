@@ -86,15 +86,16 @@ def encode_choices(
 ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """(prompt ids, choice ids) of each (prompt, choice), all tokenised in one go.
 
-    Spaces at the end of a prompt belong to the choice. The split stands at the longest common
-    prefix of the prompt's ids and the whole's ids, so a tokenizer that merges across the
-    border is scored on what it really produces. Raises InputError for an unknown token and
-    for a pair longer than `context` tokens.
+    Spaces at the end of a prompt belong to the choice; without any, one space is put between,
+    unless either brings a line break. The split stands at the longest common prefix of the
+    prompt's ids and the whole's ids, so a tokenizer that merges across the border is scored on
+    what it really produces. Raises InputError for an unknown token and for a pair longer than
+    `context` tokens.
     """
     if not pairs:
         return []
     heads = {prompt: prompt.rstrip(" ") for prompt, _ in pairs}
-    wholes = [heads[p] + _border(p[len(heads[p]) :], choice) + choice for p, choice in pairs]
+    wholes = [joined(prompt, choice) for prompt, choice in pairs]
     parts = dict(zip(heads, _ids(tokenizer, list(heads.values())), strict=True))
     lead = _lead(tokenizer, [])
     found = []
@@ -116,14 +117,38 @@ def encode_choices(
     return found
 
 
+def joined(prompt: str, choice: str) -> str:
+    """The text of a prompt and the choice after it, as `encode_choices` tokenises it."""
+    head = prompt.rstrip(" ")
+    spaces = prompt[len(head) :]
+    # A chat template ends with a line break, after which nobody writes a space.
+    broken = head.endswith("\n") or choice.startswith((" ", "\n"))
+    return head + (spaces or ("" if broken else " ")) + choice
+
+
+def encode_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[tuple[int, ...]]:
+    """Token ids of prompts that something is written after, as `encode_choices` reads them.
+
+    Spaces at their end are left off, since they belong to what follows. Raises InputError for
+    an unknown token and for a prompt without tokens.
+    """
+    heads = [prompt.rstrip(" ") for prompt in prompts]
+    found = []
+    for prompt, head, ids in zip(prompts, heads, _ids(tokenizer, heads), strict=True):
+        if tokenizer.unk_token_id in ids:
+            offsets = tokenizer(head, add_special_tokens=False, return_offsets_mapping=True)
+            _refuse_unknown(tokenizer, ids, offsets["offset_mapping"], head, repr(prompt))
+        whole = _lead(tokenizer, ids) + ids
+        if not whole:
+            raise InputError(f"prompt {prompt!r}: has no token, and this tokenizer adds none")
+        found.append(tuple(whole))
+    return found
+
+
 def _ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
     coded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
     ids: list[list[int]] = coded["input_ids"]
     return ids
-
-
-def _border(spaces: str, choice: str) -> str:
-    return spaces or ("" if choice.startswith((" ", "\n")) else " ")
 
 
 def _lead(tokenizer: Any, ids: list[int]) -> list[int]:

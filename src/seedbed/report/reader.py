@@ -56,8 +56,9 @@ class Seed:
 
     @cached_property
     def truth(self) -> Truth:
-        """The truth that the world declares: questions × sites."""
-        return Truth.load(self.path / "data" / "truth.npz")
+        """The truth that the world declares: questions × sites; cells as claims name them."""
+        spelt = self.path / "cells" / "truth.npz"
+        return Truth.load(spelt if spelt.exists() else self.path / "data" / "truth.npz")
 
     @cached_property
     def history(self) -> list[Step]:

@@ -56,7 +56,7 @@ class Cost:
 
     seconds: float
     peak_mib: float
-    epochs: float
+    epochs: float | None
 
     @classmethod
     def read(cls, path: Path) -> "Cost":
@@ -232,6 +232,7 @@ def score_row(
 ) -> ScoreRow:
     """A row with its interval, its two controls, and the finder's mean cost over seeds."""
     costs = [r.costs[finder] for r in results if finder in r.costs]
+    epochs = [c.epochs for c in costs if c.epochs is not None]
     return ScoreRow(
         finder=finder,
         truth=truth,
@@ -245,7 +246,7 @@ def score_row(
         seeds=tuple(r.seed for r in results),
         seconds=float(np.mean([c.seconds for c in costs])) if costs else None,
         peak_mib=float(np.mean([c.peak_mib for c in costs])) if costs else None,
-        epochs=float(np.mean([c.epochs for c in costs])) if costs else None,
+        epochs=float(np.mean(epochs)) if epochs else None,
     )
 
 

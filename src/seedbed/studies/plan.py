@@ -61,7 +61,7 @@ class Plan:
         key = {
             **self.base,
             "subject": _config(study.subject),
-            "training": study.training.model_dump(mode="json"),
+            "training": study.training and study.training.model_dump(mode="json"),
             "data": data[0],
         }
         work = partial(_train, study.subject, study.training, seed, data[1])
@@ -86,10 +86,25 @@ class Plan:
         work = partial(_find, finder, asked, self.study.subject, trained[1], data[1])
         return Task(seed, "find", f"find-{finder.name}", key, work)
 
+    def mediate(self, seed: int, asked: tuple[str, ...]) -> Task:
+        """Causal mediation by patching."""
+        trained, data = self._place(self.train(seed)), self._place(self.data(seed))
+        config = self.study.mediation
+        assert config is not None
+        key = {
+            **self.base,
+            "train": trained[0],
+            "mediation": config.model_dump(mode="json"),
+            "asked": asked,
+        }
+        work = partial(_mediate, config, asked, self.study.subject, trained[1], data[1])
+        return Task(seed, "mediate", "mediation", key, work)
+
     def retrain(self, seed: int, intervention: Intervention, repeat: int) -> Task:
         """One retraining of the measured truth."""
         study, data = self.study, self._place(self.data(seed))
         assert study.measured is not None
+        assert study.training is not None
         training = study.training.model_copy(update={"checkpoint_every": 0.0, "track": ()})
         own = retraining_seed(study.measured, seed, repeat)
         key = {
@@ -144,6 +159,18 @@ def _find(
     progress: Progress | None,
 ) -> None:
     stages.find_stage(finder, asked, subject, trained, data, folder)
+
+
+def _mediate(
+    config: Any,
+    asked: Any,
+    subject: Any,
+    trained: Path,
+    data: Path,
+    folder: Path,
+    progress: Progress | None,
+) -> None:
+    stages.mediate_stage(config, asked, subject, trained, data, folder)
 
 
 def _retrain(

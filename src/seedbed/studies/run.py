@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from seedbed.core.errors import GateError
+from seedbed.core.errors import ConfigError, GateError
 from seedbed.core.files import read_json, read_rows, write_json
 from seedbed.core.outcomes import Intervention, Outcomes
 from seedbed.core.rows import Document, Question
-from seedbed.core.sites import Claim, Truth
+from seedbed.core.sites import Claim, SiteKind, Truth
 from seedbed.finders.base import Finder
 from seedbed.finders.retraining import interventions
 from seedbed.measuring.answers import Answer
 from seedbed.runs.record import locked, manifest, now, write_config
 from seedbed.runs.store import Stage, Store, code_digest, link_tree
-from seedbed.scoring.measured import collect_measured
+from seedbed.scoring.measured import CHANCE, collect_measured
 from seedbed.scoring.rows import Cost, SeedResults, collect
-from seedbed.studies import effects
+from seedbed.studies import cells, effects, mediation
 from seedbed.studies import gate as gates
 from seedbed.studies.effects import Done
 from seedbed.studies.plan import Plan, Task, study_digest
@@ -37,6 +37,7 @@ RESULTS = (
     "gate.json",
     "excluded.json",
     "missing.json",
+    "mediation.json",
     "manifest.json",
     "report.html",
 )
@@ -75,8 +76,8 @@ class _Runner:
 
     def go(self) -> Path:
         self._forget_results()
-        write_config(self.folder, self.study.model_dump(mode="json"))
-        seeds = self.study.seeds
+        study, seeds = self.study, self.study.seeds
+        write_config(self.folder, study.model_dump(mode="json"))
         with self.workers:
             learned = [[self.plan.data(s), self.plan.train(s), self.plan.measure(s)] for s in seeds]
             self._show(self.workers.run(learned))
@@ -86,15 +87,23 @@ class _Runner:
                 raise GateError(reason)
             able = self._able()
             finding = [[self.plan.find(s, finder, asked[s])] for s in seeds for finder in able]
+            if not able:
+                raise ConfigError(f"no finder can run here: {self._lacking()}")
+            mediating = [[self.plan.mediate(s, asked[s])] for s in seeds if study.mediation]
             bank = self._bank()
-            done = self.workers.run([*finding, *(c for s in seeds for c in bank[s][1])])
-            found = done[: len(finding)]
+            retraining = [c for s in seeds for c in bank[s][1]]
+            done = self.workers.run([*finding, *mediating, *retraining])
+            found, rest = done[: len(finding)], done[len(finding) :]
             self._show_claims(found, able)
+            self._show(rest[: len(mediating)])
+            done = [*found, *rest[len(mediating) :]]
             if self.study.measured is not None:
                 retrained = iter(done[len(finding) :])
                 made = {s: [next(retrained) for _ in bank[s][1]] for s in seeds}
                 self._measure({s: bank[s][0] for s in seeds}, made, asked)
         self._score(done, asked)
+        if study.mediation is not None:
+            mediation.report(self.folder, seeds, self.claims)
         self._finish()
         return self.folder
 
@@ -113,12 +122,22 @@ class _Runner:
         """The finders that can run here; the others are named in missing.json."""
         study = self.study
         placed = [f.placed(study.subject, study.training) for f in study.finders]
-        reasons = [
-            (f, f.unavailable() or f.unsuited(study.subject, study.training)) for f in placed
-        ]
+        if study.world.sites is not SiteKind.DOCUMENT:
+            # Chance draws for the sites that the other claims have; see `_show_claims`.
+            placed = [f for f in placed if f.kind != CHANCE]
+        reasons = [(f, self._why_not(f)) for f in placed]
         missing = [{"finder": f.name, "reason": reason} for f, reason in reasons if reason]
         write_json(self.folder / "missing.json", missing)
         return [f for f, reason in reasons if not reason]
+
+    def _why_not(self, finder: Finder) -> str:
+        study = self.study
+        if finder.sites is not study.world.sites:
+            return (
+                f"{finder.name}: reads {finder.sites}s, but the world '{study.world.kind}'"
+                f" declares its truth about {study.world.sites}s"
+            )
+        return finder.unavailable() or finder.unsuited(study.subject, study.training)
 
     def _show_claims(self, done: Done, finders: Sequence[Finder]) -> None:
         by_name = {f.name: f for f in finders}
@@ -128,6 +147,10 @@ class _Runner:
                 self.claims.setdefault(task.seed, []).append(variant.name)
                 target = self.folder / "seeds" / str(task.seed) / f"find-{variant.name}"
                 link_tree(stage.folder / str(place), target)
+        if self.study.world.sites is SiteKind.CELL:
+            for seed in self.study.seeds:
+                cells.add_truth_and_chance(self.folder / "seeds" / str(seed), self.claims[seed])
+                self.claims[seed].append(CHANCE)
 
     def _bank(self) -> dict[int, tuple[list[Intervention], list[list[Task]]]]:
         """By seed: what is retrained whatever the finders say, and its tasks."""
@@ -219,11 +242,19 @@ class _Runner:
             seed=seed,
             questions=[by_id[q] for q in asked],
             correct=np.array([correct[q] for q in asked]),
-            truth=Truth.load(here / "data" / "truth.npz").select(asked),
+            truth=self._truth(here).select(asked),
             claims={n: Claim.load(here / f"find-{n}" / "claim.npz") for n in names},
             costs={n: Cost.read(here / f"find-{n}" / "cost.json") for n in names},
             outcomes=Outcomes.load(outcomes).select(asked) if outcomes.exists() else None,
         )
+
+    def _truth(self, here: Path) -> Truth:
+        spelt = here / cells.TRUTH
+        return Truth.load(spelt if spelt.exists() else here / "data" / "truth.npz")
+
+    def _lacking(self) -> str:
+        missing = read_json(self.folder / "missing.json")
+        return "; ".join(row["reason"] for row in missing) or "the study names none"
 
     def _finish(self, stopped: str = "") -> None:
         more: dict[str, Any] = {

@@ -14,7 +14,9 @@ from seedbed.core.errors import InputError
 from seedbed.core.files import read_json, read_rows, write_json, write_rows
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
+from seedbed.core.units import save_units
 from seedbed.finders.base import Finder
+from seedbed.finders.mediation import Mediation, mediate
 from seedbed.finders.retraining import outputs, retrain
 from seedbed.measuring.answers import answer, summarise
 from seedbed.models.folders import load_subject, save_subject
@@ -29,11 +31,12 @@ SCRATCH = "scratch"
 
 
 def make_data(world: World, seed: int, folder: Path) -> None:
-    """Write documents.jsonl, questions.jsonl, pairs.jsonl, tokens.json and truth.npz."""
+    """Write documents.jsonl, questions.jsonl, pairs.jsonl, tokens.json, states.json, truth.npz."""
     write_rows(folder / "documents.jsonl", world.documents(seed))
     write_rows(folder / "questions.jsonl", world.questions(seed))
     write_rows(folder / "pairs.jsonl", world.pairs(seed))
     write_json(folder / "tokens.json", world.tokens(seed))
+    write_json(folder / "states.json", world.states(seed))
     world.truth(seed).save(folder / "truth.npz")
 
 
@@ -45,7 +48,7 @@ def read_pairs(folder: Path) -> list[Pair]:
 
 def make_subject(
     config: SubjectConfig,
-    training: Training,
+    training: Training | None,
     documents: Sequence[Document],
     questions: Sequence[Question],
     tokens: Sequence[str],
@@ -56,15 +59,25 @@ def make_subject(
     """Build, train and save a subject to `folder`/subject, checkpoints beside it.
 
     Questions lend their words to a from-scratch vocabulary, never to training; `tokens` become
-    one token each.
+    one token each. Without `training` the subject is saved as it is.
     """
     texts = [d.text for d in documents]
     texts += [f"{q.prompt} {c}" for q in questions for c in q.choices or (q.answer,)]
     subject = config.build(texts, tokens, seed)
-    subject = train(subject, documents, training, folder, progress)
+    if training is None:
+        untrained(subject, folder)
+    else:
+        subject = train(subject, documents, training, folder, progress)
     if is_main_process():
         save_subject(subject, folder / "subject")
     return subject
+
+
+def untrained(subject: Subject, folder: Path) -> None:
+    """Write the summary.json of a subject that is taken as it is."""
+    count = sum(p.numel() for p in subject.model.parameters())
+    nothing = {"steps": 0, "epochs": 0.0, "seconds": 0.0, "epoch_seconds": None}
+    write_json(folder / "summary.json", {**nothing, "parameters": count})
 
 
 def measure(subject: Subject, questions: Sequence[Question], folder: Path) -> None:
@@ -103,7 +116,7 @@ def run_finder(
 
 def train_stage(
     config: SubjectConfig,
-    training: Training,
+    training: Training | None,
     seed: int,
     data: Path,
     folder: Path,
@@ -118,8 +131,26 @@ def train_stage(
 
 def measure_stage(config: SubjectConfig, trained: Path, data: Path, folder: Path) -> None:
     """`measure` on a trained stage and a data folder."""
-    questions = read_rows(data / "questions.jsonl", Question)
-    measure(_load(config, trained), questions, folder)
+    subject = _load(config, trained)
+    measure(subject, put(config, subject, read_rows(data / "questions.jsonl", Question)), folder)
+
+
+def put(config: SubjectConfig, subject: Subject, questions: Sequence[Question]) -> list[Question]:
+    """The questions as the subject is asked them: through its chat template where wanted."""
+    if not getattr(config, "chat", False):
+        return list(questions)
+    from seedbed.models.templates import templated
+
+    return [templated(subject.tokenizer, q) for q in questions]
+
+
+def put_pairs(config: SubjectConfig, subject: Subject, pairs: Sequence[Pair]) -> list[Pair]:
+    """Both sides of each pair, as `put` does."""
+    sides = [put(config, subject, [p.clean, p.corrupt]) for p in pairs]
+    return [
+        p.model_copy(update={"clean": clean, "corrupt": corrupt})
+        for p, (clean, corrupt) in zip(pairs, sides, strict=True)
+    ]
 
 
 def _load(config: SubjectConfig, trained: Path) -> Subject:
@@ -138,19 +169,47 @@ def find_stage(
 ) -> None:
     """`run_finder` on a trained stage and a data folder, for the questions named."""
     by_id = {q.id: q for q in read_rows(data / "questions.jsonl", Question)}
+    subject = replace(_load(config, trained), scratch=folder / SCRATCH)
     claims, cost = run_finder(
         finder,
-        replace(_load(config, trained), scratch=folder / SCRATCH),
+        subject,
         read_rows(data / "documents.jsonl", Document),
-        [by_id[q] for q in asked],
-        read_pairs(data),
+        put(config, subject, [by_id[q] for q in asked]),
+        put_pairs(config, subject, read_pairs(data)),
     )
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     epoch = read_json(trained / "summary.json")["epoch_seconds"]
-    spent = {"seconds": cost.seconds, "peak_mib": cost.peak_mib, "epochs": cost.seconds / epoch}
+    spent = {"seconds": cost.seconds, "peak_mib": cost.peak_mib,
+             "epochs": cost.seconds / epoch if epoch else None}  # fmt: skip
     for place, claim in enumerate(claims):
         claim.save(folder / str(place) / "claim.npz")
         write_json(folder / str(place) / "cost.json", {**spent, "shared_by": len(claims)})
+
+
+def mediate_stage(
+    config: Mediation,
+    asked: Sequence[str],
+    subject: SubjectConfig,
+    trained: Path,
+    data: Path,
+    folder: Path,
+) -> None:
+    """Causal mediation on the pairs of the questions named; states.json lends the true states."""
+    ready = _load(subject, trained)
+    wanted = set(asked)
+    pairs = [p for p in read_pairs(data) if p.clean.id in wanted]
+    questions = [q for q in read_rows(data / "questions.jsonl", Question) if q.split == "id"]
+    with measured() as cost:
+        found = mediate(
+            config,
+            ready,
+            put_pairs(subject, ready, pairs),
+            put(subject, ready, questions),
+            read_json(data / "states.json"),
+        )
+    save_units(folder / "tables.npz", found.tables)
+    spent = {"seconds": cost.seconds, "peak_mib": cost.peak_mib}
+    write_json(folder / "engine.json", {**found.engine, **spent})
 
 
 def retrain_stage(

@@ -8,7 +8,9 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, mo
 
 from seedbed.core.config import Config, apply_sets, read_yaml, validate
 from seedbed.core.errors import ConfigError
+from seedbed.core.sites import SiteKind
 from seedbed.finders.base import FINDERS, Finder
+from seedbed.finders.mediation import Mediation
 from seedbed.finders.retraining import Retraining
 from seedbed.models.subject import SUBJECTS, SubjectConfig
 from seedbed.scoring.measured import ORACLE
@@ -28,7 +30,9 @@ class Study(Config):
     """A world, a subject trained on it, the finders to compare, and the seeds.
 
     `questions` is how many questions each seed puts to the finders, spread evenly over the
-    gate's groups and their causes. `measured` asks for the second truth, by retraining.
+    gate's groups and their causes. Without `training` the subject is taken as it is.
+    `measured` asks for the second truth about documents, by retraining; `mediation` for that
+    about cells, by patching.
     `threads` are torch threads a process: more of them can change the last bits of a result,
     so they belong to the study.
     """
@@ -36,9 +40,10 @@ class Study(Config):
     name: str = ""
     world: SerializeAsAny[Annotated[World, BeforeValidator(WORLDS.build)]]
     subject: SerializeAsAny[Annotated[SubjectConfig, BeforeValidator(SUBJECTS.build)]]
-    training: Training
+    training: Training | None = None
     finders: tuple[SerializeAsAny[Annotated[Finder, BeforeValidator(FINDERS.build)]], ...]
     measured: Retraining | None = None
+    mediation: Mediation | None = None
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     questions: int = Field(default=60, ge=2)
     threads: int = Field(default=1, ge=1)
@@ -75,6 +80,21 @@ class Study(Config):
                 near = get_close_matches(name, names, n=1)
                 hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
                 raise ValueError(f"measured.removal.finders: no finder is called '{name}'; {hint}")
+        return self
+
+    @model_validator(mode="after")
+    def _truths_can_be_had(self) -> "Study":
+        sites = self.world.sites
+        if self.measured is not None and self.training is None:
+            raise ValueError("measured: retraining needs 'training'")
+        if self.mediation is not None and sites is not SiteKind.CELL:
+            raise ValueError(f"mediation: the world '{self.world.kind}' plants no cause in cells")
+        if sites is not SiteKind.DOCUMENT and not any(f.sites is sites for f in self.finders):
+            known = sorted(k for k, f in FINDERS.names().items() if f.sites is sites)
+            raise ValueError(
+                f"finders: the world '{self.world.kind}' declares its truth about {sites}s, and"
+                f" none of these reads {sites}s; there are: {', '.join(known)}"
+            )
         return self
 
     @field_validator("seeds")

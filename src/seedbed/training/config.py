@@ -38,7 +38,11 @@ class Order(Config):
 
 
 class Training(Config):
-    """One run of training; give `steps` or `epochs`."""
+    """One run of training; give `steps` or `epochs`.
+
+    `only_layers` are the decoder blocks (from 0) that learn while all else stays frozen; empty:
+    everything learns.
+    """
 
     steps: int | None = Field(default=None, ge=1)
     epochs: float | None = Field(default=None, gt=0)
@@ -49,12 +53,23 @@ class Training(Config):
     checkpoint_every: float = Field(default=0, ge=0, description="epochs; 0: the last only")
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     lora: Lora | None = None
+    only_layers: tuple[int, ...] = ()
     track: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
 
     @model_validator(mode="after")
     def _one_length(self) -> "Training":
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either 'steps' or 'epochs'")
+        return self
+
+    @model_validator(mode="after")
+    def _layers_are_blocks(self) -> "Training":
+        if any(layer < 0 for layer in self.only_layers):
+            raise ValueError(f"only_layers: blocks count from 0, not from {min(self.only_layers)}")
+        if len(set(self.only_layers)) != len(self.only_layers):
+            raise ValueError("only_layers: the same block stands twice")
+        if self.only_layers and self.lora is not None:
+            raise ValueError("only_layers: LoRA chooses its blocks itself; use 'lora.last'")
         return self
 
     def total_steps(self, documents: int) -> int:

@@ -25,6 +25,7 @@ from seedbed.models.subject import Checkpoint, Subject
 from seedbed.models.tokens import TokenSequence, pad
 from seedbed.training.config import Optimizer, Training
 from seedbed.training.order import DocumentOrder
+from seedbed.training.partial import only_layers, thawed
 from seedbed.training.resume import ResumeState
 from seedbed.training.trackers import accelerator_for
 
@@ -42,16 +43,17 @@ def train(
 
     Writes history.jsonl (a row a step), summary.json and checkpoints/. If `folder` holds the
     resume state of an interrupted call with the same arguments, goes on from there with the
-    same result. Raises InputError if a document is unfit (see encode_document) or the loss
-    becomes NaN.
+    same result. Raises InputError if a document is unfit (see encode_document), the model has
+    no such blocks as `training.only_layers` names, or the loss becomes NaN.
     """
     if not documents:
         raise InputError("training needs at least one document")
     subject = replace(subject, loss=training.loss)
     if training.lora is not None:
         subject = wrap(subject, training.lora)
-    run = _Run(subject, documents, training, folder)
-    return run.go(progress or (lambda done, total, text: None))
+    with only_layers(subject.model, training.only_layers) as frozen:
+        run = _Run(subject, documents, training, folder, frozen)
+        return run.go(progress or (lambda done, total, text: None))
 
 
 @dataclass
@@ -60,6 +62,7 @@ class _Run:
     documents: Sequence[Document]
     training: Training
     folder: Path
+    frozen: Sequence[torch.nn.Parameter]
 
     def go(self, progress: Progress) -> Subject:
         training, subject = self.training, self.subject
@@ -185,9 +188,11 @@ class _Run:
 
     def _save(self, model: Any, optimizer: Any, folder: Path, several: bool) -> None:
         wanted = self.training.optimizer.second_moments
-        if several if wanted is None else wanted:
-            save_adam(model, optimizer, folder)
-        save_weights(model, folder)
+        # A checkpoint holds all that training may change, whatever this run left alone.
+        with thawed(self.frozen):
+            if several if wanted is None else wanted:
+                save_adam(model, optimizer, folder)
+            save_weights(model, folder)
 
     def _checkpoint_steps(self, total: int) -> set[int]:
         every = self.training.checkpoint_every * len(self.documents) / self.training.batch

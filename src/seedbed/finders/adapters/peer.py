@@ -41,9 +41,10 @@ class PeerFinder(Finder):
         """Why the package cannot be called, with the command that installs it; "" if it can."""
         return environments.unavailable(self.peer)
 
-    def unsuited(self, subject: SubjectConfig, training: Training) -> str:
+    def unsuited(self, subject: SubjectConfig, training: Training | None) -> str:
         """Packages are given whole weights."""
-        return f"{self.name}: reads full subjects only, not LoRA" if training.lora else ""
+        wrapped = training is not None and training.lora is not None
+        return f"{self.name}: reads full subjects only, not LoRA" if wrapped else ""
 
     def options(self) -> dict[str, Any]:
         """What the runner is told."""

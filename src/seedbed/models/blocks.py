@@ -1,0 +1,219 @@
+"""Where streams run in a model: decoder blocks, attention and MLP outputs, heads.
+
+Found by structure and by the names that Hugging Face models use, so that one site name works
+for any causal model, wrapped in LoRA or not.
+"""
+
+import inspect
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from torch import nn
+
+from seedbed.core.cells import STREAMS, Stream
+from seedbed.core.errors import InputError
+
+# What the parts of a decoder block are called in transformers, most usual first.
+ATTENTION = ("self_attn", "attn", "attention", "self_attention", "temporal_block")
+PROJECTION = ("o_proj", "out_proj", "c_proj", "dense", "wo", "proj", "out")
+MLP = ("mlp", "feed_forward", "ffn", "block_sparse_moe", "mlp_block", "feedforward", "moe")
+LAST_LINEAR = ("down_proj", "dense_4h_to_h", "c_proj", "fc2", "fc_out", "w2", "wo")
+# Norms between a part's output and the residual stream, where a block has both.
+SANDWICHES = (
+    ("post_attention_layernorm", "post_feedforward_layernorm"),
+    ("post_self_attn_layernorm", "post_mlp_layernorm"),
+)
+# transformer-lens and module paths, as (pattern, stream).
+ALIASES: tuple[tuple[str, Stream], ...] = (
+    (r"blocks\.(\d+)\.hook_resid_pre", "resid_pre"),
+    (r"blocks\.(\d+)\.hook_resid_post", "resid_post"),
+    (r"blocks\.(\d+)\.hook_attn_out", "attn_out"),
+    (r"blocks\.(\d+)\.hook_mlp_out", "mlp_out"),
+    (r"blocks\.(\d+)\.attn\.hook_z", "head"),
+)
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """A stream of a block (from 0), at every position.
+
+    `head` picks one attention head (from 0) of the stream `head`; None: all, side by side.
+    """
+
+    stream: Stream
+    layer: int
+    head: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Such as `resid_post.14` or `head.3.0`."""
+        return f"{self.stream}.{self.layer}" + ("" if self.head is None else f".{self.head}")
+
+
+@dataclass(frozen=True)
+class Spot:
+    """What a site is in a model: the input or output of a module, or some columns of it."""
+
+    module: nn.Module
+    side: Literal["in", "out"]
+    columns: slice | None = None
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The decoder blocks of a model: their path (`model.layers`), modules, and heads a block."""
+
+    path: str
+    modules: tuple[nn.Module, ...]
+    heads: int
+
+    def __len__(self) -> int:
+        return len(self.modules)
+
+    def site(self, name: str) -> Site:
+        """The site of a name: `resid_post.14`, `head.3.0`, `blocks.5.hook_resid_pre`,
+        `model.layers.5` (what the block hands on), `model.layers.5.mlp`.
+
+        Raises InputError if it is none, with the nearest name that is one.
+        """
+        found = _ours(name) or _alias(name) or self._module(name)
+        if found is None:
+            known = [f"{s}.0" for s in STREAMS if s != "head"]
+            known += ["head.0.0", "blocks.0.hook_resid_pre", f"{self.path}.0"]
+            near = get_close_matches(re.sub(r"\d+", "0", name), known, n=1, cutoff=0.3)
+            hint = f"; did you mean something like {near[0]}?" if near else ""
+            raise InputError(f"{name!r} names no site of the model{hint}")
+        self.check(found)
+        return found
+
+    def check(self, site: Site) -> None:
+        """Raise InputError unless the model has such a site."""
+        if not 0 <= site.layer < len(self):
+            raise InputError(f"{site.name}: the model has blocks 0 to {len(self) - 1}")
+        if site.head is not None and site.stream != "head":
+            raise InputError(f"{site.name}: only the stream 'head' has heads")
+        if site.head is not None and not 0 <= site.head < self.heads:
+            raise InputError(f"{site.name}: a block has heads 0 to {self.heads - 1}")
+
+    def spot(self, site: Site) -> Spot:
+        """The module and side where `site` runs; raises InputError if the model has none."""
+        self.check(site)
+        block = self.modules[site.layer]
+        if site.stream == "resid_pre":
+            return Spot(block, "in")
+        if site.stream == "resid_post":
+            return Spot(block, "out")
+        if site.stream == "mlp_out":
+            return Spot(_mlp_output(block, site), "out")
+        projection = _projection(block, site)
+        if site.stream == "attn_out":
+            return Spot(_sandwich(block, 0) or projection, "out")
+        if site.head is None:
+            return Spot(projection, "in")
+        width = inputs(projection) // self.heads
+        return Spot(projection, "in", slice(site.head * width, (site.head + 1) * width))
+
+    def _module(self, name: str) -> Site | None:
+        bare = name.removeprefix("base_model.model.")
+        match = re.fullmatch(re.escape(self.path.removeprefix("base_model.model.")) +
+                             r"\.(\d+)(?:\.(\w+))?", bare)  # fmt: skip
+        if match is None:
+            return None
+        layer, part = int(match[1]), match[2]
+        stream: Stream | None = "resid_post"
+        if part is not None:
+            stream = "attn_out" if part in ATTENTION else "mlp_out" if part in MLP else None
+        return None if stream is None else Site(stream, layer)
+
+
+def plain(model: Any) -> Any:
+    """The Hugging Face model inside wrappers of accelerate and PEFT."""
+    model = getattr(model, "module", model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def blocks_of(model: Any) -> Blocks:
+    """The decoder blocks of a causal model: the longest outermost list of modules with weights.
+
+    Raises InputError if it has none.
+    """
+    model = plain(model)
+    lists: list[tuple[str, nn.ModuleList]] = []
+    for name, module in model.named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer, _ in lists)
+        if (
+            isinstance(module, nn.ModuleList)
+            and not inside
+            and any(True for _ in module.parameters())
+        ):
+            lists.append((name, module))
+    if not lists:
+        raise InputError(f"{type(model).__name__}: has no list of decoder blocks")
+    path, found = max(lists, key=lambda pair: len(pair[1]))
+    config = model.config.get_text_config()
+    return Blocks(path, tuple(found), int(getattr(config, "num_attention_heads", 0) or 0))
+
+
+def inputs(layer: Any) -> int:
+    """How many numbers a linear layer takes in; GPT-2 keeps its weights transposed."""
+    if hasattr(layer, "in_features"):
+        return int(layer.in_features)
+    base = getattr(layer, "base_layer", layer)
+    return int(base.weight.shape[0])
+
+
+def _ours(name: str) -> Site | None:
+    match = re.fullmatch(r"([a-z_]+)\.(\d+)(?:\.(\d+))?", name)
+    if match is None:
+        return None
+    stream = next((s for s in STREAMS if s == match[1]), None)
+    head = None if match[3] is None else int(match[3])
+    return None if stream is None else Site(stream, int(match[2]), head)
+
+
+def _alias(name: str) -> Site | None:
+    for pattern, stream in ALIASES:
+        if match := re.fullmatch(pattern, name):
+            return Site(stream, int(match[1]))
+    return None
+
+
+def _child(module: nn.Module, names: tuple[str, ...]) -> nn.Module | None:
+    children = dict(module.named_children())
+    return next((children[n] for n in names if n in children), None)
+
+
+def _sandwich(block: nn.Module, part: int) -> nn.Module | None:
+    children = dict(block.named_children())
+    for names in SANDWICHES:
+        if all(n in children for n in names):
+            return children[names[part]]
+    return None
+
+
+def _projection(block: nn.Module, site: Site) -> nn.Module:
+    attention = _child(block, ATTENTION)
+    # GPT-Neo has one attention within another.
+    inner = attention and (_child(attention, ATTENTION) or attention)
+    found = inner and _child(inner, PROJECTION)
+    if found is None:
+        raise InputError(f"{site.name}: {type(block).__name__} has no attention output")
+    return found
+
+
+def _mlp_output(block: nn.Module, site: Site) -> nn.Module:
+    if (norm := _sandwich(block, 1)) is not None:
+        return norm
+    mlp = _child(block, MLP)
+    if mlp is None:
+        # OPT keeps the layers of its MLP in the block itself.
+        found = _child(block, ("fc2",))
+        if found is None:
+            raise InputError(f"{site.name}: {type(block).__name__} has no MLP output")
+        return found
+    if "residual" in inspect.signature(mlp.forward).parameters:
+        # Bloom's MLP adds the residual stream itself; what it adds is its last layer's output.
+        return _child(mlp, LAST_LINEAR) or mlp
+    return mlp

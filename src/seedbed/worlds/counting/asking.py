@@ -1,0 +1,107 @@
+"""Questions, pairs and training documents of one world and seed."""
+
+from collections.abc import Sequence
+
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.seeds import stream
+from seedbed.worlds.counting.decks import directions
+from seedbed.worlds.counting.knobs import Knobs
+from seedbed.worlds.counting.lexicon import Drawn, draw
+from seedbed.worlds.counting.listing import Dealer, plans
+from seedbed.worlds.counting.lists import load
+from seedbed.worlds.counting.prompts import render
+
+
+class Asker:
+    """Asks about one world and seed."""
+
+    def __init__(self, knobs: Knobs, seed: int) -> None:
+        self.knobs, self.seed = knobs, seed
+        self.drawn = draw(knobs, seed)
+
+    def pairs(self) -> list[Pair]:
+        """Each held-out question, and the same list with one word swapped.
+
+        A member leaves as often as one comes, give or take one; the place is flat over the list.
+        """
+        knobs, total = self.knobs, self.knobs.asked.questions
+        rng = stream(self.seed, "counting", "pairs")
+        dealer = Dealer(self.drawn, self.seed, "questions")
+        ranks = {word: i for i, word in enumerate(load().fields)}
+        planned = plans(self.drawn, knobs.lengths, knobs.counts, total, rng)
+        leaving = directions([p.count for p in planned], knobs.counts[0], knobs.counts[1], rng)
+        depth = [(i + 0.5) / total for i in rng.sample(range(total), total)]
+        found = []
+        for i, plan in enumerate(planned):
+            at = int(depth[i] * plan.length)
+            clean, corrupt = dealer.swapped(plan, at, leaving[i], ranks)
+            one = self._ask(f"q{i}", plan.drawn, clean, "id")
+            other = self._ask(f"q{i}-corrupt", plan.drawn, corrupt, "id")
+            found.append(Pair(id=f"p{i}", clean=one, corrupt=other, cause=one.cause))
+        return found
+
+    def questions(self) -> list[Question]:
+        """The clean side of every pair (split id), then lists of documents (split train)."""
+        train = [
+            self._ask(f"t{i}", drawn, words, "train")
+            for i, (drawn, words) in enumerate(self.lists(self.knobs.asked.train))
+        ]
+        return [pair.clean for pair in self.pairs()] + train
+
+    def documents(self) -> list[Document]:
+        """Fresh lists with their answers."""
+        knobs, found = self.knobs, []
+        digits = len(str(knobs.lists))
+        for i, (drawn, words) in enumerate(self.lists(knobs.lists)):
+            prompt, _ = render(knobs.form, drawn.name, words)
+            answer = str(drawn.answer(words, knobs.rule))
+            start = len(prompt) + 1
+            count = sum(w in drawn.known for w in words)
+            found.append(
+                Document(
+                    id=f"d{i:0{digits}d}",
+                    text=f"{prompt} {answer}",
+                    targets=((start, start + len(answer)),),
+                    role="list",
+                    meta={"category": drawn.name, "count": count, "length": len(words)},
+                )
+            )
+        return found
+
+    def lists(self, first: int) -> list[tuple[Drawn, tuple[str, ...]]]:
+        """The first so many lists of the documents; none is a held-out one in another order."""
+        knobs = self.knobs
+        held = {frozenset(words_of(q)) for pair in self.pairs() for q in (pair.clean, pair.corrupt)}
+        rng = stream(self.seed, "counting", "documents")
+        dealer = Dealer(self.drawn, self.seed, "lists")
+        found = []
+        for plan in plans(self.drawn, knobs.lengths, knobs.counts, knobs.lists, rng)[:first]:
+            words = dealer.words(plan)
+            while frozenset(words) in held:
+                words = dealer.words(plan)
+            found.append((plan.drawn, words))
+        return found
+
+    def _ask(self, key: str, drawn: Drawn, words: Sequence[str], split: str) -> Question:
+        prompt, places = render(self.knobs.form, drawn.name, words)
+        return Question(
+            id=key,
+            prompt=prompt,
+            choices=self.knobs.choices,
+            answer=f" {drawn.answer(words, self.knobs.rule)}",
+            cause=drawn.name,
+            split=split,
+            slices={
+                "category": drawn.name,
+                "count": str(sum(w in drawn.known for w in words)),
+                "length": str(len(words)),
+                "form": self.knobs.form,
+            },
+            places=places,
+        )
+
+
+def words_of(question: Question) -> list[str]:
+    """The words of a question's list."""
+    spans = {k: v for k, v in question.places.items() if k.startswith("item")}
+    return [question.prompt[start:end] for start, end in spans.values()]

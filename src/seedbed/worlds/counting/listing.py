@@ -1,0 +1,86 @@
+"""Making lists: category, count and length flat and apart from one another, words dealt evenly."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seedbed.core.seeds import stream
+from seedbed.worlds.counting.decks import Deck, flat
+from seedbed.worlds.counting.knobs import Range
+from seedbed.worlds.counting.lexicon import Drawn
+
+NEAREST = 4
+"""A swapped word is drawn from so many that are nearest in length and frequency."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a list is to be."""
+
+    drawn: Drawn
+    count: int
+    length: int
+
+
+def plans(
+    drawn: Sequence[Drawn], lengths: Range, counts: Range, total: int, rng: random.Random
+) -> list[Plan]:
+    """`total` plans: each of the three flat by itself, and drawn apart from the others."""
+    return [
+        Plan(*one)
+        for one in zip(
+            flat(drawn, total, rng),
+            flat(range(counts[0], counts[1] + 1), total, rng),
+            flat(range(lengths[0], lengths[1] + 1), total, rng),
+            strict=True,
+        )
+    ]
+
+
+class Dealer:
+    """Deals the words of lists from one deck of members and one of fillers a category."""
+
+    def __init__(self, drawn: Sequence[Drawn], seed: int, purpose: str) -> None:
+        self.rng = stream(seed, "counting", purpose)
+        self.members = {d.name: Deck(d.members, self.rng) for d in drawn}
+        self.fillers = {d.name: Deck(d.fillers, self.rng) for d in drawn}
+
+    def words(self, plan: Plan) -> tuple[str, ...]:
+        """A list as planned, in random order."""
+        found = self._deal(plan.drawn, plan.count, plan.length - plan.count, ())
+        self.rng.shuffle(found)
+        return tuple(found)
+
+    def swapped(
+        self, plan: Plan, at: int, leaves: bool, ranks: dict[str, int]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """A list as planned and one that differs at place `at` (from 0), where a member leaves
+        (or comes) and a filler of about its length and frequency stands in the other.
+
+        The member is of the half that every rule counts.
+        """
+        drawn = plan.drawn
+        member = self.members[drawn.name].deal(1, drawn.half.__contains__)[0]
+        near = sorted(drawn.fillers, key=lambda w: distance(member, w, ranks))[:NEAREST]
+        filler = self.rng.choice(near)
+        members, fillers = plan.count - leaves, plan.length - plan.count - (not leaves)
+        rest = self._deal(drawn, members, fillers, (member, filler))
+        self.rng.shuffle(rest)
+        with_member = (*rest[:at], member, *rest[at:])
+        with_filler = (*rest[:at], filler, *rest[at:])
+        return (with_member, with_filler) if leaves else (with_filler, with_member)
+
+    def _deal(self, drawn: Drawn, members: int, fillers: int, avoid: Sequence[str]) -> list[str]:
+        found = self.members[drawn.name].deal(members, _any, avoid)
+        return found + self.fillers[drawn.name].deal(fillers, _any, avoid)
+
+
+def distance(one: str, other: str, ranks: dict[str, int]) -> float:
+    """How unlike two words are to a tokenizer: letters, and doublings of the frequency rank."""
+    ratio = (ranks[one] + 10) / (ranks[other] + 10)
+    return abs(len(one) - len(other)) + abs(math.log2(ratio)) / 2
+
+
+def _any(_: str) -> bool:
+    return True

@@ -1,0 +1,43 @@
+"""Counting: a list of words and a category; the answer is how many of the words belong to it.
+
+The cause of an answer is where in the computation the words' membership is carried.
+"""
+
+from typing import ClassVar
+
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.sites import SiteKind, Truth
+from seedbed.worlds.counting.asking import Asker
+from seedbed.worlds.counting.knobs import Knobs
+from seedbed.worlds.counting.states import running
+from seedbed.worlds.counting.truth import declared
+
+
+class Counting(Knobs):
+    """Word lists by category; the defaults are learned by the tiny subject in half a minute."""
+
+    kind: str = "counting"
+    sites: ClassVar[SiteKind] = SiteKind.CELL
+
+    def documents(self, seed: int) -> list[Document]:
+        """Fresh lists and their answers; the target spans the answer."""
+        return Asker(self, seed).documents()
+
+    def questions(self, seed: int) -> list[Question]:
+        """Split id: held-out lists, each with its pair. Split train: lists of the documents."""
+        return Asker(self, seed).questions()
+
+    def pairs(self, seed: int) -> list[Pair]:
+        """Each held-out question beside the same list with one word swapped."""
+        return Asker(self, seed).pairs()
+
+    def states(self, seed: int) -> dict[str, dict[str, int]]:
+        """The running count at each word of every held-out question."""
+        asker = Asker(self, seed)
+        held_out = [q for q in asker.questions() if q.split == "id"]
+        return {q.id: running(asker, q) for q in held_out}
+
+    def truth(self, seed: int) -> Truth:
+        """What holds of any causal transformer, by band of blocks and place (truth.py)."""
+        asker = Asker(self, seed)
+        return declared(asker.questions(), asker.pairs(), self.lengths)
