@@ -132,7 +132,7 @@ def test_truth_claims_and_chance_are_scored_like_any_finder() -> None:
     assert rows["oracle", "r_precision"].value == 1
     assert (CHANCE, "mrr") in rows
     drawn = [r.claims[CHANCE].scores for r in results]
-    assert not np.array_equal(*drawn)
+    assert not np.array_equal(drawn[0], drawn[1])
 
 
 def test_chance_is_chance_over_many_organisms() -> None:

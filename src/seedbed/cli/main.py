@@ -38,9 +38,9 @@ def _options(
 
 
 def _register() -> None:
-    from seedbed.cli import adapters, look, start, steps, study, sweep
+    from seedbed.cli import adapters, benchmark, data, look, start, steps, study, sweep
 
-    for module in (study, sweep, look, steps, start, adapters):
+    for module in (study, sweep, look, data, steps, benchmark, start, adapters):
         module.register(app)
 
 

@@ -1,4 +1,4 @@
-"""Each stage of a study on the user's own files: data, train, measure, find, score."""
+"""Each stage of a study on the user's own files: train, measure, find, score."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,36 +13,10 @@ Seed = Annotated[int, typer.Option(help="Seed of every random stream.")]
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for name, command in (
-        ("data", data_command), ("train", train_command), ("measure", measure_command),
-        ("find", find_command), ("score", score_command),
+        ("train", train_command), ("measure", measure_command), ("find", find_command),
+        ("score", score_command),
     ):  # fmt: skip
         app.command(name)(command)
-
-
-def data_command(
-    world: Annotated[str, typer.Argument(help="A kind of world, or a study file.")],
-    out: Annotated[Path, typer.Option(help="Folder for the rows.")],
-    seed: Seed = 0,
-    original: Annotated[
-        bool, typer.Option(help="Of hops also original.jsonl, influence-benchmarking-hops' rows.")
-    ] = False,
-    sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
-) -> None:
-    """Plant: write documents.jsonl, questions.jsonl, pairs.jsonl and the truth of a world."""
-    from seedbed.core.files import atomic_folder
-    from seedbed.core.sites import Truth
-    from seedbed.core.tables import write_truth
-    from seedbed.studies.stages import make_data
-    from seedbed.worlds.base import WORLDS
-    from seedbed.worlds.hops.files import write_original
-
-    built = _built(WORLDS, "world", world, sets)
-    with atomic_folder(out) as folder:
-        make_data(built, seed, folder)
-        write_truth(folder / "truth.jsonl", Truth.load(folder / "truth.npz"))
-        if original:
-            write_original(folder / "original.jsonl", built.documents(seed))
-    typer.echo(out)
 
 
 def train_command(
@@ -140,20 +114,20 @@ def find_command(
     from seedbed.studies.stages import run_finder, set_threads
     from seedbed.worlds.hops.files import write_ranked
 
-    built = _built(FINDERS, "finder", finder, sets)
+    made = built(FINDERS, "finder", finder, sets)
     rows, asked = read_documents(documents), read_questions(questions)
     set_threads(threads)
     # Kept until the claim is written, so that an interrupted call goes on from it.
     scratch = out.with_name(f".{out.name}.partial")
     model = replace(load_subject(place_of(subject)), scratch=scratch)
-    claims, cost = run_finder(built, model, rows, asked, [])
+    claims, cost = run_finder(made, model, rows, asked, [])
     console = Console()
     text = {d.id: " ".join(d.text.split()) for d in rows}
-    for variant, claim in zip(built.variants(), claims, strict=True):
+    for variant, claim in zip(made.variants(), claims, strict=True):
         write_claim(_named(out, variant.name, len(claims)), claim)
         if ranked is not None:
             place = _named(ranked, variant.name, len(claims))
-            write_ranked(place, rows, claim.scores.mean(axis=0).tolist(), built.kind)
+            write_ranked(place, rows, claim.scores.mean(axis=0).tolist(), made.kind)
         for question, scores in zip(asked[:5], claim.scores, strict=False) if top else ():
             line = f"{question.prompt!r} → {question.answer!r}"
             console.print(line, markup=False, highlight=False)
@@ -224,7 +198,7 @@ def score_command(
     Console().print(table)
 
 
-def _built(kinds: Any, noun: str, given: str, sets: list[str]) -> Any:
+def built(kinds: Any, noun: str, given: str, sets: list[str]) -> Any:
     """Build a world or finder from a kind or a YAML file, with assignments."""
     from seedbed.core.config import apply_sets, read_yaml
     from seedbed.core.errors import ConfigError

@@ -7,12 +7,11 @@ aligned token by token.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from seedbed.core.cells import LAST
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Pair, Question
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import encode_choices, joined
-
-LAST = "last"
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,6 @@ def uneven(pairs: Sequence[tuple[Asked, Asked]]) -> str:
         f"{len(found)} places have unequal numbers of tokens in the two questions, such as"
         f" {found[0]}; their last tokens were aligned"
     )
-
-
-def places_of(questions: Sequence[Question]) -> tuple[str, ...]:
-    """All places of the questions in order of appearance, and `last` at the end."""
-    names = dict.fromkeys(name for q in questions for name in q.places if name != LAST)
-    return (*names, LAST)
 
 
 def _positions(

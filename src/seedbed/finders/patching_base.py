@@ -121,9 +121,7 @@ class _Lookup:
         self.mask = mask[:, None].to(device)
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
-        found = attention(
-            queries[self.ask], keys[self.look], values[self.look], scale, self.mask
-        )
+        found = attention(queries[self.ask], keys[self.look], values[self.look], scale, self.mask)
         return found.flatten(0, 1)[self.back]
 
 

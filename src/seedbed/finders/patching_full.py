@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seedbed.finders.patching_plan import Ids, Job, Trimmed, chunks
-from seedbed.models.blocks import Blocks, Site
+from seedbed.models.blocks import Blocks, Site, plain
 from seedbed.models.hooks import Change, hooked
 from seedbed.models.logits import logits_at
 from seedbed.models.tokens import TokenSequence, pad
@@ -32,6 +32,12 @@ class Wanted:
         if self.ids is not None:
             logits = logits.gather(1, self.ids[list(runs)].to(logits.device))
         return logits.float().cpu()
+
+    def width(self, model: Any) -> int:
+        """How many logits of a run are kept."""
+        if self.ids is not None:
+            return self.ids.shape[1]
+        return int(plain(model).get_input_embeddings().weight.shape[0])
 
 
 def states(
@@ -99,7 +105,28 @@ def full(
         with patched(blocks, [(jobs[i], values[i]) for i in rows]):
             logits = _logits(model, sequences, [len(s) - 1 for s in sequences])
         found.update(zip(rows, wanted.of(logits, [jobs[i].run for i in rows]), strict=True))
+    if not jobs:
+        return torch.zeros(0, wanted.width(model))
     return torch.stack([found[i] for i in range(len(jobs))])
+
+
+def alone(model: Any, blocks: Blocks, run: Trimmed, job: Job) -> tuple[Tensor, Tensor]:
+    """Logits [vocabulary] of the donor (of the recipient if the job has values) and of the job.
+
+    One plain forward pass of two rows; the state is taken from the first as it passes.
+    """
+    first = run.ids if job.values is not None else run.donor
+    read = len(run.ids) - 1 if job.values is not None else run.donor_read
+    here, there = ([pair[side] for pair in job.pairs] for side in (0, 1))
+
+    def change(hidden: Tensor) -> Tensor:
+        new = hidden.clone()
+        new[1, here] = hidden[0, there] if job.values is None else job.values.to(hidden)
+        return new
+
+    with hooked(blocks, {job.site: change}):
+        logits = _logits(model, [first, run.ids], [read, len(run.ids) - 1])
+    return logits[0], logits[1]
 
 
 @contextmanager

@@ -153,8 +153,13 @@ def _run(rotary: Rotary, base: Base, runs: Sequence[Trimmed], rows: Sequence[Row
     if counts[layers - 1] == 0:
         x = x.new_empty(len(rows), rotary.width)
     for i in range(counts[layers - 1], len(rows)):
-        read = [n for n, (r, _) in enumerate(rows[i].job.pairs) if r == len(rows[i].ids) - 1]
-        x[i] = _values(base, runs, rows[i], layers)[read[0]] if read else base.stream[-1][slots[begins[i]]]
+        # Behind the last block nothing but the state that is read matters.
+        x[i] = base.stream[-1][slots[begins[i]]]
+        for value, (place, _) in zip(
+            _values(base, runs, rows[i], layers), rows[i].job.pairs, strict=True
+        ):
+            if place == rows[i].start:
+                x[i] = value
     return x
 
 
@@ -178,17 +183,20 @@ class _Group:
             return
         queries, keys, values = parts
         tokens = self.tokens[: active * self.length]
-        shape = active, self.length
-        past = len(self.prefix)
-        own = keys[tokens].unflatten(0, shape), values[tokens].unflatten(0, shape)
-        if past:
-            before = base.keys[layer][self.prefix], base.values[layer][self.prefix]
-            own = tuple(torch.cat([b.expand(active, -1, -1, -1), o], 1)
-                        for b, o in zip(before, own, strict=True))  # fmt: skip
+        keys = self._behind(base.keys[layer], keys[tokens], active)
+        values = self._behind(base.values[layer], values[tokens], active)
         where = self.members[:active] if last else tokens
-        asked = queries[where].unflatten(0, (active, -1))
-        found = attention(asked, *own, scale, None if last else self.mask)
+        asked = queries[where]
+        asked = asked.view(active, -1, *asked.shape[1:])
+        found = attention(asked, keys, values, scale, None if last else self.mask)
         heads[where] = found.flatten(0, 1)
+
+    def _behind(self, base: Tensor, own: Tensor, rows: int) -> Tensor:
+        """The prefix of the base and each row's own tokens behind it."""
+        own = own.view(rows, self.length, *own.shape[1:])
+        if not len(self.prefix):
+            return own
+        return torch.cat([base[self.prefix].expand(rows, -1, -1, -1), own], 1)
 
 
 def _attention_groups(
@@ -219,7 +227,9 @@ def _join(
     if first == end:
         return
     x[begins[first] : begins[end]] = base.stream[layer][slots[begins[first] : begins[end]]]
-    places = [begins[i] + r - rows[i].start for i in range(first, end) for r, _ in rows[i].job.pairs]
+    places = [
+        begins[i] + r - rows[i].start for i in range(first, end) for r, _ in rows[i].job.pairs
+    ]
     x[places] = torch.cat([_values(base, runs, rows[i], layer) for i in range(first, end)])
 
 

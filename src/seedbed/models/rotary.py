@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from seedbed.models.blocks import blocks_of, plain
 
@@ -84,7 +84,7 @@ class Rotary:
     def mlp(self, layer: int, x: Tensor) -> Tensor:
         """What the MLP adds to the stream x [tokens, width], its norm included."""
         block = self.layers[layer]
-        parts = [block.mlp(block.post_attention_layernorm(part)) for part in x.split(STRIPE)]
+        parts = [block.mlp(block.post_attention_layernorm(part)) for part in torch.split(x, STRIPE)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def logits(self, x: Tensor, rows: Tensor | None) -> Tensor:
@@ -109,7 +109,8 @@ def rotary_of(model: Any, longest: int) -> Rotary | str:
     body = getattr(model, "model", None)
     if body is None or _children(body) != {"embed_tokens", "layers", "norm", "rotary_emb"}:
         return "its body is not embeddings, blocks, a norm and rotary positions"
-    if getattr(body.rotary_emb, "rope_type", None) not in ROPES:
+    rope = getattr(body.rotary_emb, "rope_type", None)
+    if not isinstance(rope, str) or rope not in ROPES:
         return "its rotary positions depend on the length of the input"
     for name in ("attn_logit_softcapping", "final_logit_softcapping"):
         if getattr(config, name, None):
@@ -124,8 +125,8 @@ def rotary_of(model: Any, longest: int) -> Rotary | str:
     for block in blocks:
         if _children(block) != PARTS:
             return f"a block consists of {', '.join(sorted(_children(block)))}"
-        extra = _children(block.self_attn) - ATTENTION
-        if not _children(block.self_attn) >= ATTENTION or extra not in (set(), {"q_norm", "k_norm"}):
+        found = _children(block.self_attn)
+        if found not in (ATTENTION, ATTENTION | {"q_norm", "k_norm"}):
             return "its attention has other parts than queries, keys, values and output"
         if _children(block.mlp) - {"act_fn"} != MLP:
             return "its MLP has other parts than gate, up and down"
@@ -142,14 +143,14 @@ def attention(
 
     `mask` is true where a query may look; it must broadcast to [rows, heads, n, m].
     """
-    found = F.scaled_dot_product_attention(
+    found = functional.scaled_dot_product_attention(
         queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2),
         attn_mask=mask, scale=scale, enable_gqa=queries.shape[2] != keys.shape[2],
     )  # fmt: skip
     return found.transpose(1, 2).flatten(2)
 
 
-def _children(module: torch.nn.Module) -> set[str]:
+def _children(module: Any) -> set[str]:
     return {name for name, _ in module.named_children()}
 
 

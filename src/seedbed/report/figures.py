@@ -6,10 +6,11 @@ Each title states what the figure shows; seeds and questions are counted in the 
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO, StringIO
+from pathlib import Path
 from typing import Any
 
 from seedbed.core.files import atomic_file, write_text
-from seedbed.report import effects, plots, wording
+from seedbed.report import effects, maps, plots, wording
 from seedbed.report.blocks import groups
 from seedbed.report.curves import training
 from seedbed.report.leading import DECLARED, MEASURED
@@ -53,7 +54,9 @@ def plans(run: Run) -> list[Plan]:
         ):
             made = make(run, truth)
             found.append(made and Plan(name, *made))
-    more: list[tuple[str, Callable[[Run], plots.Made | None]]] = [("training", training)]
+    more: list[tuple[str, Callable[[Run], plots.Made | None]]] = [
+        ("mediation", maps.effects), ("running", maps.running), ("training", training)
+    ]  # fmt: skip
     if MEASURED in run.truths:
         more = [
             ("truths", effects.truths), ("groups", groups), ("removal", effects.removal), *more
@@ -66,11 +69,12 @@ def plans(run: Run) -> list[Plan]:
 
 def write_figures(run: Run) -> list[Figure]:
     """Write figures/*.svg and *.png into the run folder; return them for the page."""
-    return [_write(run, plan) for plan in plans(run)]
+    return [write_plan(run.path, plan) for plan in plans(run)]
 
 
-def _write(run: Run, plan: Plan) -> Figure:
-    folder = run.path / "figures"
+def write_plan(place: Path, plan: Plan) -> Figure:
+    """Draw one figure into `place`/figures/, as SVG and PNG."""
+    folder = place / "figures"
     with_title, png, bare = render(plan)
     write_text(folder / f"{plan.name}.svg", with_title)
     with atomic_file(folder / f"{plan.name}.png") as temporary:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.core.files import read_text, write_text
-from seedbed.report import drill, wording
+from seedbed.report import drill, mediation, organisms, wording
 from seedbed.report.columns import main_columns, prices
 from seedbed.report.figures import write_figures
 from seedbed.report.leading import MEASURED, called
@@ -40,17 +40,17 @@ def render(run: Run) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    script = _asset("page.js")
+    script = asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     figures = write_figures(run)
     # Matplotlib escapes the texts of an SVG.
     drawings = {f.name: Markup(inline_svg(f.svg, f.name)) for f in figures}
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters["kept"] = kept_together
-    return environment.from_string(_asset("page.html")).render(
+    return environment.from_string(asset("page.html")).render(
         script_hash=f"sha256-{digest}",
         script=Markup(script),
-        style=Markup(_asset("page.css")),
+        style=Markup(asset("page.css")),
         data=Markup(embedded(drill.payload(run))),
         name=run.name,
         folder=str(run.path),
@@ -60,6 +60,7 @@ def render(run: Run) -> str:
         findings=findings(run),
         tables=[_table(run, truth) for truth in run.truths],
         shared=[wording.listed(names) for names in run.shared] if run.truths else [],
+        grids=[*mediation.grids(run), *organisms.grids(run)],
         missing=run.missing,
         figures=figures,
         drawings=drawings,
@@ -95,7 +96,8 @@ def inline_svg(svg: str, name: str) -> str:
     return body.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file of this package as text."""
     return files("seedbed.report").joinpath(name).read_text(encoding="utf-8")
 
 

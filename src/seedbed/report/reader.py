@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from seedbed.core.config import first_problem, read_yaml
 from seedbed.core.errors import DataError, InputError
 from seedbed.core.files import read_json, read_objects, read_rows
+from seedbed.core.mediation import Measurement
 from seedbed.core.outcomes import Outcomes
 from seedbed.core.rows import Document, Question
 from seedbed.core.sites import Claim, Truth
@@ -22,11 +23,13 @@ from seedbed.report.schema import (
     Answer,
     Bank,
     Cost,
+    Engine,
     Excluded,
     GateRow,
     Manifest,
     Measured,
     Missing,
+    Organisms,
     Score,
     Step,
     Trained,
@@ -113,6 +116,12 @@ class Seed:
         return Outcomes.load(path) if path.exists() else None
 
     @cached_property
+    def engine(self) -> Engine | None:
+        """How patching ran; None if nothing was mediated."""
+        path = self.path / "mediation" / "engine.json"
+        return _row(Engine, read_json(path), path, None) if path.exists() else None
+
+    @cached_property
     def bank(self) -> Bank | None:
         """What retraining took; None if nothing was retrained."""
         path = self.path / "effects" / "cost.json"
@@ -192,6 +201,23 @@ class Run:
                 if text := seed.notes(finder).get("warning"):
                     found.setdefault(text, {})[finder] = None
         return {text: tuple(finders) for text, finders in found.items()}
+
+    @cached_property
+    def mediation(self) -> list[Measurement]:
+        """What patching measured; empty if the study asked for no mediation."""
+        path = self.path / "mediation.json"
+        return _rows(Measurement, path) if path.exists() else []
+
+    @cached_property
+    def organisms(self) -> Organisms | None:
+        """Organisms and the finders of layers; None if the study made none."""
+        path = self.path / "organisms.json"
+        return _row(Organisms, read_json(path), path, None) if path.exists() else None
+
+    @cached_property
+    def engines(self) -> list[Engine]:
+        """How patching ran, seed by seed."""
+        return [seed.engine for seed in self.seeds if seed.engine is not None]
 
     @cached_property
     def shared(self) -> list[tuple[str, ...]]:

@@ -146,6 +146,38 @@ class Bank(Record):
     epochs: float
 
 
+class Engine(Record):
+    """How patching ran on one seed; `checked` is a difference of logits."""
+
+    pairs: int
+    patches: int
+    ran: int
+    tier: str
+    checked: float
+    seconds: float | None = None
+    note: str = ""
+    alignment: str = ""
+
+
+class OrganismVerdict(Record):
+    """Whether an organism counts; `reason` is empty for one that does."""
+
+    seed: int
+    organism: str
+    every: GateRow
+    changed: GateRow | None
+    reason: str
+
+
+class Organisms(Record):
+    """organisms.json: every organism's verdict, and how finders of layers fared on them."""
+
+    blocks: int
+    stopped: str
+    verdicts: tuple[OrganismVerdict, ...]
+    scores: tuple[Score, ...]
+
+
 class Manifest(Record):
     """Where and with what a run was made; `stopped` says why it ended at the gate."""
 

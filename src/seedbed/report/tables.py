@@ -16,8 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from seedbed.core.errors import InputError
-from seedbed.report import wording
+from seedbed.report import mediation, organisms, wording
 from seedbed.report.columns import Column, main_columns, prices, trained_columns
+from seedbed.report.grids import printed
 from seedbed.report.leading import BY_HOP, DECLARED, MEASURED, called, top_name
 from seedbed.report.reader import Run
 from seedbed.report.retraining import bank_line
@@ -56,6 +57,9 @@ def show(
             console.print(Text(bank_line(opened), style="dim"), soft_wrap=False)
             console.print()
     if metric is None and slice_ is None:
+        for grid in (*mediation.grids(opened), *organisms.grids(opened)):
+            for table in printed(grid, console.width):
+                console.print(table)
         if opened.missing:
             console.print(missing_table(opened))
         console.print(gate_table(opened))

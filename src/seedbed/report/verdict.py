@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seedbed.report import wording
+from seedbed.report import mediation, organisms, wording
 from seedbed.report.gate import accuracies, advice, mistakes
 from seedbed.report.leading import BY_HOP, DECLARED, LDS, LEADING, MEASURED, top_name
 from seedbed.report.ranked import best_on, overlap, question_slices, ranked_on
@@ -62,6 +62,8 @@ def findings(run: Run) -> list[Finding]:
         found += [_best(run, truth), _level(run, truth), _cost(run, truth)]
     if len(run.truths) > 1:
         found.append(Finding("Declared against measured", tuple(disagreements(run))))
+    found.append(Finding("Mediation", tuple(mediation.findings(run)), "good"))
+    found.append(Finding("Planted layer", tuple(organisms.findings(run)), "good"))
     found += [_warnings(run), _excluded(run)]
     return [f for f in found if f.text]
 

@@ -60,6 +60,11 @@ def number(value: float | None, places: int = 3) -> str:
     return MISSING if value is None else f"{round(value, places) + 0.0:.{places}f}"
 
 
+def percent(value: float | None) -> str:
+    """A share as `61 %`."""
+    return MISSING if value is None else f"{100 * value:.0f} %"
+
+
 def interval(low: float | None, high: float | None, places: int = 2) -> str:
     """`[0.41, 0.52]`, or nothing if it is not defined."""
     if low is None or high is None:

@@ -5,6 +5,7 @@ the threads; labels and names of a study change nothing.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,8 @@ from seedbed.core.outcomes import Intervention
 from seedbed.finders.base import Finder
 from seedbed.finders.retraining import retraining_seed
 from seedbed.runs.store import Store, code_digest
-from seedbed.studies import stages
+from seedbed.studies import planting, stages
+from seedbed.studies.organisms import Organism, Organisms
 from seedbed.studies.study import Study
 from seedbed.training.loop import Progress
 
@@ -100,6 +102,66 @@ class Plan:
         work = partial(_mediate, config, asked, self.study.subject, trained[1], data[1])
         return Task(seed, "mediate", "mediation", key, work)
 
+    def changed(self, seed: int, change: str) -> Task:
+        """Rows of the world under one of the organisms' changes."""
+        world = self._organisms.world(change, self.study.world)
+        key = {**self.base, "world": _config(world), "seed": seed}
+        return Task(seed, "data", f"organisms/data-{change}", key, partial(_data, world, seed))
+
+    def asked_before(self, seed: int, change: str) -> Task:
+        """What the study's subject answers in a changed world."""
+        trained, data = self._place(self.train(seed)), self._place(self.changed(seed, change))
+        key = {**self.base, "train": trained[0], "data": data[0]}
+        work = partial(_measure, self.study.subject, trained[1], data[1])
+        return Task(seed, "measure", f"organisms/base-{change}", key, work)
+
+    def drift(self, seed: int) -> Task:
+        """The subject trained further on its own world; the subject itself without a drift."""
+        trained, data = self._place(self.train(seed)), self._place(self.data(seed))
+        training = self._organisms.drift
+        if training is None:
+            return self.train(seed)
+        key = {
+            **self.base,
+            "train": trained[0],
+            "training": training.model_dump(mode="json"),
+            "data": data[0],
+        }
+        work = partial(_drift, training, self.study.subject, trained[1], data[1])
+        return Task(seed, "drift", "organisms/drift", key, work)
+
+    def organism(self, seed: int, change: str, layer: int) -> Task:
+        """One block trained on a changed world."""
+        origin, data = self._place(self.drift(seed)), self._place(self.changed(seed, change))
+        training, subject = self._organisms.training, self.study.subject
+        key = {
+            **self.base,
+            "origin": origin[0],
+            "training": training.model_dump(mode="json"),
+            "data": data[0],
+            "change": change,
+            "layer": layer,
+        }
+        work = partial(_organism, training, change, layer, subject, origin[1], data[1])
+        return Task(seed, "organism", f"organisms/{change}@{layer}", key, work)
+
+    def find_layers(self, seed: int, finder: Finder, organisms: Sequence[Organism]) -> Task:
+        """One finder's claims about the organisms of a seed."""
+        trained = self._place(self.train(seed))
+        key = {
+            **self.base,
+            "train": trained[0],
+            "finder": _config(finder, drop="label"),
+            "organisms": [[o.name, o.folder.name, list(o.asked)] for o in organisms],
+        }
+        work = partial(_find_layers, finder, tuple(organisms), self.study.subject, trained[1])
+        return Task(seed, "find", f"find-{finder.name}", key, work)
+
+    @property
+    def _organisms(self) -> Organisms:
+        assert self.study.organisms is not None
+        return self.study.organisms
+
     def retrain(self, seed: int, intervention: Intervention, repeat: int) -> Task:
         """One retraining of the measured truth."""
         study, data = self.study, self._place(self.data(seed))
@@ -171,6 +233,36 @@ def _mediate(
     progress: Progress | None,
 ) -> None:
     stages.mediate_stage(config, asked, subject, trained, data, folder)
+
+
+def _drift(
+    training: Any, subject: Any, trained: Path, data: Path, folder: Path, progress: Progress | None
+) -> None:
+    planting.further_stage(training, "drift", subject, trained, data, folder, progress)
+
+
+def _organism(
+    training: Any,
+    change: str,
+    layer: int,
+    subject: Any,
+    origin: Path,
+    data: Path,
+    folder: Path,
+    progress: Progress | None,
+) -> None:
+    planting.organism_stage(training, change, layer, subject, origin, data, folder, progress)
+
+
+def _find_layers(
+    finder: Any,
+    organisms: Any,
+    subject: Any,
+    trained: Path,
+    folder: Path,
+    progress: Progress | None,
+) -> None:
+    planting.find_layers_stage(finder, organisms, subject, trained, folder)
 
 
 def _retrain(

@@ -28,6 +28,7 @@ from seedbed.studies import cells, effects, mediation
 from seedbed.studies import gate as gates
 from seedbed.studies.effects import Done
 from seedbed.studies.plan import Plan, Task, study_digest
+from seedbed.studies.planted import Lane
 from seedbed.studies.study import Study
 from seedbed.studies.workers import Quiet, Reporter, Workers
 
@@ -38,6 +39,7 @@ RESULTS = (
     "excluded.json",
     "missing.json",
     "mediation.json",
+    "organisms.json",
     "manifest.json",
     "report.html",
 )
@@ -85,7 +87,8 @@ class _Runner:
             if reason := gates.stop_reason(rows):
                 self._finish(stopped=reason)
                 raise GateError(reason)
-            able = self._able()
+            ready = self._able()
+            able = [f for f in ready if f.sites is study.world.sites]
             finding = [[self.plan.find(s, finder, asked[s])] for s in seeds for finder in able]
             if not able:
                 raise ConfigError(f"no finder can run here: {self._lacking()}")
@@ -101,6 +104,9 @@ class _Runner:
                 retrained = iter(done[len(finding) :])
                 made = {s: [next(retrained) for _ in bank[s][1]] for s in seeds}
                 self._measure({s: bank[s][0] for s in seeds}, made, asked)
+            lane = Lane(study, self.plan, self.workers, self.folder)
+            if study.organisms is not None:
+                lane.run([f for f in ready if f.sites is SiteKind.LAYER])
         self._score(done, asked)
         if study.mediation is not None:
             mediation.report(self.folder, seeds, self.claims)
@@ -132,6 +138,8 @@ class _Runner:
 
     def _why_not(self, finder: Finder) -> str:
         study = self.study
+        if finder.sites is SiteKind.LAYER:
+            return "" if study.organisms else f"{finder.name}: reads layers of 'organisms' only"
         if finder.sites is not study.world.sites:
             return (
                 f"{finder.name}: reads {finder.sites}s, but the world '{study.world.kind}'"

@@ -15,6 +15,7 @@ from seedbed.finders.retraining import Retraining
 from seedbed.models.subject import SUBJECTS, SubjectConfig
 from seedbed.scoring.measured import ORACLE
 from seedbed.scoring.rows import LABELS
+from seedbed.studies.organisms import Organisms
 from seedbed.training.config import Training
 from seedbed.worlds.base import WORLDS, World
 
@@ -32,7 +33,7 @@ class Study(Config):
     `questions` is how many questions each seed puts to the finders, spread evenly over the
     gate's groups and their causes. Without `training` the subject is taken as it is.
     `measured` asks for the second truth about documents, by retraining; `mediation` for that
-    about cells, by patching.
+    about cells, by patching. `organisms` plant a change at known layers of further subjects.
     `threads` are torch threads a process: more of them can change the last bits of a result,
     so they belong to the study.
     """
@@ -44,6 +45,7 @@ class Study(Config):
     finders: tuple[SerializeAsAny[Annotated[Finder, BeforeValidator(FINDERS.build)]], ...]
     measured: Retraining | None = None
     mediation: Mediation | None = None
+    organisms: Organisms | None = None
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     questions: int = Field(default=60, ge=2)
     threads: int = Field(default=1, ge=1)
@@ -87,6 +89,8 @@ class Study(Config):
         sites = self.world.sites
         if self.measured is not None and self.training is None:
             raise ValueError("measured: retraining needs 'training'")
+        if self.organisms is not None and not any(f.sites is SiteKind.LAYER for f in self.finders):
+            raise ValueError("organisms: no finder of this study reads layers")
         if self.mediation is not None and sites is not SiteKind.CELL:
             raise ValueError(f"mediation: the world '{self.world.kind}' plants no cause in cells")
         if sites is not SiteKind.DOCUMENT and not any(f.sites is sites for f in self.finders):

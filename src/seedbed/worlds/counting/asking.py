@@ -1,14 +1,15 @@
 """Questions, pairs and training documents of one world and seed."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import stream
-from seedbed.worlds.counting.decks import directions
+from seedbed.worlds.counting.decks import depths, directions
+from seedbed.worlds.counting.given import read_given, swaps
 from seedbed.worlds.counting.knobs import Knobs
 from seedbed.worlds.counting.lexicon import Drawn, draw
-from seedbed.worlds.counting.listing import Dealer, plans
-from seedbed.worlds.counting.lists import load
+from seedbed.worlds.counting.listing import Dealer, Swap, plans
 from seedbed.worlds.counting.prompts import render
 
 
@@ -17,28 +18,39 @@ class Asker:
 
     def __init__(self, knobs: Knobs, seed: int) -> None:
         self.knobs, self.seed = knobs, seed
-        self.drawn = draw(knobs, seed)
+        path, most = knobs.asked.examples, knobs.asked.questions
+        self.given = read_given(path, most, knobs.counts) if path else []
+        wanted: dict[str, set[str]] = {}
+        for one in self.given:
+            wanted.setdefault(one.category, set()).update(one.members)
+        self.drawn = draw(knobs, seed, wanted)
 
+    @cached_property
     def pairs(self) -> list[Pair]:
         """Each held-out question, and the same list with one word swapped.
 
         A member leaves as often as one comes, give or take one; the place is flat over the list.
         """
-        knobs, total = self.knobs, self.knobs.asked.questions
-        rng = stream(self.seed, "counting", "pairs")
-        dealer = Dealer(self.drawn, self.seed, "questions")
-        ranks = {word: i for i, word in enumerate(load().fields)}
-        planned = plans(self.drawn, knobs.lengths, knobs.counts, total, rng)
-        leaving = directions([p.count for p in planned], knobs.counts[0], knobs.counts[1], rng)
-        depth = [(i + 0.5) / total for i in rng.sample(range(total), total)]
         found = []
-        for i, plan in enumerate(planned):
-            at = int(depth[i] * plan.length)
-            clean, corrupt = dealer.swapped(plan, at, leaving[i], ranks)
-            one = self._ask(f"q{i}", plan.drawn, clean, "id")
-            other = self._ask(f"q{i}-corrupt", plan.drawn, corrupt, "id")
+        for i, (drawn, clean, corrupt) in enumerate(self._swaps()):
+            one = self._ask(f"q{i}", drawn, clean, "id")
+            other = self._ask(f"q{i}-corrupt", drawn, corrupt, "id")
             found.append(Pair(id=f"p{i}", clean=one, corrupt=other, cause=one.cause))
         return found
+
+    def _swaps(self) -> Sequence[Swap]:
+        knobs, total = self.knobs, self.knobs.asked.questions
+        if self.given:
+            return swaps(self.given, self.drawn, knobs, self.seed)
+        rng = stream(self.seed, "counting", "pairs")
+        dealer = Dealer(self.drawn, self.seed, "questions")
+        planned = plans(self.drawn, knobs.lengths, knobs.counts, total, rng)
+        leaving = directions([p.count for p in planned], *knobs.counts, rng)
+        deep = depths(total, rng)
+        return [
+            dealer.swapped(plan, int(deep[i] * plan.length), leaving[i])
+            for i, plan in enumerate(planned)
+        ]
 
     def questions(self) -> list[Question]:
         """The clean side of every pair (split id), then lists of documents (split train)."""
@@ -46,7 +58,12 @@ class Asker:
             self._ask(f"t{i}", drawn, words, "train")
             for i, (drawn, words) in enumerate(self.lists(self.knobs.asked.train))
         ]
-        return [pair.clean for pair in self.pairs()] + train
+        return [pair.clean for pair in self.pairs] + train
+
+    @property
+    def longest(self) -> int:
+        """Words of the longest list asked about or learned from."""
+        return max([self.knobs.lengths[1], *(len(g.words) for g in self.given)])
 
     def documents(self) -> list[Document]:
         """Fresh lists with their answers."""
@@ -71,7 +88,7 @@ class Asker:
     def lists(self, first: int) -> list[tuple[Drawn, tuple[str, ...]]]:
         """The first so many lists of the documents; none is a held-out one in another order."""
         knobs = self.knobs
-        held = {frozenset(words_of(q)) for pair in self.pairs() for q in (pair.clean, pair.corrupt)}
+        held = {frozenset(words_of(q)) for pair in self.pairs for q in (pair.clean, pair.corrupt)}
         rng = stream(self.seed, "counting", "documents")
         dealer = Dealer(self.drawn, self.seed, "lists")
         found = []

@@ -62,3 +62,8 @@ def directions(counts: Sequence[int], low: int, high: int, rng: random.Random) -
     leave = min(len(free), max(0, len(counts) // 2 - must))
     chosen = set(rng.sample(free, leave))
     return [count == high or i in chosen for i, count in enumerate(counts)]
+
+
+def depths(total: int, rng: random.Random) -> list[float]:
+    """`total` numbers between 0 and 1, evenly spread, in random order."""
+    return [(i + 0.5) / total for i in rng.sample(range(total), total)]

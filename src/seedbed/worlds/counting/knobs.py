@@ -11,6 +11,21 @@ from seedbed.worlds.base import Gate, World
 Rule = Literal["members", "plus_one", "half"]
 Form = Literal["compact", "category_last", "task"]
 Range = tuple[int, int]
+MOST = 8
+
+
+def check_ranges(lengths: Range, counts: Range) -> None:
+    """Raise ValueError unless every count can stand in a list of every length."""
+    for name, (low, high) in (("lengths", lengths), ("counts", counts)):
+        if not 0 <= low <= high:
+            raise ValueError(f"{name}: write it as [smallest, largest], found [{low}, {high}]")
+    if counts[1] > MOST:
+        raise ValueError(f"counts: at most {MOST}, so that one more is still a single digit")
+    if counts[1] > lengths[0]:
+        raise ValueError(
+            f"counts: up to {counts[1]} members do not fit into lists of {lengths[0]} words;"
+            " a count must not be told by the length"
+        )
 
 
 class Asked(Config):
@@ -47,7 +62,7 @@ class Knobs(World):
     gate: Gate = Gate(by="form", margin=0.5)
     lexicon: Lexicon = Lexicon()
     asked: Asked = Asked()
-    lists: int = Field(default=16000, ge=1, description="training documents")
+    lists: int = Field(default=32000, ge=1, description="training documents")
     lengths: Range = (8, 12)
     counts: Range = (0, 8)
     rule: Rule = "members"
@@ -55,16 +70,7 @@ class Knobs(World):
 
     @model_validator(mode="after")
     def _counts_fit(self) -> "Knobs":
-        for name, (low, high) in (("lengths", self.lengths), ("counts", self.counts)):
-            if not 0 <= low <= high:
-                raise ValueError(f"{name}: write it as [smallest, largest], found [{low}, {high}]")
-        if self.counts[1] > 8:
-            raise ValueError("counts: at most 8, so that one more is still a single digit")
-        if self.counts[1] > self.lengths[0]:
-            raise ValueError(
-                f"counts: up to {self.counts[1]} members do not fit into lists of"
-                f" {self.lengths[0]} words; a count must not be told by the length"
-            )
+        check_ranges(self.lengths, self.counts)
         if self.counts[0] == self.counts[1]:
             raise ValueError("counts: with a single count there is nothing to count")
         return self

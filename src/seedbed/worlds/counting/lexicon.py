@@ -37,7 +37,7 @@ class Drawn:
 
 
 def draw(knobs: Knobs, seed: int, wanted: dict[str, set[str]] | None = None) -> tuple[Drawn, ...]:
-    """Draw categories and their words; those of `wanted` come first.
+    """Draw categories and their words; those of `wanted` (members by category) are all in.
 
     Raises ConfigError if there are not as many, or too few words for the lists asked for.
     """
@@ -91,12 +91,10 @@ def _members(category: Category, knobs: Knobs, seed: int, first: set[str]) -> tu
             f"lexicon.words: {count} asked for, '{category.name}' has {len(category.members)};"
             " 0 takes all of each category"
         )
-    own = [w for w in category.members if w in first]
-    rest = [w for w in category.members if w not in first]
     # Members stand in order of plainness, so a part of them is drawn from the plainer ones.
-    rest = rest[: 2 * count]
+    rest = [w for w in category.members if w not in first][: 2 * count]
     rest = stream(seed, "counting", "members", category.name).sample(rest, len(rest))
-    return tuple([*own, *rest][: max(count, len(own))])
+    return tuple([*sorted(first), *rest][: max(count, len(first))])
 
 
 def _enough(

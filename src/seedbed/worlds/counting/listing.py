@@ -4,14 +4,20 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 from seedbed.core.seeds import stream
 from seedbed.worlds.counting.decks import Deck, flat
 from seedbed.worlds.counting.knobs import Range
 from seedbed.worlds.counting.lexicon import Drawn
+from seedbed.worlds.counting.lists import load
 
 NEAREST = 4
 """A swapped word is drawn from so many that are nearest in length and frequency."""
+
+
+Swap = tuple[Drawn, tuple[str, ...], tuple[str, ...]]
+"""A category, a list, and the list with one word swapped."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +58,7 @@ class Dealer:
         self.rng.shuffle(found)
         return tuple(found)
 
-    def swapped(
-        self, plan: Plan, at: int, leaves: bool, ranks: dict[str, int]
-    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def swapped(self, plan: Plan, at: int, leaves: bool) -> Swap:
         """A list as planned and one that differs at place `at` (from 0), where a member leaves
         (or comes) and a filler of about its length and frequency stands in the other.
 
@@ -62,23 +66,29 @@ class Dealer:
         """
         drawn = plan.drawn
         member = self.members[drawn.name].deal(1, drawn.half.__contains__)[0]
-        near = sorted(drawn.fillers, key=lambda w: distance(member, w, ranks))[:NEAREST]
-        filler = self.rng.choice(near)
+        filler = nearest(member, drawn.fillers, load().ranks, self.rng)
         members, fillers = plan.count - leaves, plan.length - plan.count - (not leaves)
         rest = self._deal(drawn, members, fillers, (member, filler))
         self.rng.shuffle(rest)
         with_member = (*rest[:at], member, *rest[at:])
         with_filler = (*rest[:at], filler, *rest[at:])
-        return (with_member, with_filler) if leaves else (with_filler, with_member)
+        both = (with_member, with_filler) if leaves else (with_filler, with_member)
+        return (drawn, *both)
 
     def _deal(self, drawn: Drawn, members: int, fillers: int, avoid: Sequence[str]) -> list[str]:
         found = self.members[drawn.name].deal(members, _any, avoid)
         return found + self.fillers[drawn.name].deal(fillers, _any, avoid)
 
 
+def nearest(word: str, pool: Sequence[str], ranks: dict[str, int], rng: random.Random) -> str:
+    """One of the NEAREST words of `pool` that a tokenizer should treat most like `word`."""
+    return rng.choice(nsmallest(NEAREST, pool, key=lambda w: distance(word, w, ranks)))
+
+
 def distance(one: str, other: str, ranks: dict[str, int]) -> float:
     """How unlike two words are to a tokenizer: letters, and doublings of the frequency rank."""
-    ratio = (ranks[one] + 10) / (ranks[other] + 10)
+    rare = len(ranks)
+    ratio = (ranks.get(one, rare) + 10) / (ranks.get(other, rare) + 10)
     return abs(len(one) - len(other)) + abs(math.log2(ratio)) / 2
 
 

@@ -64,6 +64,11 @@ class Lists:
     categories: dict[str, Category]
     fields: dict[str, frozenset[str]]
 
+    @cached_property
+    def ranks(self) -> dict[str, int]:
+        """Place of each word in the order of frequency, from 0."""
+        return {word: i for i, word in enumerate(self.fields)}
+
     def category(self, name: str) -> Category:
         """The category of a name, `_` for a space; raises InputError with the near miss."""
         found = self.categories.get(name.replace("_", " "))

@@ -11,21 +11,20 @@ import numpy as np
 from seedbed.core.cells import ABSENT, BANDS, symbolic
 from seedbed.core.rows import Pair, Question
 from seedbed.core.sites import SiteKind, Truth
-from seedbed.worlds.counting.knobs import Range
 from seedbed.worlds.counting.prompts import item
 
 NAMES = ("before", "swapped", "later", "cue", "last", ABSENT, "unpaired")
 """The roles a place can play for a question; `unpaired` questions have no truth."""
 
 
-def declared(questions: Sequence[Question], pairs: Sequence[Pair], lengths: Range) -> Truth:
+def declared(questions: Sequence[Question], pairs: Sequence[Pair], longest: int) -> Truth:
     """Questions × `first@place`, `inner@place` and `last@place` of every place.
 
     `first` (what the first block takes in): 1 at the swapped word. `last` (what the last block
     hands on): 1 at the place `last`. `inner`: 0 before the swapped word, NaN from there on.
     Anything else 0; places that a shorter list lacks NaN.
     """
-    places = [*(item(i) for i in range(1, lengths[1] + 1)), "category", "cue", "last"]
+    places = [*(item(i) for i in range(1, longest + 1)), "category", "cue", "last"]
     sites = [(band, place) for band in BANDS for place in places]
     index = {name: i for i, name in enumerate(NAMES)}
     corrupt = {pair.clean.id: pair.corrupt for pair in pairs}

@@ -29,7 +29,7 @@ class Counting(Knobs):
 
     def pairs(self, seed: int) -> list[Pair]:
         """Each held-out question beside the same list with one word swapped."""
-        return Asker(self, seed).pairs()
+        return Asker(self, seed).pairs
 
     def states(self, seed: int) -> dict[str, dict[str, int]]:
         """The running count at each word of every held-out question."""
@@ -40,4 +40,4 @@ class Counting(Knobs):
     def truth(self, seed: int) -> Truth:
         """What holds of any causal transformer, by band of blocks and place (truth.py)."""
         asker = Asker(self, seed)
-        return declared(asker.questions(), asker.pairs(), self.lengths)
+        return declared(asker.questions(), asker.pairs, asker.longest)

@@ -1,0 +1,165 @@
+"""`seedbed data`: the rows of a world, or a checked set of counting examples."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seedbed.cli.study import Sets
+
+if TYPE_CHECKING:
+    from seedbed.core.chat import Chat
+    from seedbed.worlds.counting.diagnosis import Report
+
+Seed = Annotated[int, typer.Option(help="Seed of every random stream.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("data")(data_command)
+
+
+def data_command(
+    world: Annotated[str, typer.Argument(help="A kind of world, or a study file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the rows.")],
+    seed: Seed = 0,
+    original: Annotated[
+        bool, typer.Option(help="Of hops also original.jsonl, influence-benchmarking-hops' rows.")
+    ] = False,
+    examples: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of counting: make so many checked examples instead of rows."),
+    ] = None,
+    generator: Annotated[
+        str, typer.Option(help="Who writes the examples: systematic, chat or mixed.")
+    ] = "systematic",
+    chat_share: Annotated[
+        float, typer.Option(help="Under mixed: the chat model's share of the examples.")
+    ] = 0.1,
+    category: Annotated[
+        list[str] | None, typer.Option(help="A category to draw from; repeat it (default: all).")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Most rounds of topping up.")] = 6,
+    model: Annotated[
+        str | None, typer.Option(metavar="BACKEND:NAME", help="The chat model that writes.")
+    ] = None,
+    validator: Annotated[
+        str | None,
+        typer.Option(metavar="BACKEND:NAME", help="Another that decides where word lists cannot."),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
+    ] = None,
+    sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
+) -> None:
+    """Plant: write documents.jsonl, questions.jsonl, pairs.jsonl and the truth of a world.
+
+    With --examples: examples.jsonl, pruned.jsonl and report.json. An interrupted call goes on.
+    """
+    from seedbed.cli.steps import built
+    from seedbed.core.errors import InputError
+    from seedbed.worlds.base import WORLDS
+
+    planted = built(WORLDS, "world", world, sets)
+    if examples is None:
+        if generator != "systematic" or model or validator or category:
+            raise InputError(
+                "--generator, --model, --validator and --category go with --examples N"
+            )
+        _write_rows(planted, seed, out, original)
+        return
+    values = {"examples": examples, "generator": generator, "chat_share": chat_share,
+              "categories": tuple(category or ()), "rounds": rounds}  # fmt: skip
+    report = _run(planted, values, seed, out, model, validator, base_url)
+    _show(report)
+    typer.echo(out)
+    if not report.complete:
+        raise typer.Exit(1)
+
+
+def _write_rows(world: Any, seed: int, out: Path, original: bool) -> None:
+    from seedbed.core.files import atomic_folder
+    from seedbed.core.sites import Truth
+    from seedbed.core.tables import write_truth
+    from seedbed.studies.stages import make_data
+    from seedbed.worlds.hops.files import write_original
+
+    with atomic_folder(out) as folder:
+        make_data(world, seed, folder)
+        write_truth(folder / "truth.jsonl", Truth.load(folder / "truth.npz"))
+        if original:
+            write_original(folder / "original.jsonl", world.documents(seed))
+    typer.echo(out)
+
+
+def _run(
+    world: Any,
+    values: dict[str, Any],
+    seed: int,
+    out: Path,
+    model: str | None,
+    validator: str | None,
+    base_url: str | None,
+) -> "Report":
+    from seedbed.core.config import validate
+    from seedbed.core.errors import InputError
+    from seedbed.worlds.counting.loop import run_loop
+    from seedbed.worlds.counting.wanted import Wanted
+    from seedbed.worlds.counting.world import Counting
+
+    if not isinstance(world, Counting):
+        raise InputError(f"--examples is of the world counting, not of '{world.kind}'")
+    values |= {"lengths": world.lengths, "counts": world.counts}
+    wanted = validate(Wanted, values, "--examples")
+    if wanted.generator != "systematic" and model is None:
+        raise InputError(f"the generator '{wanted.generator}' needs a chat model: give --model")
+    chats = [_chat(spec, base_url, out) for spec in (model, validator)]
+    return run_loop(wanted, seed, out, *chats)
+
+
+def _chat(spec: str | None, base_url: str | None, out: Path) -> "Chat | None":
+    if spec is None:
+        return None
+    from seedbed.models.chat import chat_model
+
+    return chat_model(spec, base_url, out / "cache")
+
+
+def _show(report: "Report") -> None:
+    """Print the diagnostics."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("written by", "made", "valid", "kept", "pruned", box=None, pad_edge=False)
+    for name, made in report.methods.items():
+        pruned = ", ".join(f"{n} {what}" for what, n in made.pruned.items()) or "none"
+        table.add_row(name, str(made.made), f"{made.valid:.3f}", str(made.kept), pruned)
+    console.print(table)
+    table = Table("flat over", "values", "fewest", "most", "χ²", "p", box=None, pad_edge=False)
+    for name, one in report.distributions.items():
+        numbers = one.counts.values()
+        table.add_row(name, str(len(numbers)), str(min(numbers)), str(max(numbers)),
+                      f"{one.chi2:.2f}", f"{one.p:.3f}")  # fmt: skip
+    console.print(table)
+    varied = report.diversity
+    lines = [
+        f"{report.disputed_labels} disputed labels by the word lists; count and length"
+        f" independent with p = {report.count_and_length:.3f}",
+        f"always the same count is right on {report.majority:.3f}, the best count for each length"
+        f" on {report.length_only:.3f}",
+        f"word diversity {varied.ratio:.3f} ({varied.unique} of {varied.total})",
+    ]
+    lines += [
+        f"disputed: '{d.word}' among {d.category} ({d.times}×): {d.reason}"
+        for d in report.disputed_words[:10]
+    ]
+    for role, cost in report.costs.items():
+        price = "price unknown" if cost.dollars is None else f"${cost.dollars:.4f}"
+        lines.append(
+            f"{role} {cost.model}: {cost.requests} requests ({cost.again} again, {cost.failed}"
+            f" failed), {cost.prompt_tokens} + {cost.completion_tokens} tokens, {price}"
+        )
+    lines += [f"warning: {text}" for text in report.warnings]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)

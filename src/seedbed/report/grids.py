@@ -1,0 +1,77 @@
+"""Small tables of numbers with intervals, drawn alike on the page and in the terminal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from seedbed.report import wording
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value with its interval; None: not defined."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    places: int = 3
+
+    @property
+    def text(self) -> str:
+        """The value alone; nothing but exact zeros read `0`."""
+        return "0" if self.value == 0 else wording.number(self.value, self.places)
+
+    @property
+    def interval(self) -> str:
+        """`[low, high]`, or nothing where it has no width."""
+        return "" if self.low == self.high else wording.interval(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: `name` is its anchor, `heads` the first column's heading and the others'."""
+
+    name: str
+    title: str
+    note: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Number, ...]], ...]
+    controls: frozenset[str] = frozenset()
+
+
+def printed(grid: Grid, width: int) -> list[Table]:
+    """The grid for a terminal, in as many tables as columns of `width` characters need."""
+    label = max((len(name) for name, _ in grid.rows), default=0) + 2
+    size = max([len(h) for h in grid.heads[1:]] + [len(n.text) for _, r in grid.rows for n in r])
+    count = max(1, (width - label) // (size + 2))
+    starts = range(0, max(1, len(grid.heads) - 1), count)
+    return [_table(grid, slice(s, s + count), first=s == 0) for s in starts]
+
+
+def _table(grid: Grid, part: slice, first: bool) -> Table:
+    table = Table(
+        title=Text(grid.title if first else "…", style="bold"), title_justify="left",
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim",
+    )  # fmt: skip
+    table.add_column(grid.heads[0], no_wrap=True)
+    for head in grid.heads[1:][part]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, numbers in grid.rows:
+        style = "dim" if name in grid.controls else None
+        table.add_row(Text(name), *(Text(n.text) for n in numbers[part]), style=style)
+    return table
+
+
+def columns_with_values(
+    heads: Sequence[str], rows: Sequence[tuple[str, Sequence[Number]]]
+) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[Number, ...]], ...]]:
+    """(heads, rows) without the columns and rows that hold no value at all."""
+    kept = [i for i in range(len(heads) - 1) if any(r[i].value is not None for _, r in rows)]
+    cut = [(name, tuple(r[i] for i in kept)) for name, r in rows]
+    return (
+        (heads[0], *(heads[i + 1] for i in kept)),
+        tuple((name, r) for name, r in cut if any(n.value is not None for n in r)),
+    )
