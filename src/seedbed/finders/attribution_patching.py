@@ -94,8 +94,7 @@ class AttributionPatching(Finder):
         for step in range(self.steps):
             share = 0.0 if self.steps == 1 else (step + 0.5) / self.steps
             found = passes.slopes(ours[0] + share * (target - ours[0]))
-            for total, slope in zip(slopes, found, strict=True):
-                total += slope / self.steps
+            slopes = [a + b / self.steps for a, b in zip(slopes, found, strict=True)]
         values = np.zeros((len(sides), len(cells)))
         for i, side in enumerate(sides):
             for c, cell in enumerate(cells):
@@ -189,13 +188,13 @@ def _patches(
     sides: Sequence[Sides], cells: Sequence[Cell], direction: Direction
 ) -> tuple[list[Patch], list[tuple[int, int]]]:
     """A patch for every pair and cell whose place both runs have, and (pair, cell) of each."""
-    patches, where = [], []
-    for i, side in enumerate(sides):
-        for c, cell in enumerate(cells):
-            if positions := side.map(cell.place, direction):
-                patches.append(Patch(i, cell.stream, cell.layer, positions, cell.head))
-                where.append((i, c))
-    return patches, where
+    found = [
+        ((i, c), Patch(i, cell.stream, cell.layer, positions, cell.head))
+        for i, side in enumerate(sides)
+        for c, cell in enumerate(cells)
+        if (positions := side.map(cell.place, direction))
+    ]
+    return [patch for _, patch in found], [place for place, _ in found]
 
 
 def _everywhere(side: Sides, run: Run, direction: Direction) -> tuple[list[int], list[int]]:

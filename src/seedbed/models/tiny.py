@@ -21,7 +21,7 @@ class Tiny(SubjectConfig):
     """A Llama-type model from scratch; `width` must be a multiple of 2 × `heads`.
 
     `init` is the standard deviation of fresh weights. transformers' 0.02 suits widths of
-    hundreds; with about 1 / √width a small model learns to count four times sooner.
+    hundreds; a small model learns to count much sooner from about 1 / √width.
     """
 
     kind: str = "tiny"

@@ -68,7 +68,7 @@ def verdict(bench: Benchmark, subject: SubjectNumbers) -> Verdict:
     assert marks is not None
     assert told is not None
     tone, short = standing(marks, bench.best)
-    said = [_same(told, bench.questions), _accuracy(marks, bench.best, short)]
+    said = [_same(told, bench.questions), _accuracy(marks, bench.best)]
     said.append(_follows(marks))
     if way == "choices" and (written := subject.mark("written")):
         said.append(_written(subject, written))
@@ -99,15 +99,15 @@ def commonest(told: WayTable, n: int) -> tuple[str | None, float]:
     return best, counts[best] / n
 
 
-def _accuracy(marks: NumberMarks, best: Baseline, short: str) -> str:
+def _accuracy(marks: NumberMarks, best: Baseline) -> str:
     value = f"Accuracy {marked(marks.accuracy)}"
     trivial = f"{baseline_words(best)} ({wording.number(best.accuracy)})"
     low, high = marks.accuracy.low or 0.0, marks.accuracy.high or 0.0
     if low > best.accuracy:
-        return f"{value} is above the best trivial answer, {trivial}: {short}."
+        return f"{value} is above the best trivial answer, {trivial}."
     if high < best.accuracy:
-        return f"{value} is below the best trivial answer, {trivial}: {short}."
-    return f"{value} is no better than the best trivial answer, {trivial}: {short}."
+        return f"{value} is below the best trivial answer, {trivial}."
+    return f"{value} is no better than the best trivial answer, {trivial}."
 
 
 def _follows(marks: NumberMarks) -> str:
@@ -192,8 +192,10 @@ def print_benchmark(bench: Benchmark, console: Console) -> None:
         for sentence in said.sentences:
             console.print(Text(f"  {sentence}"))
     console.print()
-    heads = ("subject", "by", "accuracy", "shuffled", "mean error", "bias", "r", "no number")
-    table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("subject", overflow="fold")
+    for head in ("by", "accuracy", "shuffled", "error", "bias", "r", "no number"):
+        table.add_column(head, no_wrap=head != "no number")
     last = None
     for subject, m in rows_of(bench):
         name = "" if subject.name == last else subject.name

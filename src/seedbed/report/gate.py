@@ -12,6 +12,7 @@ from seedbed.report.reader import Run
 from seedbed.report.slices import Slice
 
 HELD_OUT = "id"
+_REPEATED = 1.5
 _STILL_FALLING = 0.02
 
 
@@ -67,6 +68,7 @@ def mistakes(run: Run) -> list[str]:
         if group.passed:
             continue
         wanted, kinds, total = Slice.parse(group.slice), Counter[str](), 0
+        said, right = Counter[str](), Counter[str]()
         for seed in run.seeds:
             for key, answer in seed.answers.items():
                 question = seed.questions.get(key)
@@ -75,6 +77,8 @@ def mistakes(run: Run) -> list[str]:
                 if wanted.covers(question, answer.correct):
                     total += 1
                     kinds[answer.error] += not answer.correct
+                    said[answer.prediction.strip()] += 1
+                    right[question.answer.strip()] += 1
         shares = [
             f"{count / total:.0%} {kind or 'wrong'}" for kind, count in kinds.most_common() if count
         ]
@@ -82,6 +86,12 @@ def mistakes(run: Run) -> list[str]:
             where = wording.slice_words(group.slice).capitalize()
             lines.append(
                 f"{where}: of {wording.plural(total, 'answer')}, {wording.listed(shares)}."
+            )
+            (answer_, often), majority = said.most_common(1)[0], right.most_common(1)[0][1]
+            lines.append(
+                f"It says {answer_} to {often / total:.0%} of them; always giving the commonest "
+                f"answer would be right in {majority / total:.0%}, and it is right in "
+                f"{group.accuracy:.0%}."
             )
     return lines
 
@@ -106,6 +116,19 @@ def advice(run: Run) -> list[str]:
     composed = [g for g in failed if _depth(g.slice) > 0]
     direct = [g for g in failed if g not in composed]
     lines = []
+    if failed and run.config.get("training") is None:
+        lines.append(
+            "The subject was taken as it is: take a larger or an instruction-tuned one, put "
+            f"questions through its chat template{_now(run.config, 'subject.chat')}, or train it."
+        )
+        direct = composed = []
+    trained = [s.trained for s in run.seeds if s.trained is not None]
+    lists = _now(run.config, "world.lists")
+    if failed and lists and trained and trained[0].epochs > _REPEATED:
+        lines.append(
+            f"Every list was read {trained[0].epochs:.1f} times, so lists can be learned by heart: "
+            f"give as many as training reads{lists}."
+        )
     drop = falling(run)
     if drop is not None:
         steps = _now(run.config, "training.steps", "training.epochs")
@@ -116,7 +139,7 @@ def advice(run: Run) -> list[str]:
                 f"The loss had settled ({drop:+.1%} at the end): try another learning rate"
                 f"{_now(run.config, 'training.optimizer.lr')} or a larger subject."
             )
-    if direct:
+    if direct and not lists:
         lines.append(
             "What documents state outright was not learned: more documents a fact"
             f"{_now(run.config, 'world.texts.redundancy')}, fewer facts"

@@ -9,6 +9,8 @@ from rich.text import Text
 
 from seedbed.report import wording
 
+_HEAD = 12
+
 
 @dataclass(frozen=True)
 class Number:
@@ -44,11 +46,17 @@ class Grid:
 
 def printed(grid: Grid, width: int) -> list[Table]:
     """The grid for a terminal, in as many tables as columns of `width` characters need."""
-    label = max((len(name) for name, _ in grid.rows), default=0) + 2
-    size = max([len(h) for h in grid.heads[1:]] + [len(n.text) for _, r in grid.rows for n in r])
-    count = max(1, (width - label) // (size + 2))
-    starts = range(0, max(1, len(grid.heads) - 1), count)
-    return [_table(grid, slice(s, s + count), first=s == 0) for s in starts]
+    label = max([len(grid.heads[0]), *(len(name) for name, _ in grid.rows)]) + 2
+    starts, used = [0], label
+    for i, head in enumerate(grid.heads[1:]):
+        texts = [*_broken(head).splitlines(), *(numbers[i].text for _, numbers in grid.rows)]
+        size = max(map(len, texts)) + 2
+        if used + size > width and used > label:
+            starts.append(i)
+            used = label
+        used += size
+    ends = [*starts[1:], len(grid.heads) - 1]
+    return [_table(grid, slice(*part), part[0] == 0) for part in zip(starts, ends, strict=True)]
 
 
 def _table(grid: Grid, part: slice, first: bool) -> Table:
@@ -58,11 +66,15 @@ def _table(grid: Grid, part: slice, first: bool) -> Table:
     )  # fmt: skip
     table.add_column(grid.heads[0], no_wrap=True)
     for head in grid.heads[1:][part]:
-        table.add_column(head, justify="right", no_wrap=True)
+        table.add_column(_broken(head), justify="right", no_wrap=True)
     for name, numbers in grid.rows:
         style = "dim" if name in grid.controls else None
         table.add_row(Text(name), *(Text(n.text) for n in numbers[part]), style=style)
     return table
+
+
+def _broken(head: str) -> str:
+    return wording.wrapped(head, _HEAD)
 
 
 def columns_with_values(

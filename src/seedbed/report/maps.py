@@ -43,7 +43,7 @@ def effects(run: Run) -> Made | None:
                 mesh = _draw(axis, panel, groups, found, shown <= _TEXT_ROWS)
             for axis in pair[len(line) :]:
                 axis.set_axis_off()
-        bar = figure.colorbar(mesh, ax=axes, fraction=0.02, pad=0.02, extend="both")
+        bar = figure.colorbar(mesh, ax=axes, fraction=0.02, pad=0.02)
         bar.set_label("Share of the total effect")
         bar.outline.set_visible(False)
 
@@ -166,7 +166,8 @@ def running(run: Run) -> Made | None:
             ]
             axis.set_xticks(ticks, names)
             axis.grid(axis="y")
-            axis.legend(fontsize=7.5, loc="center", labelcolor=palette.INK)
+            axis.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2,
+                        labelcolor=palette.INK)  # fmt: skip
         axes[0].set_ylabel("Share of trials (probe: of items)")
 
     units = max(r.units for r in found.of("interchange", "running").values())
@@ -175,15 +176,20 @@ def running(run: Run) -> Made | None:
         "block 0, 1, …, and out of the last. Trials at items count only if no change, the item's "
         "own part and the running state predict three different answers."
     )
-    return _running_title(found), note, (9.2, 3.3), draw
+    return _running_title(found), note, (9.2, 3.7), draw
 
 
 def _running_title(found: Mediation) -> str:
     rows = [r for c, r in found.of("interchange", "running").items() if c.place == "item"]
     best = max((r.value or 0.0 for r in rows), default=0.0)
     read = max((r.value or 0.0 for r in found.of("probes", "probe").values()), default=None)
-    said = f"The answer follows a running state put into an item in at most {best:.0%} of trials"
-    return f"{said}; a probe reads it in {read:.0%} of items." if read is not None else f"{said}."
+    said = "The answer follows a running state put into an item in at most "
+    said += f"{100 * best:.0f} % of trials"
+    return (
+        f"{said}; a probe reads it in {100 * read:.0f} % of items."
+        if read is not None
+        else f"{said}."
+    )
 
 
 def _line(axis: Any, points: Sequence[tuple[int, Measurement]], i: int, label: str) -> None:

@@ -18,10 +18,10 @@ OUTCOMES = {
 }
 GROUPS = ("before", "swapped", "+1", "+2", "+3", "later")
 CONTROL_NAMES = {
-    "identity": "identity: own states put back",
-    "full": "full: all of the donor's states",
+    "identity": "identity",
+    "full": "full",
     "random-place": "random place",
-    "random-donor": "random donor that changes nothing",
+    "random-donor": "random donor",
 }
 BEHIND = ("resid_pre", "resid_post")
 _EXACT = 1e-4
@@ -108,16 +108,14 @@ def _effects(found: Mediation) -> Grid | None:
 def _controls(found: Mediation) -> Grid | None:
     tables = {name: found.of("controls", name) for name in CONTROL_NAMES}
     edges = found.edges(list(tables["full"]))
-    rows = []
-    for name, cells in tables.items():
-        by_depth = {(c.stream, c.layer): r for c, r in cells.items()}
-        numbers = [_number(by_depth.get((e.stream, e.layer))) for e in edges]
-        rows.append((CONTROL_NAMES[name], numbers))
-    heads, kept = columns_with_values(("control", *map(edge_words, edges)), rows)
+    by_depth = [{(c.stream, c.layer): r for c, r in t.items()} for t in tables.values()]
+    rows = [(edge_words(e), [_number(t.get((e.stream, e.layer))) for t in by_depth]) for e in edges]
+    heads, kept = columns_with_values(("residual stream", *CONTROL_NAMES.values()), rows)
     note = (
-        "As shares of the total effect. Identity must be exactly 0 and full 1; a random donor "
-        "comes from a question of the same cause whose item changes the state as much as the one "
-        "it replaces, so it should move nothing."
+        "As shares of the total effect. Identity puts a run's own states back and must be exactly "
+        "0, full puts all of the donor's and must be 1; a random place is any other; a random "
+        "donor comes from a question of the same cause whose item changes the state as much as the "
+        "one it replaces, so it should move nothing."
     )
     return Grid("controls", "Controls of patching", note, heads, kept)
 

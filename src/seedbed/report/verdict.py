@@ -62,8 +62,11 @@ def findings(run: Run) -> list[Finding]:
         found += [_best(run, truth), _level(run, truth), _cost(run, truth)]
     if len(run.truths) > 1:
         found.append(Finding("Declared against measured", tuple(disagreements(run))))
-    found.append(Finding("Mediation", tuple(mediation.findings(run)), "good"))
-    found.append(Finding("Planted layer", tuple(organisms.findings(run)), "good"))
+    ran = any(engine.ran for engine in run.engines)
+    found.append(Finding("Mediation", tuple(mediation.findings(run)), "good" if ran else "bad"))
+    scored = run.organisms is not None and not run.organisms.stopped
+    said = tuple(organisms.findings(run))
+    found.append(Finding("Planted layer", said, "good" if scored else "bad"))
     found += [_warnings(run), _excluded(run)]
     return [f for f in found if f.text]
 

@@ -76,9 +76,8 @@ def stop_reason(rows: Sequence[GateRow]) -> str:
         for r in worst.values()
     )
     return (
-        f"not learned, so no finder was run: {figures}. Change: more training.steps, more "
-        "documents that restate the value, fewer causes, or world.gate.required to go on "
-        "without these questions"
+        f"not learned, so no finder was run: {figures}. The report says what to change; "
+        "world.gate.required lets a study go on without these questions"
     )
 
 
