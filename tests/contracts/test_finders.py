@@ -9,6 +9,7 @@ from seedbed.core.sites import SiteKind
 from seedbed.finders.adapters.peer import PeerFinder
 from seedbed.finders.base import FINDERS, Finder
 from seedbed.finders.contract import check_finder, check_layer_finder
+from seedbed.finders.contract_cells import check_cell_finder
 
 
 def _check_documents(finder: Finder) -> None:
@@ -18,6 +19,7 @@ def _check_documents(finder: Finder) -> None:
 CHECKS: dict[SiteKind, Callable[[Finder], None]] = {
     SiteKind.DOCUMENT: _check_documents,
     SiteKind.LAYER: check_layer_finder,
+    SiteKind.CELL: check_cell_finder,
 }
 
 

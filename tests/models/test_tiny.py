@@ -28,6 +28,14 @@ def test_the_seed_alone_decides_the_weights() -> None:
     assert one.tokenizer.get_vocab() == same.tokenizer.get_vocab()
 
 
+@pytest.mark.parametrize(("knobs", "std"), [({}, 0.02), ({"init": 0.125}, 0.125)])
+def test_fresh_weights_have_the_spread_asked_for(knobs: dict[str, Any], std: float) -> None:
+    model = Tiny(width=64, layers=2, **knobs).build(TEXTS, [], 0).model
+    for name, tensor in model.named_parameters():
+        if tensor.ndim == 2 and "embed" not in name:
+            assert tensor.std().item() == pytest.approx(std, rel=0.1), name
+
+
 def test_the_shape_is_what_the_knobs_say() -> None:
     subject = Tiny(**SMALL, feedforward=24).build(TEXTS, ["<NEW>"], 0)
     config = subject.model.config

@@ -38,13 +38,14 @@ class Mediation(Config):
     `outcomes`: `expected` is the mean of the choices as numbers under their softmax,
     `logit-difference` the logit of the corrupt answer less that of the clean one. `trials`
     interchange patches test for a running count, `probes` read it (where the world tells the
-    true one).
+    true one). `patch: false` switches the patching of cells off, as a control of the tool itself.
     """
 
     streams: tuple[Literal["resid", "attn_out", "mlp_out", "head"], ...] = ("resid",)
     outcomes: tuple[Outcome, ...] = Field(default=("expected", "logit-difference"), min_length=1)
     trials: int = Field(default=200, ge=0)
     probes: bool = True
+    patch: bool = True
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def mediate(
     sides = sides_of(subject, pairs)
     places = places_of([q for p in pairs for q in (p.clean, p.corrupt)])
     cells = cells_of(config, blocks, places)
-    noised = effects(subject, sides, cells, config.outcomes, "noising")
-    denoised = effects(subject, sides, cells, config.outcomes, "denoising")
+    noised = effects(subject, sides, cells, config.outcomes, "noising", config.patch)
+    denoised = effects(subject, sides, cells, config.outcomes, "denoising", config.patch)
     edges = residual_cells(len(blocks), [EVERYWHERE])
     tables: dict[str, Units] = {}
     for outcome in config.outcomes:

@@ -116,14 +116,19 @@ def effects(
     cells: Sequence[Cell],
     outcomes: Sequence[Outcome],
     direction: Direction,
+    on: bool = True,
 ) -> dict[Outcome, Effects]:
-    """Patch every cell of every pair alone; one forward sweep serves all outcomes."""
+    """Patch every cell of every pair alone; one forward sweep serves all outcomes.
+
+    Without `on` no position is patched, so that every effect must be exactly 0.
+    """
     runs = [s.run(direction) for s in sides]
     patches, where = [], []
     for i, side in enumerate(sides):
         for c, cell in enumerate(cells):
             if positions := side.map(cell.place, direction):
-                patches.append(Patch(i, cell.stream, cell.layer, positions, cell.head))
+                put = positions if on else ()
+                patches.append(Patch(i, cell.stream, cell.layer, put, cell.head))
                 where.append((i, c))
     tokens = [s.clean.choices for s in sides]
     given = patched_logits(subject, runs, patches, tokens, seed=subject.seed)

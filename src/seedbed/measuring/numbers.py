@@ -8,11 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from seedbed.core.chat import Chat, Message, Request
+from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.measuring.choices import score_choices
 from seedbed.measuring.generation import Written, read, write_answers
 from seedbed.models.subject import Subject
 from seedbed.models.templates import templated
+from seedbed.models.tokens import encode_choices
 from seedbed.scoring.numbers import Asked, NumberAnswer, as_asked
 
 
@@ -27,7 +29,7 @@ def ask_subject(
     """
     asked = [as_asked(q) for q in questions]
     told = [templated(subject.tokenizer, q) for q in questions] if template else list(questions)
-    scores = score_choices(subject, told)
+    scores = score_choices(subject, _ended(subject, told, template))
     written = write_answers(subject, told, most, line=not template)
     return [
         _answer(one, said, np.array(score.logprobs))
@@ -56,6 +58,34 @@ def ask_chat(
     dollars = [r.dollars for r in replies if not r.cached and not r.error]
     paid = [d for d in dollars if d is not None]
     return found, None if len(paid) < len(dollars) else sum(paid)
+
+
+def _ended(subject: Subject, questions: Sequence[Question], template: bool) -> list[Question]:
+    """Questions whose choices cannot be told apart at their end get an end after each."""
+    asked = [(q.prompt, c) for q in questions for c in q.choices]
+    coded = iter(encode_choices(subject.tokenizer, asked, subject.context))
+    ids = [[next(coded)[1] for _ in q.choices] for q in questions]
+    if not any(_begins(row) for row in ids):
+        return list(questions)
+    end = (subject.tokenizer.eos_token if template else "\n") or ""
+    closed = [
+        q.model_copy(
+            update={"choices": tuple(c + end for c in q.choices), "answer": q.answer + end}
+        )
+        for q in questions
+    ]
+    pairs = [(q.prompt, c) for q in closed for c in q.choices]
+    again = iter(encode_choices(subject.tokenizer, pairs, subject.context))
+    if any(_begins([next(again)[1] for _ in q.choices]) for q in closed):
+        raise InputError(
+            "the tokens of one choice begin another's, and the tokenizer knows no end that could"
+            " tell them apart; ask for numbers of as many digits"
+        )
+    return closed
+
+
+def _begins(row: Sequence[tuple[int, ...]]) -> bool:
+    return any(a != b and b[: len(a)] == a for a in row for b in row) or len(set(row)) < len(row)
 
 
 def _answer(

@@ -74,7 +74,9 @@ class Lists:
         found = self.categories.get(name.replace("_", " "))
         if found is None:
             near = get_close_matches(name, self.categories, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else "see `seedbed list categories`"
+            some = ", ".join(list(self.categories)[:8])
+            known = f"there are {len(self.categories)}, such as {some}"
+            hint = f"did you mean '{near[0]}'?" if near else known
             raise InputError(f"unknown category '{name}'; {hint}")
         return found
 

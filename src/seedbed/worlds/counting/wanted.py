@@ -37,13 +37,7 @@ class Wanted(Config):
     @model_validator(mode="after")
     def _can_be(self) -> "Wanted":
         check_ranges(self.lengths, self.counts)
-        names = self.names
-        if len(names) * self.cap < 1:
-            raise ValueError(
-                f"categories: {len(names)} with at most {self.cap:.0%} of the examples each do not"
-                " make up a set; name more categories or raise cap"
-            )
-        for name in names:
+        for name in self.names:
             category = load().category(name)
             if len(category.members) < self.counts[1]:
                 raise ValueError(
@@ -61,8 +55,8 @@ class Wanted(Config):
 
     @property
     def most(self) -> int:
-        """Most examples of one category."""
-        return max(1, int(self.cap * self.examples))
+        """Most examples of one category: `cap` of all, or an even share of fewer categories."""
+        return max(int(self.cap * self.examples), -(-self.examples // len(self.names)))
 
     @property
     def from_chat(self) -> int:
