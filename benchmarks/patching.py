@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,11 +118,11 @@ def rows_of(name: str, peers: list[str], repeat: int) -> list[Row]:
         mine.append(work.count / _seconds(lambda: work.ours(tier=plan.tier)))
         for p, made in usable.items():
             count = len(some) * len(work.runs)
-            theirs[p].append(count / _seconds(lambda made=made: made.cells(some)))
+            theirs[p].append(count / _seconds(partial(made.cells, some)))
     rows = []
-    for p, made in ready.items():
-        if isinstance(made, str):
-            rows.append(missing(plan.title, p, UNIT, made))
+    for p, found in ready.items():
+        if isinstance(found, str):
+            rows.append(missing(plan.title, p, UNIT, found))
             continue
         ratio = statistics.median(a / b for a, b in zip(mine, theirs[p], strict=True))
         goal = f"; wanted ≥ {plan.wanted:g}" if plan.wanted and p == "transformer-lens" else ""

@@ -14,19 +14,9 @@ from seedbed.models.reading import read_model, read_tokenizer
 TOKENS, PAIRS = 39, 16
 # Ids 0 to 9 stand for ten answers; every way returns the same few logits.
 ANSWERS = tuple(range(32, 42))
-FRUIT = ["apple", "orange", "banana", "cherry", "lemon", "grape", "peach", "pear", "plum", "berry"]
-OTHER = [
-    "table",
-    "river",
-    "stone",
-    "house",
-    "paper",
-    "window",
-    "garden",
-    "bridge",
-    "mirror",
-    "candle",
-]
+FRUIT = ("apple", "orange", "banana", "cherry", "lemon", "grape", "peach", "pear", "plum", "berry")
+OTHER = ("table", "river", "stone", "house", "paper", "window", "garden", "bridge", "mirror",
+         "candle")  # fmt: skip
 Cell = tuple[int, int]
 
 
@@ -82,6 +72,7 @@ def tiny() -> Any:
     config = LlamaConfig(
         vocab_size=256, hidden_size=128, intermediate_size=384, num_hidden_layers=6,
         num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=64,
+        initializer_range=0.2,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

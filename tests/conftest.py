@@ -6,6 +6,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import functools
 import json
 import threading
 import time
@@ -137,3 +138,142 @@ def chat_server() -> Iterator[ChatServer]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def counting_study() -> dict[str, Any]:
+    """The smallest study of the counting world: patching, mediation, organisms in one block."""
+    return {
+        "name": "small-counting",
+        "world": {"kind": "counting", "lexicon": {"categories": 4, "words": 6},
+                  "asked": {"questions": 48, "train": 2}, "lists": 19200, "lengths": [4, 5],
+                  "counts": [0, 3], "gate": {"by": "form", "margin": 0.2}},
+        "subject": {"kind": "tiny", "layers": 2, "width": 64, "heads": 4},
+        "training": {"steps": 600, "batch": 32, "optimizer": {"lr": 2e-3}},
+        "finders": [{"kind": "patching"}, {"kind": "weight-difference"}, {"kind": "bm25"}],
+        "mediation": {"streams": ["resid", "mlp_out"], "trials": 20},
+        "organisms": {
+            "changes": {"plus-one": {"rule": "plus_one"}},
+            "layers": [1],
+            "drift": {"steps": 10, "batch": 32},
+            "training": {"steps": 120, "batch": 32, "optimizer": {"lr": 2e-3}},
+            "questions": 8,
+        },
+        "seeds": [0, 1],
+        "questions": 12,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def counting_run(counting_study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of `counting_study`; tests that change it take a copy."""
+    from seedbed.studies.run import run
+    from seedbed.studies.study import Study
+
+    folder = tmp_path_factory.mktemp("counting") / "run"
+    return run(Study.model_validate(counting_study), folder, workers=1)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A random model of a family, and where transformers keeps its parts.
+
+    `parts` are module paths within a block: what its attention and its MLP add to the stream,
+    and the projection that its heads go into; empty for models without attention.
+    """
+
+    model: Any
+    blocks: str
+    parts: tuple[str, ...]
+
+
+LAYERS, HEADS, VOCABULARY = 3, 4, 40
+LLAMA = ("model.layers", ("self_attn.o_proj", "mlp", "self_attn.o_proj"))
+NORMED = ("model.layers", ("post_attention_layernorm", "post_feedforward_layernorm",
+                           "self_attn.o_proj"))  # fmt: skip
+PLACES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "llama": LLAMA, "lora": LLAMA, "mistral": LLAMA, "qwen2": LLAMA, "qwen3": LLAMA,
+    "window": LLAMA, "granite": LLAMA, "smollm3": LLAMA, "gemma2": NORMED, "olmo2": NORMED,
+    "phi": ("model.layers", ("self_attn.dense", "mlp", "self_attn.dense")),
+    "opt": ("model.decoder.layers", ("self_attn.out_proj", "fc2", "self_attn.out_proj")),
+    "gpt2": ("transformer.h", ("attn.c_proj", "mlp", "attn.c_proj")),
+    "gpt_neox": ("gpt_neox.layers", ("attention.dense", "mlp", "attention.dense")),
+    "bloom": ("transformer.h", ("self_attention.dense", "mlp.dense_4h_to_h",
+                                "self_attention.dense")),
+    "falcon": ("transformer.h", ("self_attention.dense", "mlp", "self_attention.dense")),
+    "mamba": ("backbone.layers", ()),
+}  # fmt: skip
+FAMILIES = tuple(PLACES)
+
+
+def _config(name: str) -> Any:
+    import transformers as t
+
+    common = {
+        "vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": LAYERS,
+        "intermediate_size": 24, "max_position_embeddings": 32, "num_attention_heads": HEADS,
+        "bos_token_id": 0, "eos_token_id": None, "pad_token_id": None,
+    }  # fmt: skip
+    grouped = {**common, "num_key_value_heads": 2}
+    old = {"vocab_size": VOCABULARY, "n_embd": 16, "n_layer": LAYERS, "n_head": HEADS,
+           "bos_token_id": 0, "eos_token_id": None}  # fmt: skip
+    makers: dict[str, Callable[[], Any]] = {
+        "llama": lambda: t.LlamaConfig(**grouped, attention_bias=True, mlp_bias=True),
+        "lora": lambda: t.LlamaConfig(**grouped),
+        "mistral": lambda: t.MistralConfig(**grouped, sliding_window=None),
+        "qwen2": lambda: t.Qwen2Config(**grouped),
+        "qwen3": lambda: t.Qwen3Config(**grouped, head_dim=8),
+        # A window of three tokens, a scaled residual, a block without rotary positions.
+        "window": lambda: t.MistralConfig(**grouped, sliding_window=3),
+        "granite": lambda: t.GraniteConfig(**grouped, logits_scaling=0.5),
+        "smollm3": lambda: t.SmolLM3Config(**grouped, no_rope_layers=[1, 0, 1]),
+        "gemma2": lambda: t.Gemma2Config(**grouped, head_dim=4, sliding_window=3,
+                                         query_pre_attn_scalar=4),
+        "olmo2": lambda: t.Olmo2Config(**grouped),
+        "phi": lambda: t.PhiConfig(**grouped),
+        "opt": lambda: t.OPTConfig(**{**common, "pad_token_id": 1}, ffn_dim=24,
+                                   word_embed_proj_dim=16, dropout=0.0),
+        "gpt2": lambda: t.GPT2Config(**old, n_positions=32),
+        "gpt_neox": lambda: t.GPTNeoXConfig(**common),
+        "bloom": lambda: t.BloomConfig(**old, hidden_size=16),
+        "falcon": lambda: t.FalconConfig(**common, alibi=False),
+        "mamba": lambda: t.MambaConfig(vocab_size=VOCABULARY, hidden_size=16, state_size=4,
+                                       num_hidden_layers=LAYERS, bos_token_id=0,
+                                       eos_token_id=None, pad_token_id=None),
+    }  # fmt: skip
+    return makers[name]()
+
+
+@functools.cache
+def make_architecture(name: str) -> Architecture:
+    """A model of `LAYERS` blocks with random weights and biases, in evaluation mode."""
+    import transformers as t
+
+    from seedbed.models.reading import quiet
+
+    with torch.random.fork_rng(devices=[]), quiet():
+        torch.manual_seed(1)
+        model = t.AutoModelForCausalLM.from_config(_config(name)).eval()
+        with torch.no_grad():
+            for key, p in model.named_parameters():
+                if p.dim() > 1 or key.endswith("bias"):
+                    p.normal_(std=0.3)
+        if name == "lora":
+            from peft import LoraConfig, get_peft_model
+
+            lora = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
+            model = get_peft_model(model, lora).eval()
+    blocks, parts = PLACES[name]
+    return Architecture(model, f"base_model.model.{blocks}" if name == "lora" else blocks, parts)
+
+
+@pytest.fixture(params=FAMILIES, scope="session")
+def architecture(request: pytest.FixtureRequest) -> Architecture:
+    """A random model of every family in turn; tests leave it as it is."""
+    return make_architecture(request.param)
+
+
+@pytest.fixture(scope="session")
+def architecture_of() -> Callable[[str], Architecture]:
+    """`make_architecture`."""
+    return make_architecture

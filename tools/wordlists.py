@@ -34,6 +34,12 @@ FILES = {
 RUDE = re.compile(
     r"offensive|obscene|vulgar|slur|derogat|disparag|ethnic|sexual|prostitut|genital|erotic|lewd"
 )
+COARSE = re.compile(
+    r"fuck|shit|piss|crapp|bitch|bastard|dickhead|cocky|sext$|sexu|sexis|unisex|nud(is|it)|penis"
+    r"|vagin|scrot|clitor|vulv|pubic|masturb|condom|^raped|cocaine|heroin|genocid|suicid|tortur"
+    r"|crippl|murder(ed|ous)|testic|breast(ed|fe)|damn|molest|^denuded|feces|faece|urin|rectal|mulatto|lynch|inbreed|keister|prurien|neutered|castrat|excret"
+)
+"""Words that WordNet does not mark and a list for everyone can do without."""
 UNKNOWN = "unknown"
 """The field of a word that WordNet does not have: it may mean anything."""
 
@@ -141,6 +147,7 @@ def pool(meanings: Meanings, ranks: dict[str, int], taken: set[str], size: int) 
     for word in ranks:
         senses = meanings.of(word)
         fit = POOL.fullmatch(word) and word in meanings.common and word not in meanings.rude
+        fit = fit and not COARSE.search(word)
         if fit and len(senses) == 1 and word not in taken and len(found) < size:
             found[word] = senses[0]
     return found

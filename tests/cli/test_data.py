@@ -1,14 +1,18 @@
 """`seedbed data counting`: rows, checked examples, and one line for what cannot be."""
 
 import json
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from seedbed.cli import main as cli
 from seedbed.core.files import read_objects
+from seedbed.core.seeds import stream
 from seedbed.worlds.counting.examples import read_examples
+from seedbed.worlds.counting.lists import load
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -47,6 +51,51 @@ def test_examples_are_made_and_asked_about(
     asked = [row["prompt"] for _, row in read_objects(rows / "questions.jsonl")]
     first = read_examples(out / "examples.jsonl")[0][1]
     assert " ".join(first.words) in asked[0]
+
+
+def says(body: dict[str, Any]) -> str:
+    """A server's text: examples as asked for with a nonsense word each, and verdicts on those."""
+    system, user = (message["content"] for message in body["messages"])
+    if user.startswith("Category: "):
+        words = user.splitlines()[1].removeprefix("Words: ").split(", ")
+        rows = [{"word": w, "belongs": "no", "reason": "is no word"} for w in words]
+        return json.dumps({"verdicts": rows})
+    assert "JSON" in system
+    rng, rows = stream(0, user), []
+    for name, length, count in re.findall(r'"(.+)": (\d+) words, .* exactly (\d+) belong', user):
+        members = rng.sample(load().category(name).members, int(count))
+        others = rng.sample(load().category("emotions").members, int(length) - int(count))
+        nonsense = f"zz{'abcdefgh'[rng.randrange(8)]}"
+        words = [*members, *others[1:], nonsense]
+        rows.append({"category": name, "words": words, "num_target": int(count), "notes": ""})
+    return json.dumps({"examples": rows})
+
+
+def test_a_chat_set_is_made_against_a_server(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    chat_server: Any,
+) -> None:
+    chat_server.says = says
+    words: list[object] = ["data", "counting", "--out", tmp_path / "rows", "--examples", 30]
+    words += ["--generator", "chat", "--model", "openai:writer", "--validator", "openai:judge"]
+    words += ["--base-url", chat_server.url, "--set", "counts=[0,3]", "--set", "lengths=[6,7]"]
+    for name in ("birds", "tools", "metals"):
+        words += ["--category", name]
+    assert call(monkeypatch, *words) == 0
+    said = capsys.readouterr().out
+    assert "generator openai:writer" in said
+    assert "validator openai:judge" in said
+    examples = [e for _, e in read_examples(tmp_path / "rows" / "examples.jsonl")]
+    assert len(examples) == 30
+    assert {e.generation_method for e in examples} == {"llm"}
+    assert all(any(w.startswith("zz") for w in e.words) for e in examples)
+    asked, before = len(chat_server.seen), (tmp_path / "rows" / "report.json").read_bytes()
+    assert asked > 6
+    assert call(monkeypatch, *words) == 0
+    assert len(chat_server.seen) == asked
+    assert (tmp_path / "rows" / "report.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

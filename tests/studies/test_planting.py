@@ -13,6 +13,7 @@ from seedbed.core.sites import Claim, SiteKind, Truth
 from seedbed.finders.block_swap import BlockSwap
 from seedbed.finders.weight_difference import WeightDifference
 from seedbed.measuring.answers import Answer
+from seedbed.models.adapters import Lora
 from seedbed.models.folders import load_subject
 from seedbed.models.tiny import Tiny
 from seedbed.scoring.rows import Cost
@@ -123,6 +124,21 @@ def test_organisms_learn_the_change_in_one_block(
         assert not (organism.folder / "checkpoints").exists()
         answers = read_rows(organism.folder / MEASURED / "answers.jsonl", Answer)
         assert sum(a.correct for a in answers) / len(answers) > 0.9
+
+
+def test_a_base_with_an_adapter_is_merged_first(tmp_path: Path) -> None:
+    world, seed = Colours(), 0
+    make_data(world, seed, tmp_path / "data")
+    training = Training(steps=2, batch=20, lora=Lora(r=2))
+    train_stage(SUBJECT, training, seed, tmp_path / "data", tmp_path / "train", None)
+    once = PLAN.training.model_copy(update={"steps": 2})
+    folder = tmp_path / "shifted@1"
+    organism_stage(once, "shifted", 1, SUBJECT, tmp_path / "train", tmp_path / "data", folder, None)
+    assert blocks_in(SUBJECT, tmp_path / "train") == 2
+    organism = Organism("shifted", 1, folder, tmp_path / "data", ("q0", "q1"))
+    find_layers_stage(WeightDifference(), [organism], SUBJECT, tmp_path / "train", tmp_path / "w")
+    scores = Claim.load(tmp_path / "w" / "0" / "claim.npz").scores[0]
+    assert scores[0] == 0 < scores[1]
 
 
 def test_an_organism_is_made_the_same_again(made: Made, tmp_path: Path) -> None:

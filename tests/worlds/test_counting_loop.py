@@ -2,18 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seedbed.core.chat import Reply, Request
-from seedbed.core.errors import DataError, InputError
+from seedbed.core.errors import InputError
 from seedbed.core.files import read_objects
 from seedbed.core.seeds import stream
-from seedbed.worlds.counting.chatting import Asked, json_object, request
-from seedbed.worlds.counting.examples import read_examples
+from seedbed.models.chat.model import ChatModel
+from seedbed.worlds.counting.chatting import WARM, Asked, json_object, request
+from seedbed.worlds.counting.examples import Example, read_examples
 from seedbed.worlds.counting.judging import Judge
 from seedbed.worlds.counting.lists import load
 from seedbed.worlds.counting.loop import run_loop
@@ -28,18 +29,20 @@ class Scripted:
 
     def __init__(self, name: str, text: Callable[[Request], str], stop: int | None = None) -> None:
         self.name, self.text, self.stop, self.asked = name, text, stop, 0
+        self.identity = {"name": name}
 
-    def ask(self, requests: Sequence[Request]) -> list[Reply]:
-        replies = []
-        for one in requests:
+    def replies(self, requests: Sequence[Request]) -> Iterator[tuple[int, Reply]]:
+        for i, one in enumerate(requests):
             if self.stop is not None and self.asked >= self.stop:
                 raise KeyboardInterrupt
             self.asked += 1
             text = self.text(one)
             error = "the server said no" if text == "!" else ""
-            replies.append(Reply(text="" if error else text, error=error, prompt_tokens=10,
-                                 completion_tokens=5, dollars=0.001))  # fmt: skip
-        return replies
+            yield i, Reply(text="" if error else text, error=error, prompt_tokens=10,
+                           completion_tokens=5, dollars=0.001)  # fmt: skip
+
+    def ask(self, requests: Sequence[Request]) -> list[Reply]:
+        return [reply for _, reply in self.replies(requests)]
 
 
 def writes(one: Request) -> str:
@@ -128,18 +131,20 @@ def test_a_killed_loop_goes_on_to_the_same_bytes(tmp_path: Path, stop: int) -> N
     settings = wanted(40, generator="mixed", chat_share=0.5)
     whole, judge = Scripted("a:x", writes), Scripted("b:y", judges)
     run_loop(settings, 3, tmp_path / "whole", whole, judge)
-    killed = Scripted("a:x", writes, stop=stop)
+    cut, kept = tmp_path / "cut", tmp_path / "replies"
+    killed = ChatModel(Scripted("a:x", writes, stop=stop), kept)
     with pytest.raises(KeyboardInterrupt):
-        run_loop(settings, 3, tmp_path / "cut", killed, Scripted("b:y", judges))
-    assert not (tmp_path / "cut" / "examples.jsonl").exists()
-    kept = len(list((tmp_path / "cut" / "replies").glob("*.json")))
+        run_loop(settings, 3, cut, killed, ChatModel(Scripted("b:y", judges), kept))
+    assert not (cut / "examples.jsonl").exists()
+    done = len(list(kept.rglob("*.json")))
+    assert done >= stop
     rest, again = Scripted("a:x", writes), Scripted("b:y", judges)
-    run_loop(settings, 3, tmp_path / "cut", rest, again)
-    assert read_all(tmp_path / "cut") == read_all(tmp_path / "whole")
-    assert rest.asked + again.asked == whole.asked + judge.asked - kept
-    idle = Scripted("a:x", writes, stop=0)
-    run_loop(settings, 3, tmp_path / "cut", idle, Scripted("b:y", judges, stop=0))
-    assert read_all(tmp_path / "cut") == read_all(tmp_path / "whole")
+    run_loop(settings, 3, cut, ChatModel(rest, kept), ChatModel(again, kept))
+    assert read_all(cut) == read_all(tmp_path / "whole")
+    assert rest.asked + again.asked + done == whole.asked + judge.asked
+    idle = [ChatModel(Scripted(n, t, stop=0), kept) for n, t in (("a:x", writes), ("b:y", judges))]
+    run_loop(settings, 3, cut, *idle)
+    assert read_all(cut) == read_all(tmp_path / "whole")
 
 
 def test_a_mixed_set_has_the_share_and_is_flat(tmp_path: Path) -> None:
@@ -196,31 +201,26 @@ def test_a_generator_is_needed(tmp_path: Path) -> None:
         run_loop(wanted(20, generator="chat"), 0, tmp_path, None, None)
 
 
-def test_failed_replies_are_asked_again_and_not_kept(tmp_path: Path) -> None:
-    calls: list[str] = []
+def test_failed_replies_are_asked_again() -> None:
+    calls: list[tuple[str, float]] = []
 
     def text(one: Request) -> str:
-        calls.append(one.salt)
+        calls.append((one.salt, one.temperature))
         return "!" if one.salt.endswith("/0") else '{"a": 1}'
 
-    asked = Asked(Scripted("a:x", text), tmp_path)
+    asked = Asked(Scripted("a:x", text))
     found = asked.parsed([request("s", "u", {}, 9, "k")], lambda _, t: json_object(t)["a"])
     assert found == [1]
-    assert calls == ["k/0", "k/1"]
-    assert asked.cost.again == 1
-    assert len(list(tmp_path.iterdir())) == 1
-    path = next(tmp_path.iterdir())
-    path.write_text('{"texts": 3}')
-    with pytest.raises(DataError, match="is no kept reply"):
-        asked.parsed([request("s", "u", {}, 9, "k")], lambda _, t: json_object(t)["a"])
+    assert calls == [("k/0", 0.0), ("k/1", WARM)]
+    assert (asked.cost.requests, asked.cost.again, asked.cost.failed) == (2, 1, 0)
 
 
-def test_an_unknown_price_is_unknown(tmp_path: Path) -> None:
+def test_an_unknown_price_is_unknown() -> None:
     class Free(Scripted):
         def ask(self, requests: Sequence[Request]) -> list[Reply]:
             return [r.model_copy(update={"dollars": None}) for r in super().ask(requests)]
 
-    asked = Asked(Free("a:x", lambda _: "{}"), tmp_path)
+    asked = Asked(Free("a:x", lambda _: "{}"))
     asked.parsed([request("s", str(i), {}, 9, "k") for i in range(3)], lambda _, t: json_object(t))
     assert asked.cost.dollars is None
     assert asked.cost.requests == 3
@@ -232,17 +232,11 @@ def test_what_is_no_json_object_is_refused(text: str) -> None:
         json_object(text)
 
 
-def test_a_judge_that_leaves_words_out_is_asked_again_then_unsure(tmp_path: Path) -> None:
-    asked = Asked(Scripted("b:y", lambda _: '{"verdicts": []}'), tmp_path)
-    example = wanted_example()
+def test_a_judge_that_leaves_words_out_is_asked_again_then_unsure() -> None:
+    asked = Asked(Scripted("b:y", lambda _: '{"verdicts": []}'))
+    example = Example(category="fruits", words=("apple", "saw", "zorp"), num_target=1)
     verdict = Judge(asked).verdicts([example, example])[1]
     assert verdict.outcome == "undecided"
     assert verdict.reasons == {"zorp": "chat: no usable reply"}
     assert asked.cost.requests == 3
     assert asked.cost.failed == 1
-
-
-def wanted_example() -> Any:
-    from seedbed.worlds.counting.examples import Example
-
-    return Example(category="fruits", words=("apple", "saw", "zorp"), num_target=1)

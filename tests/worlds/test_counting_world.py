@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from seedbed.core.cells import Cell, at_cells
 from seedbed.core.errors import ConfigError, DataError
 from seedbed.core.rows import Pair, Question
+from seedbed.core.sites import SiteKind
+from seedbed.worlds import contract
 from seedbed.worlds.base import WORLDS
 from seedbed.worlds.counting.asking import Asker, words_of
 from seedbed.worlds.counting.checks import flatness, independence, majority, not_minimal, told_by
@@ -266,3 +269,41 @@ def test_too_few_words_are_refused(lexicon: dict[str, Any], message: str) -> Non
 
     with pytest.raises(ConfigError, match=message):
         of_many_seeds()
+
+
+def test_holding_out_every_list_is_refused() -> None:
+    few = world(lexicon={"categories": 4, "words": 4}, lengths=[3, 3], counts=[0, 3], lists=500,
+                asked={"questions": 400})  # fmt: skip
+    with pytest.raises(ConfigError, match="400 hold out nearly every list with 3 words of"):
+        few.documents(0)
+
+
+def test_the_file_of_examples_is_an_input(tmp_path: Path) -> None:
+    path = tmp_path / "examples.jsonl"
+    path.write_text("{}")
+    assert world(asked={"examples": str(path)}).inputs() == (path,)
+    assert world().inputs() == ()
+    with pytest.raises(DataError, match="no such file"):
+        world(asked={"examples": str(tmp_path / "none.jsonl")}).inputs()
+
+
+@pytest.mark.parametrize(
+    ("breach", "promise"),
+    [
+        (lambda q, p, t: (q, p[1:], t), "every held-out question has its pair"),
+        (lambda q, p, t: (q, p, replace(t, site_kind=SiteKind.DOCUMENT)), "columns are cells"),
+        (lambda q, p, t: (q, p, replace(t, sites=("all@cue", *t.sites[1:]))), "columns are first@"),
+        (lambda q, p, t: (q, p, replace(t, sites=tuple(s + "x" for s in t.sites))), "has its col"),
+    ],
+)
+def test_the_contract_sees_a_broken_truth_over_cells(
+    monkeypatch: pytest.MonkeyPatch, breach: Any, promise: str
+) -> None:
+    built = world(lists=60)
+    questions, pairs, truth = breach(built.questions(0), built.pairs(0), built.truth(0))
+    monkeypatch.setattr(Counting, "questions", lambda self, seed: questions)
+    monkeypatch.setattr(Counting, "pairs", lambda self, seed: pairs)
+    monkeypatch.setattr(Counting, "truth", lambda self, seed: truth)
+    monkeypatch.setattr(contract, "_same_again", lambda *_: None)
+    with pytest.raises(AssertionError, match=promise):
+        contract.check_world(built)

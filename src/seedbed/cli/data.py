@@ -122,7 +122,7 @@ def _chat(spec: str | None, base_url: str | None, out: Path) -> "Chat | None":
         return None
     from seedbed.models.chat import chat_model
 
-    return chat_model(spec, base_url, out / "cache")
+    return chat_model(spec, base_url, out / "replies")
 
 
 def _show(report: "Report") -> None:

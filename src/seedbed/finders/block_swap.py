@@ -17,7 +17,7 @@ from seedbed.finders.lineage import Lineage, exchanged
 from seedbed.measuring.choices import score_choices
 from seedbed.models.subject import Subject
 
-Logits = list[Floats]
+Logprobs = list[Floats]
 """Log-probabilities of the choices of each question, nats."""
 
 
@@ -26,7 +26,8 @@ class BlockSwap(Finder):
 
     `block`: the base with the subject's block l, and no other. `restore`: the subject with the
     base's block l, counted as what is lost. `output`: the base with the subject's blocks 0 to l,
-    so that what leaves block l is the subject's; counted is the step from l − 1 to l.
+    counted as the step from l − 1 to l. With the same embeddings that is the subject's residual
+    stream after block l put into the base; embeddings, last norm and head stay the host's.
     """
 
     kind: str = "block-swap"
@@ -77,7 +78,7 @@ class Behaviour:
     choices that neither would give do not count.
     """
 
-    def __init__(self, base: Logits, tuned: Logits) -> None:
+    def __init__(self, base: Logprobs, tuned: Logprobs) -> None:
         self.base = base
         self.weights = [_shares(t) - _shares(b) for b, t in zip(base, tuned, strict=True)]
         self.whole = self.towards(tuned)
@@ -87,13 +88,13 @@ class Behaviour:
         """That of a lineage on these questions."""
         return cls(_logprobs(lineage.base, questions), _logprobs(lineage.tuned, questions))
 
-    def towards(self, run: Logits) -> Floats:
+    def towards(self, run: Logprobs) -> Floats:
         """[questions], nats: how far the run has come from the base towards the subject."""
         rows = zip(self.weights, run, self.base, strict=True)
         return np.array([float(weight @ (r - b)) for weight, r, b in rows])
 
 
-def _logprobs(subject: Subject, questions: Sequence[Question]) -> Logits:
+def _logprobs(subject: Subject, questions: Sequence[Question]) -> Logprobs:
     scores = score_choices(replace(subject, base=None), questions)
     return [np.array(s.logprobs) for s in scores]
 

@@ -94,6 +94,8 @@ class Blocks:
             raise InputError(f"{site.name}: the model has blocks 0 to {len(self) - 1}")
         if site.head is not None and site.stream != "head":
             raise InputError(f"{site.name}: only the stream 'head' has heads")
+        if site.stream == "head" and not self.heads:
+            raise InputError(f"{site.name}: the model has no attention heads")
         if site.head is not None and not 0 <= site.head < self.heads:
             raise InputError(f"{site.name}: a block has heads 0 to {self.heads - 1}")
 

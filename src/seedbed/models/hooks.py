@@ -165,6 +165,7 @@ class _Positions:
 
     def __init__(self) -> None:
         self.now = torch.zeros(0, 0, dtype=torch.long)
+        self._state: Any = None
 
     def look(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = kwargs.get("input_ids")
@@ -184,8 +185,14 @@ class _Positions:
     def _past(self, kwargs: dict[str, Any]) -> int | Tensor:
         if (cache := kwargs.get("past_key_values")) is not None:
             return int(cache.get_seq_length())
-        # A recurrent state does not know how many tokens it has seen.
-        return self.now[:, -1:] + 1 if kwargs.get("cache_params") is not None else 0
+        state, known = kwargs.get("cache_params"), self._state
+        self._state = state
+        if state is None or not state.has_previous_state():
+            return 0
+        if state is not known:
+            raise InputError("edits: a recurrent state does not tell how many tokens it has seen;"
+                             " begin the sequence within the same `edited` block")  # fmt: skip
+        return self.now[:, -1:] + 1
 
 
 def _apply(edit: Edit, hidden: Tensor, now: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ Each sentence is computed from benchmark.json.
 from dataclasses import dataclass
 from typing import Literal
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -73,7 +72,7 @@ def verdict(bench: Benchmark, subject: SubjectNumbers) -> Verdict:
     if way == "choices" and (written := subject.mark("written")):
         said.append(_written(subject, written))
     elif marks.answered < 1:
-        said.append(_missing(subject, marks))
+        said.append(_missing(subject, marks).replace("of", "Of", 1))
     return Verdict(subject.name, tone, short, tuple(s for s in said if s))
 
 
@@ -131,8 +130,12 @@ def _missing(subject: SubjectNumbers, marks: NumberMarks) -> str:
     told = subject.told("written")
     kinds = [p for p in (told.patterns if told else []) if p.name in MISSING and p.count]
     listed = wording.listed([f"{p.count} {MISSING[p.name]}" for p in kinds])
-    share = wording.percent(1 - marks.answered)
-    return f"{share} of its replies give no number: {listed}."
+    missing = marks.n - round(marks.n * marks.answered)
+    return f"of {marks.n:,} replies {missing:,} {_verb(missing)} no number: {listed}."
+
+
+def _verb(count: int) -> str:
+    return "gives" if count == 1 else "give"
 
 
 MISSING = {
@@ -192,23 +195,23 @@ def print_benchmark(bench: Benchmark, console: Console) -> None:
         for sentence in said.sentences:
             console.print(Text(f"  {sentence}"))
     console.print()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("subject", overflow="fold")
-    for head in ("by", "accuracy", "shuffled", "error", "bias", "r", "no number"):
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("subject", overflow="fold", min_width=12)
+    for head in ("by", "accuracy", "error", "bias", "r", "no number"):
         table.add_column(head, no_wrap=head != "no number")
     last = None
     for subject, m in rows_of(bench):
         name = "" if subject.name == last else subject.name
         last = subject.name
         table.add_row(
-            Text(name), m.way, _half(m.accuracy, 3), wording.number(m.shuffled),
+            Text(name), m.way, _half(m.accuracy, 3),
             *(_half(mark, 2) for mark in (m.mae, m.bias, m.pearson)),
             wording.percent(1 - m.answered),
         )  # fmt: skip
     for row in bench.baselines:
         if row.slice == "all":
             table.add_row(
-                baseline_words(row), "", wording.number(row.accuracy), "",
+                baseline_words(row), "", wording.number(row.accuracy),
                 wording.number(row.mae, 2), "", "", "", style="dim",
             )  # fmt: skip
     console.print(table)

@@ -74,8 +74,8 @@ def _subline(bench: Benchmark) -> str:
         wording.plural(bench.questions, "question"),
         f"answers {low} to {high}",
     ]
-    if finished := bench.made.get("finished"):
-        parts.append(finished[:10])
+    if started := bench.made.get("started"):
+        parts.append(started[:10])
     return " · ".join(parts)
 
 

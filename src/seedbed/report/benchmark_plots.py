@@ -13,7 +13,8 @@ from seedbed.scoring.benchmark import Benchmark, SubjectNumbers
 from seedbed.scoring.numbers import Mark, Way
 
 MOST_VALUES = 16  # of a slice that is drawn
-FADED = 0.35
+OTHER = "other"
+PAIR: tuple[Way, Way] = ("choices", "written")
 _SHADES = ("#f3f6f8", "#a6cfe8", palette.BLUE, "#00395a")
 
 
@@ -83,7 +84,7 @@ def _marks_title(bench: Benchmark) -> str:
     best = f"the best trivial answer, {baseline_words(bench.best)}"
     if len(verdicts) == 1:
         return f"{verdicts[0].name} is {'above' if above else 'not above'} {best}"
-    return f"{above} of {wording.plural(len(verdicts), 'subject')} answer better than {best}"
+    return f"{above} of {wording.plural(len(verdicts), 'subject')} above {best}"
 
 
 def _interval(axis: Any, mark: Mark, place: float, style: dict[str, Any]) -> None:
@@ -153,57 +154,45 @@ def _first_ways(bench: Benchmark) -> str:
 
 def answers(bench: Benchmark) -> Plan | None:
     """A matrix a subject and way: which share of the questions of each truth got which answer."""
-    shown = [(s, w) for s in ordered(bench) for w in s.ways]
+    subjects = ordered(bench)
+    shown = [(s, w) for s in subjects for w in s.ways]
     truths = [str(t) for t in bench.truths]
     if not shown:
         return None
+    both = len(shown) > len(subjects)
+    # A line a subject where some answer in two ways, so that columns can be compared.
+    grid = [(s, s.told(w)) for s in subjects for w in PAIR] if both else list(shown)
     most = max(map(int, truths)) + 3
     given = {a for _, w in shown for row in w.table.values() for a in row}
     numbers = sorted((int(a) for a in given if a != "none"), key=int)
     inside = [str(n) for n in numbers if 0 <= n <= most]
-    names = [*inside, *(["other"] if len(inside) < len(numbers) else []),
+    names = [*inside, *([OTHER] if len(inside) < len(numbers) else []),
              *(["none"] if "none" in given else [])]  # fmt: skip
     wide = 2.6 + 0.1 * len(names)
-    columns = max(1, min(len(shown), int(9.4 // wide)))
-    lines = -(-len(shown) // columns)
+    columns = len(PAIR) if both else max(1, min(len(grid), int(9.4 // wide)))
+    lines = -(-len(grid) // columns)
 
     def draw(figure: Any) -> None:
-        from matplotlib.colors import LinearSegmentedColormap, to_hex
-        from matplotlib.patches import Rectangle
+        from matplotlib.colors import LinearSegmentedColormap
 
         shades = LinearSegmentedColormap.from_list("shares", _SHADES)
         axes = figure.subplots(lines, columns, squeeze=False, sharey=True).flatten()
-        for axis in axes[len(shown) :]:
+        for axis in axes[len(grid) :]:
             axis.set_visible(False)
-        for k, (axis, (subject, told)) in enumerate(zip(axes, shown, strict=False)):
-            for y, truth in enumerate(truths):
-                row = told.table.get(int(truth), {})
-                total = sum(row.values()) or 1
-                counts = {name: row.get(name, 0) for name in names}
-                if "other" in names:
-                    counts["other"] = total - sum(row.get(n, 0) for n in (*inside, "none"))
-                for x, name in enumerate(names):
-                    share = counts[name] / total
-                    colour = to_hex(shades(share))
-                    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=colour, lw=0))
-                    if name == truth:
-                        axis.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fc="none",
-                                                 ec=palette.RED, lw=1.1, zorder=3))  # fmt: skip
-                    if share >= 0.05:
-                        # Dark enough on a light cell in both themes, so never the page's ink.
-                        ink = (
-                            "#fefefe" if palette.readable_on(colour) == palette.PAPER else "#101418"
-                        )
-                        axis.text(x, y, f"{100 * share:.0f}", ha="center", va="center",
-                                  fontsize=6.5, color=ink)  # fmt: skip
+        for k, (axis, (subject, told)) in enumerate(zip(axes, grid, strict=False)):
+            if told is None:
+                axis.set_visible(False)
+                continue
+            _matrix(axis, told.table, truths, names, shades)
             axis.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(truths) - 0.5, -0.5))
-            axis.set_xticks(range(len(names)), names, fontsize=8)
+            axis.set_xticks(range(len(names)), names, fontsize=7.5)
             axis.set_yticks(range(len(truths)), truths, fontsize=8)
             axis.set_title(f"{subject.name}\n{WAY_NAMES[told.way]}", fontsize=9)
             axis.tick_params(length=0)
-            if k % columns == 0:
+            if k % columns == 0 or grid[k - 1][1] is None:
                 axis.set_ylabel("true number")
-            if k >= len(shown) - columns:
+                axis.tick_params(labelleft=True)
+            if k >= len(grid) - columns:
                 axis.set_xlabel("answer")
             for side in axis.spines.values():
                 side.set_visible(False)
@@ -217,6 +206,33 @@ def answers(bench: Benchmark) -> Plan | None:
         note += " none: a reply without a number that can be read."
     title = "Which answers are given to which true numbers"
     return Plan("answers", title, note, (9.2, 0.3 + lines * (0.9 + 0.22 * len(truths))), draw)
+
+
+def _matrix(
+    axis: Any, table: dict[int, dict[str, int]], truths: list[str], names: list[str], shades: Any
+) -> None:
+    """Cells shaded by share of their row; `other` is what no column of its own counts."""
+    from matplotlib.colors import to_hex
+    from matplotlib.patches import Rectangle
+
+    for y, truth in enumerate(truths):
+        row = table.get(int(truth), {})
+        total = sum(row.values()) or 1
+        counts = {name: row.get(name, 0) for name in names}
+        if OTHER in names:
+            counts[OTHER] = total - sum(counts.values())
+        for x, name in enumerate(names):
+            share = counts[name] / total
+            colour = to_hex(shades(share))
+            axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=colour, lw=0))
+            if name == truth:
+                axis.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fc="none",
+                                         ec=palette.RED, lw=1.1, zorder=3))  # fmt: skip
+            if share >= 0.05:
+                # A cell keeps its colour in the dark, so its ink may not be the page's.
+                light = palette.readable_on(colour) == palette.PAPER
+                axis.text(x, y, f"{100 * share:.0f}", ha="center", va="center", fontsize=6.5,
+                          color="#fefefe" if light else "#101418")  # fmt: skip
 
 
 def expected(bench: Benchmark) -> Plan | None:

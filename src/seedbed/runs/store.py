@@ -138,10 +138,10 @@ def link_tree(source: Path, target: Path) -> None:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 of the package's own sources, except those that only show or command."""
+    """SHA-256 of the package's own sources and lists, except what only shows or commands."""
     package = Path(__file__).parents[1]
     sha = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted([*package.rglob("*.py"), *package.rglob("*.txt")]):
         name = path.relative_to(package).as_posix()
         if not name.startswith(("report/", "cli/")):
             sha.update(name.encode() + b"\0" + path.read_bytes())

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Way = Literal["choices", "written", "expected"]
 WAYS: tuple[Way, ...] = ("choices", "written", "expected")
 RESAMPLES = 1000
-FEWEST_CLUSTERS = 5
+FEWEST = 5  # causes to draw whole ones, and answers to give an interval at all
 LAST_NUMBER = re.compile(r"(?<![\w.])[0-9]+(?![\w]|\.[0-9])")
 
 
@@ -231,6 +231,8 @@ def _marks(
         if not pairs:
             return Mark()
         value = float(of(answer, truth, np.ones((1, len(pairs))))[0])
+        if len(pairs) < FEWEST:
+            return Mark(value=value if np.isfinite(value) else None)
         draws = of(answer, truth, weights)
         draws = draws[np.isfinite(draws)]
         if not np.isfinite(value) or len(draws) < len(weights) / 2:
@@ -261,7 +263,7 @@ def shuffled(given: Sequence[float | None], wanted: Sequence[float | None]) -> f
 def _weights(causes: Sequence[str]) -> Floats:
     """[resamples, questions]: how often each is drawn; whole causes, or questions if few."""
     code = np.unique(np.array(causes), return_inverse=True)[1]
-    if int(code.max()) + 1 < FEWEST_CLUSTERS:
+    if int(code.max()) + 1 < FEWEST:
         code = np.arange(len(causes))
     size = int(code.max()) + 1
     drawn = generator(0, "numbers").multinomial(size, np.full(size, 1 / size), size=RESAMPLES)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from seedbed.core.config import digest
+from seedbed.core.files import digest_of_files
 from seedbed.core.kinds import Kinded
 from seedbed.core.outcomes import Intervention
 from seedbed.finders.base import Finder
@@ -55,6 +56,8 @@ class Plan:
         """Rows and truth."""
         world = self.study.world
         key = {**self.base, "world": _config(world), "seed": seed}
+        if inputs := world.inputs():
+            key["inputs"] = digest_of_files(inputs)
         return Task(seed, "data", "data", key, partial(_data, world, seed))
 
     def train(self, seed: int) -> Task:

@@ -17,6 +17,7 @@ from seedbed.core.seeds import derive
 from seedbed.core.sites import Claim, Floats, SiteKind
 from seedbed.finders.base import Finder
 from seedbed.measuring.answers import Answer
+from seedbed.models.adapters import is_wrapped, unwrapped
 from seedbed.models.blocks import blocks_of
 from seedbed.models.folders import load_subject, save_subject
 from seedbed.models.subject import Subject, SubjectConfig
@@ -131,4 +132,8 @@ def find_layers_stage(
 
 def _load(config: SubjectConfig, stage: Path) -> Subject:
     code = bool(getattr(config, "trust_remote_code", False))
-    return load_subject(stage / "subject", trust_remote_code=code)
+    subject = load_subject(stage / "subject", trust_remote_code=code)
+    if not is_wrapped(subject.model):
+        return subject
+    # Blocks can only be compared, and one trained alone, where they hold all of their weights.
+    return replace(subject, model=unwrapped(subject.model, merge=True), checkpoints=())

@@ -3,6 +3,7 @@
 A world is a frozen configuration; every method is a pure function of it and the seed.
 """
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -43,6 +44,13 @@ class World(Kinded):
     def tokens(self, seed: int) -> list[str]:
         """Made-up words that a pretrained tokenizer should get as one new token each."""
         return []
+
+    def inputs(self) -> tuple[Path, ...]:
+        """Files that rows are made from; their contents are part of what a stage is stored under.
+
+        Empty where everything follows from the fields and the seed.
+        """
+        return ()
 
     def pairs(self, seed: int) -> list[Pair]:
         """Clean and corrupt questions that differ in one cause; empty if there are none."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seedbed.core.cells import BANDS
 from seedbed.core.files import read_rows, write_rows
 from seedbed.core.rows import Document, Pair, Question, Row
 from seedbed.core.sites import SiteKind, Truth
@@ -31,6 +32,8 @@ def check_world(world: World, seed: int = 0) -> None:
     if world.sites is SiteKind.DOCUMENT:
         assert truth.sites == tuple(d.id for d in documents), "truth columns are the documents"
     held_out = [q for q in questions if q.split == "id"]
+    if world.sites is SiteKind.CELL:
+        _cells(held_out, pairs, truth)
     assert held_out, "there are held-out questions (split id)"
     assert all(q.cause for q in held_out), "every held-out question names its cause"
     assert all(len(q.choices) > 1 for q in held_out), "every held-out question has choices"
@@ -62,6 +65,22 @@ def _round_trip(rows: Sequence[Row], kind: type[Row]) -> None:
         path = Path(folder) / "rows.jsonl"
         write_rows(path, rows)
         assert read_rows(path, kind) == list(rows), f"{kind.__name__} rows survive JSONL"
+
+
+def _cells(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -> None:
+    """Truths over cells name places of the prompts, and every question has its pair."""
+    assert truth.site_kind is SiteKind.CELL, "the truth says that its columns are cells"
+    parts = [site.partition("@") for site in truth.sites]
+    assert all(band in BANDS for band, _, _ in parts), f"columns are {'@…, '.join(BANDS)}@…"
+    named = {place for _, _, place in parts}
+    for question in questions:
+        assert set(question.places) <= named, f"every place of {question.id!r} has its columns"
+    clean = {pair.clean.id: pair.clean for pair in pairs}
+    assert all(clean.get(q.id) == q for q in questions), "every held-out question has its pair"
+    for pair in pairs:
+        assert pair.corrupt.id != pair.clean.id, "a corrupt question has an id of its own"
+        assert set(pair.clean.places) == set(pair.corrupt.places), "pairs have the same places"
+        assert pair.clean.choices == pair.corrupt.choices, "pairs have the same choices"
 
 
 def _no_leak(documents: Sequence[Document], questions: Sequence[Question]) -> None:

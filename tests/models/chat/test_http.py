@@ -129,6 +129,24 @@ def test_what_a_server_refuses_is_left_out_from_then_on(chat_server: Any, refuse
     assert ("max_completion_tokens" in last) == (refused == "max_tokens")
 
 
+def test_a_server_that_ignores_a_form_is_asked_in_words(chat_server: Any) -> None:
+    def says(body: dict[str, Any]) -> str:
+        return '{"words": []}' if "JSON schema" in body["messages"][-1]["content"] else "apple"
+
+    chat_server.says = says
+    chat = chat_model("openai:m", chat_server.url, concurrency=1)
+    found = chat.ask([asking("x", form=FORM), asking("y", form=FORM), asking("z")])
+    assert [r.text for r in found] == ['{"words": []}', '{"words": []}', "apple"]
+    assert len(chat_server.seen) == 4
+
+
+def test_json_that_was_cut_is_no_reason_to_ask_otherwise(chat_server: Any) -> None:
+    chat_server.says = lambda body: '{"words": ["app'
+    reply = chat_model("openai:m", chat_server.url).ask([asking("x", form=FORM)])[0]
+    assert reply.text == '{"words": ["app'
+    assert len(chat_server.seen) == 1
+
+
 def test_a_400_that_nothing_can_mend_is_an_error_of_that_reply(chat_server: Any) -> None:
     chat_server.faults = [(400, {}, {"error": {"message": "context too long"}})]
     reply = chat_model("openai:m", chat_server.url).ask([asking("x")])[0]

@@ -20,7 +20,7 @@ from seedbed.core.chat import Reply, Request
 from seedbed.core.config import Config
 from seedbed.core.errors import ConfigError, InputError, MissingExtra
 from seedbed.models.chat.pace import Pace, backoff, retry_after
-from seedbed.models.chat.wire import Speech
+from seedbed.models.chat.wire import FORM, Speech
 
 BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})
@@ -130,7 +130,10 @@ class Served:
             else:
                 self._answered = True
                 if answer.status_code == 200:
-                    return self._read(answer, guess)
+                    reply = self._read(answer, guess)
+                    if request.form is None or not self._ignored(sent, body, reply):
+                        return reply
+                    continue
                 why = f"{answer.status_code} {self._message(answer)}"
                 if answer.status_code in (400, 422) and self._do_without(body, sent, answer):
                     continue
@@ -168,6 +171,18 @@ class Served:
             return False
         with self._lock:
             self.without |= {part}
+        return True
+
+    def _ignored(self, sent: frozenset[str], body: dict[str, Any], reply: Reply) -> bool:
+        """Whether a server took a form and wrote free text; the form is asked for in words then.
+
+        Text that begins like JSON may have been cut, which another asking does not mend.
+        """
+        form = FORM not in sent and self.speech.refused("", body) == FORM
+        if not form or reply.error or reply.text.lstrip().startswith(("{", "[")):
+            return False
+        with self._lock:
+            self.without |= {FORM}
         return True
 
     def _give_up(self, status: int, why: str) -> Reply:

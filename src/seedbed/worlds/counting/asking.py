@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 
+from seedbed.core.errors import ConfigError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import stream
 from seedbed.worlds.counting.decks import depths, directions
@@ -10,7 +11,11 @@ from seedbed.worlds.counting.given import read_given, swaps
 from seedbed.worlds.counting.knobs import Knobs
 from seedbed.worlds.counting.lexicon import Drawn, draw
 from seedbed.worlds.counting.listing import Dealer, Swap, plans
-from seedbed.worlds.counting.prompts import render
+from seedbed.worlds.counting.prompts import render, write
+
+BLOCK = 720
+"""So many lists at a time are flat in category, count and length."""
+TRIES = 200
 
 
 class Asker:
@@ -70,7 +75,7 @@ class Asker:
         knobs, found = self.knobs, []
         digits = len(str(knobs.lists))
         for i, (drawn, words) in enumerate(self.lists(knobs.lists)):
-            prompt, _ = render(knobs.form, drawn.name, words)
+            prompt = write(knobs.form, drawn.name, words)
             answer = str(drawn.answer(words, knobs.rule))
             start = len(prompt) + 1
             count = sum(w in drawn.known for w in words)
@@ -89,14 +94,21 @@ class Asker:
         """The first so many lists of the documents; none is a held-out one in another order."""
         knobs = self.knobs
         held = {frozenset(words_of(q)) for pair in self.pairs for q in (pair.clean, pair.corrupt)}
-        rng = stream(self.seed, "counting", "documents")
         dealer = Dealer(self.drawn, self.seed, "lists")
         found = []
-        for plan in plans(self.drawn, knobs.lengths, knobs.counts, knobs.lists, rng)[:first]:
-            words = dealer.words(plan)
-            while frozenset(words) in held:
-                words = dealer.words(plan)
-            found.append((plan.drawn, words))
+        for start in range(0, first, BLOCK):
+            size = min(BLOCK, knobs.lists - start)
+            rng = stream(self.seed, "counting", "documents", start)
+            block = plans(self.drawn, knobs.lengths, knobs.counts, size, rng)
+            for plan in block[: first - start]:
+                drawn = (dealer.words(plan) for _ in range(TRIES))
+                words = next((w for w in drawn if frozenset(w) not in held), None)
+                if words is None:
+                    raise ConfigError(
+                        f"asked.questions: {len(self.pairs)} hold out nearly every list with"
+                        f" {plan.count} words of '{plan.drawn.name}'; ask fewer or take more words"
+                    )
+                found.append((plan.drawn, words))
         return found
 
     def _ask(self, key: str, drawn: Drawn, words: Sequence[str], split: str) -> Question:

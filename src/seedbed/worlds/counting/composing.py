@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from seedbed.core.chat import Request
 from seedbed.core.config import first_problem
 from seedbed.core.rows import Row
-from seedbed.worlds.counting.chatting import Asked, json_object, request
+from seedbed.worlds.counting.chatting import WARM, Asked, json_object, request
 from seedbed.worlds.counting.examples import Example
 from seedbed.worlds.counting.wanted import Plan
 
@@ -85,7 +85,7 @@ def _request(plans: Sequence[Plan], salt: str) -> Request:
         "Write one example for each line, the words in random order. `num_target` is the number"
         " of words that belong, `notes` says in one sentence which ones.\n" + "\n".join(lines)
     )
-    return request(SYSTEM, user, FORM, 200 * len(plans) + 100, salt)
+    return request(SYSTEM, user, FORM, 200 * len(plans) + 100, salt, WARM)
 
 
 def _read(text: str, plans: Sequence[Plan]) -> tuple[list[Example], list[Refused]]:

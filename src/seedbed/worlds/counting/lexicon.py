@@ -9,6 +9,8 @@ from seedbed.core.seeds import stream
 from seedbed.worlds.counting.knobs import Knobs, Rule
 from seedbed.worlds.counting.lists import Category, load
 
+PLAIN = 4
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -28,6 +30,13 @@ class Drawn:
     def known(self) -> frozenset[str]:
         """The members, for looking up."""
         return frozenset(self.members)
+
+    @cached_property
+    def plain(self) -> frozenset[str]:
+        """The more frequent words of the half, PLAIN at least: tokenizers treat them alike."""
+        ranks = load().ranks
+        order = sorted(self.half, key=lambda w: (ranks.get(w, len(ranks)), w))
+        return frozenset(order[: max(PLAIN, len(order) // 2)])
 
     def answer(self, words: Sequence[str], rule: Rule) -> int:
         """What the rule makes of a list."""

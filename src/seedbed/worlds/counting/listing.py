@@ -65,7 +65,7 @@ class Dealer:
         The member is of the half that every rule counts.
         """
         drawn = plan.drawn
-        member = self.members[drawn.name].deal(1, drawn.half.__contains__)[0]
+        member = self.members[drawn.name].deal(1, drawn.plain.__contains__)[0]
         filler = nearest(member, drawn.fillers, load().ranks, self.rng)
         members, fillers = plan.count - leaves, plan.length - plan.count - (not leaves)
         rest = self._deal(drawn, members, fillers, (member, filler))
@@ -85,11 +85,20 @@ def nearest(word: str, pool: Sequence[str], ranks: dict[str, int], rng: random.R
     return rng.choice(nsmallest(NEAREST, pool, key=lambda w: distance(word, w, ranks)))
 
 
+def pieces(word: str, ranks: dict[str, int]) -> float:
+    """How many tokens a pretrained tokenizer should make of a word, by its rank and letters.
+
+    Fitted by least squares to SmolLM2's vocabulary over all members (R² = 0.48): the thousand
+    most frequent words are one token each, later ones more the rarer and longer they are.
+    """
+    rank = ranks.get(word, len(ranks))
+    return 1 + max(0.0, math.log2(rank + 10) - 10) * (0.22 + 0.024 * len(word))
+
+
 def distance(one: str, other: str, ranks: dict[str, int]) -> float:
-    """How unlike two words are to a tokenizer: letters, and doublings of the frequency rank."""
-    rare = len(ranks)
-    ratio = (ranks.get(one, rare) + 10) / (ranks.get(other, rare) + 10)
-    return abs(len(one) - len(other)) + abs(math.log2(ratio)) / 2
+    """How unlike two words are to a tokenizer: in tokens to be expected, then in letters."""
+    tokens = abs(pieces(one, ranks) - pieces(other, ranks))
+    return 4 * tokens + 0.5 * abs(len(one) - len(other))
 
 
 def _any(_: str) -> bool:

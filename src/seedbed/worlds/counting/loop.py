@@ -1,7 +1,7 @@
 """The data loop: generate, validate, prune, top up, until as many examples stand as are wanted.
 
-Everything follows from settings, seed and replies; replies are kept as they come, so a loop that
-was killed runs again to the same bytes without asking anything twice.
+Everything follows from settings, seed and replies, so a loop that was killed runs again to the
+same bytes, and asks nothing twice where the chat models keep their replies.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from seedbed.worlds.counting.judging import Judge, Verdict
 from seedbed.worlds.counting.systematic import Systematic
 from seedbed.worlds.counting.wanted import Wanted, missing
 
-EXAMPLES, PRUNED, REPORT, REPLIES = "examples.jsonl", "pruned.jsonl", "report.json", "replies"
+EXAMPLES, PRUNED, REPORT = "examples.jsonl", "pruned.jsonl", "report.json"
 SPARE = 1.25
 """So many more examples are asked of a chat model as are missing, because some will be pruned."""
 
@@ -135,8 +135,8 @@ def run_loop(
         raise InputError(f"the generator '{wanted.generator}' needs a chat model: give --model")
     if wanted.generator == "systematic":
         generator = None
-    writing = Asked(generator, folder / REPLIES) if generator else None
-    judging = Asked(validator, folder / REPLIES) if validator else None
+    writing = Asked(generator) if generator else None
+    judging = Asked(validator) if validator else None
     loop = Loop(wanted, seed, writing, judging)
     loop.run()
     roles = {"generator": writing, "validator": judging}

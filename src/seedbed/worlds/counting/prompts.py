@@ -4,10 +4,13 @@ Places are character spans [start, end) of the prompt; the answer follows after 
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 from seedbed.worlds.counting.knobs import Form
 
 Places = dict[str, tuple[int, int]]
+Parts = tuple[tuple[str, str], ...]
+"""Pieces of text, each with the name of its place, or ""."""
 
 
 def item(number: int) -> str:
@@ -15,35 +18,41 @@ def item(number: int) -> str:
     return f"item{number}"
 
 
+def write(form: Form, category: str, words: Sequence[str]) -> str:
+    """The prompt alone."""
+    head, between, tail = _frame(form, category)
+    return "".join([*(text for _, text in head), between.join(words), *(text for _, text in tail)])
+
+
 def render(form: Form, category: str, words: Sequence[str]) -> tuple[str, Places]:
     """The prompt and its places: `item1` …, `category`, `cue` and `last`, in reading order.
 
     `cue` is what stands behind the list and asks for the number, `last` the sign at the end.
     """
-    name = category.replace(" ", "_")
+    head, between, tail = _frame(form, category)
     items = [(item(i), word) for i, word in enumerate(words, start=1)]
-    if form == "compact":
-        return _join([("category", name), ("", ":"), *_spaced(items, " "), ("", " "),
-                      ("cue", "|"), ("", " "), ("last", "=")])  # fmt: skip
-    if form == "category_last":
-        return _join([*_spaced(items, " ")[1:], ("", " "), ("cue", "|"), ("", " "),
-                      ("category", name), ("", " "), ("last", "=")])  # fmt: skip
-    return _join(
-        [("", "Here is a list of words. How many of them belong to the category "),
-         ("category", f'"{category}"'), ("", "? Reply with one number.\nWords: "),
-         *_spaced(items, ", ")[1:], ("", "\n"), ("cue", "The number of words that belong"),
-         ("last", ":")]
-    )  # fmt: skip
-
-
-def _spaced(items: list[tuple[str, str]], between: str) -> list[tuple[str, str]]:
-    return [part for one in items for part in (("", between), one)]
-
-
-def _join(parts: list[tuple[str, str]]) -> tuple[str, Places]:
-    text, places = "", {}
-    for name, part in parts:
+    listed = [part for one in items for part in (("", between), one)][1:]
+    places, at = {}, 0
+    for name, text in (*head, *listed, *tail):
         if name:
-            places[name] = (len(text), len(text) + len(part))
-        text += part
-    return text, places
+            places[name] = (at, at + len(text))
+        at += len(text)
+    return write(form, category, words), places
+
+
+@cache
+def _frame(form: Form, category: str) -> tuple[Parts, str, Parts]:
+    """What stands before the list, between its words and behind it."""
+    name = category.replace(" ", "_")
+    if form == "compact":
+        return ((("category", name), ("", ": ")), " ",
+                (("", " "), ("cue", "|"), ("", " "), ("last", "=")))  # fmt: skip
+    if form == "category_last":
+        return ((), " ", (("", " "), ("cue", "|"), ("", " "), ("category", name), ("", " "),
+                          ("last", "=")))  # fmt: skip
+    head = (
+        ("", "Here is a list of words. How many of them belong to the category "),
+        ("category", f'"{category}"'),
+        ("", "? Reply with one number.\nWords: "),
+    )
+    return head, ", ", (("", "\n"), ("cue", "The number of words that belong"), ("last", ":"))

@@ -3,8 +3,10 @@
 The cause of an answer is where in the computation the words' membership is carried.
 """
 
+from pathlib import Path
 from typing import ClassVar
 
+from seedbed.core.errors import DataError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import SiteKind, Truth
 from seedbed.worlds.counting.asking import Asker
@@ -18,6 +20,13 @@ class Counting(Knobs):
 
     kind: str = "counting"
     sites: ClassVar[SiteKind] = SiteKind.CELL
+
+    def inputs(self) -> tuple[Path, ...]:
+        """The file of examples, where questions come from one; raises DataError without it."""
+        path = self.asked.examples
+        if path is not None and not path.is_file():
+            raise DataError(path, None, "no such file")
+        return (path,) if path else ()
 
     def documents(self, seed: int) -> list[Document]:
         """Fresh lists and their answers; the target spans the answer."""

@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from seedbed.core.mediation import Measurement
+from seedbed.core.units import load_units
+from seedbed.studies.mediation import FILE, report
+
+
+def rows_of(run: Path) -> list[Measurement]:
+    return [Measurement.model_validate(r) for r in json.loads((run / FILE).read_text())]
+
+
+def test_what_must_be_0_is_0_and_what_must_be_1_is_1(counting_run: Path) -> None:
+    rows = rows_of(counting_run)
+    before = [r for r in rows if r.section == "effects" and r.cell.endswith("@before")
+              and r.name == "indirect"]  # fmt: skip
+    assert before
+    assert all((r.value, r.low, r.high) == (0, 0, 0) for r in before)
+    identity = [r for r in rows if r.name == "identity"]
+    assert identity
+    assert all((r.value, r.low, r.high) == (0, 0, 0) for r in identity)
+    full = [r.value for r in rows if r.name == "full"]
+    assert full == pytest.approx([1] * len(full), abs=1e-4)
+    ends = [r.value for r in rows if r.section == "effects" and r.name == "indirect"
+            and r.cell in ("resid_pre.0@swapped", "resid_post.1@last")]  # fmt: skip
+    assert len(ends) == 4
+    assert ends == pytest.approx([1] * 4, abs=1e-4)
+
+
+def test_every_number_is_a_ratio_of_means_over_pairs_mean_over_seeds(counting_run: Path) -> None:
+    rows = {(r.section, r.outcome, r.name, r.cell): r for r in rows_of(counting_run)}
+    name = "indirect resid_pre.1@swapped"
+    ratios = []
+    for seed in (0, 1):
+        table = load_units(counting_run / "seeds" / str(seed) / "mediation" / "tables.npz")
+        effects = table["effects:expected"]
+        ratios.append(effects.column(name).mean() / effects.column("total").mean())
+    row = rows["effects", "expected", "indirect", "resid_pre.1@swapped"]
+    assert row.value == pytest.approx(sum(ratios) / 2)
+    assert row.units == 24
+    assert row.low is not None
+    assert row.high is not None
+    assert row.low <= row.value <= row.high
+
+
+def test_a_finder_that_is_exact_patching_agrees_with_it_and_chance_does_not(
+    counting_run: Path,
+) -> None:
+    marks = {
+        (r.name, r.cell): r.value
+        for r in rows_of(counting_run)
+        if (r.section, r.outcome) == ("agreement", "logit-difference")
+    }
+    assert marks["pearson", "patching"] == pytest.approx(1, abs=1e-6)
+    chance = marks["pearson", "chance"]
+    assert chance is not None
+    assert abs(chance) < 0.5
+
+
+def test_the_same_tables_give_the_same_bytes(counting_run: Path) -> None:
+    before = (counting_run / FILE).read_bytes()
+    report(counting_run, [0, 1], {0: ["patching", "chance"], 1: ["patching", "chance"]})
+    assert (counting_run / FILE).read_bytes() == before
