@@ -13,6 +13,8 @@ from typing import Any
 
 from seedbed.core.config import read_yaml
 from seedbed.core.files import read_json, read_text, write_text
+from seedbed.report import mediation, organisms
+from seedbed.report.reader import Run
 from seedbed.studies import run
 from seedbed.studies.study import load_study
 
@@ -97,6 +99,28 @@ def table(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def inside_tables(folder: Path) -> str:
+    """What was measured within the subject, and finders of layers, as the report has them."""
+    opened = Run(folder)
+    parts: list[str] = []
+    for one in (*mediation.grids(opened), *organisms.grids(opened)):
+        lines = [[name, *(f"{n.text} {n.interval}".strip() for n in numbers)]
+                 for name, numbers in one.rows]  # fmt: skip
+        parts.append(f"**{one.title}.** {one.note}\n\n" + "\n".join(grid(one.heads, lines)))
+    manifest = opened.manifest
+    learned = "; ".join(
+        f"{name} {min(g.accuracy for g in opened.gate if g.slice == name):.2f}"
+        for name in dict.fromkeys(g.slice for g in opened.gate)
+    )
+    seconds = f"{manifest.seconds:.0f} s" if manifest.seconds is not None else "–"
+    parts.append(
+        f"{len(opened.seeds)} seeds. Lowest accuracy of a seed on held-out questions: {learned}. "
+        f"The run took {seconds} (stages taken from the store included). "
+        f"torch {manifest.packages['torch']}, {manifest.cpu}."
+    )
+    return "\n\n".join(parts)
+
+
 def sweep_table(folder: Path) -> str:
     """A sweep as Markdown: finders × values of the key, one table a headline number."""
     read = read_json(folder / "sweep.json")
@@ -173,7 +197,11 @@ def main() -> None:
             replace(ROOT / "docs" / "results.md", *marks(folder.stem), bench_table(folder))
             continue
         name = read_yaml(folder / "config.yaml")["name"]
-        text = sweep_table(folder) if (folder / "sweep.json").exists() else table(folder)
+        if (folder / "sweep.json").exists():
+            text = sweep_table(folder)
+        else:
+            inside = (folder / "mediation.json").exists()
+            text = inside_tables(folder) if inside else table(folder)
         replace(ROOT / "docs" / "results.md", *marks(name), text)
         if name == "hops":
             replace(ROOT / "README.md", START, END, text)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_page_and_terminal_show_it(run: Path) -> None:
     page = write_report(run).read_text()
     assert "Indirect effects by place and depth" in page
     assert "Which block was trained?" in page
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115 (closed with the process)
+    console = Console(width=100, record=True, file=StringIO())
     show(run, console)
     text = console.export_text()
     assert "Controls of patching" in text

@@ -6,6 +6,10 @@ It has no scripts; a content policy forbids it any request.
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from seedbed.core.config import first_problem
+from seedbed.core.errors import DataError
 from seedbed.core.files import read_json, write_text
 from seedbed.report import wording
 from seedbed.report.benchmark import (
@@ -29,8 +33,12 @@ CLIPPED = 160  # characters of a reply that are shown
 
 
 def read_benchmark(folder: Path) -> Benchmark:
-    """The benchmark.json of a folder; raises DataError if there is none."""
-    return Benchmark.model_validate(read_json(folder / "benchmark.json"))
+    """The benchmark.json of a folder; raises DataError if there is none, or it is unfit."""
+    path = folder / "benchmark.json"
+    try:
+        return Benchmark.model_validate(read_json(path))
+    except ValidationError as error:
+        raise DataError(path, None, first_problem(error, Benchmark)) from error
 
 
 def write_page(bench: Benchmark, folder: Path) -> Path:

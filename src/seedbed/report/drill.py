@@ -11,8 +11,8 @@ import numpy as np
 
 from seedbed.core.errors import DataError
 from seedbed.core.rows import Question
-from seedbed.core.sites import Claim, Truth
-from seedbed.report import palette, wording
+from seedbed.core.sites import Claim, SiteKind, Truth
+from seedbed.report import mediation, palette, wording
 from seedbed.report.columns import TRAINED, main_columns, prices
 from seedbed.report.leading import DECLARED, DROP, called, top_name
 from seedbed.report.reader import Run, Seed
@@ -31,6 +31,7 @@ def payload(run: Run) -> dict[str, Any]:
     seeds = [_seed(run, seed, wanted) for seed in run.seeds]
     return {
         "name": run.name,
+        "noun": run.noun,
         "truths": run.truths,
         "metrics": run.metrics,
         "slices": run.slices,
@@ -140,7 +141,7 @@ def _seed(run: Run, seed: Seed, wanted: dict[str, list[str]]) -> dict[str, Any]:
             found["claims"][name] = _claim(seed, name, claim, truth, wanted, hits, texts)
     found["questions"], found["notShown"] = _questions(run, seed, asked)
     found["documents"] = texts.rows
-    found["documentCount"] = len(seed.documents)
+    found["documentCount"] = len(seed.truth.sites)
     return found
 
 
@@ -148,7 +149,10 @@ class _Texts:
     """The documents that some list names, numbered in the order of their first mention."""
 
     def __init__(self, seed: Seed) -> None:
-        self._texts = {row.id: row.text for row in seed.documents}
+        if seed.truth.site_kind is SiteKind.CELL:
+            self._texts = {site: mediation.cell_words(site) for site in seed.truth.sites}
+        else:
+            self._texts = {row.id: row.text for row in seed.documents}
         self._numbers: dict[str, int] = {}
         self.rows: list[list[str]] = []
 

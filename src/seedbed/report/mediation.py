@@ -35,6 +35,12 @@ def edge_words(cell: Cell) -> str:
     return words.get(cell.stream, f"head {cell.head} of {block}")
 
 
+def cell_words(site: str) -> str:
+    """A cell's name as a reader would say it: `into block 3 at item4`."""
+    cell = Cell.parse(site)
+    return f"{edge_words(cell)} at {cell.place}"
+
+
 class Mediation:
     """The rows of one run by section, outcome, name and cell."""
 

@@ -336,15 +336,15 @@ function showQuestion(number, id, finder) {
     el("h2", { class: "prompt", tabindex: "-1" }, question.prompt),
     el("p", {}, "Right answer ", el("strong", {}, question.answer), ` among ${plural(question.choices, "choice")}. ${said}probability of the right answer ${share(question.probability)}.`),
     el("p", { class: "quiet" }, facts.filter(Boolean).join(" · ")),
-    el("h3", {}, "Finder ", el("span", { class: "quiet" }, "with the rank of its first evidence document")),
+    el("h3", {}, "Finder ", el("span", { class: "quiet" }, "with the rank of the first that should be found")),
     el("ul", { class: "tabs" }, ...tabs),
     notes.length ? el("details", { class: "notes" }, el("summary", {}, `What ${finder} notes about itself`),
       ...notes.map(([key, value]) => el("p", { class: "quiet" }, `${key}: ${value}`))) : null,
     el("div", { class: "pair" },
-      el("div", {}, el("h3", {}, `Top ${claim.top[q].length} of ${plural(seed.documentCount, "document")} by ${finder}`),
+      el("div", {}, el("h3", {}, `Top ${claim.top[q].length} of ${plural(seed.documentCount, data.noun)} by ${finder}`),
         el("ol", { class: "documents" }, ...claim.top[q].map((entry, i) => documentItem(seed, entry, i + 1)))),
-      el("div", {}, el("h3", {}, `What should have been found: ${plural(seed.evidence[q].length, "document")}`),
-        el("p", { class: "quiet" }, `Evidence with its rank by ${finder}, among documents whose truth is known.`), ...wanted))];
+      el("div", {}, el("h3", {}, `What should have been found: ${plural(seed.evidence[q].length, data.noun)}`),
+        el("p", { class: "quiet" }, `Evidence with its rank by ${finder}, among ${data.noun}s whose truth is known.`), ...wanted))];
 }
 
 /* ---- which view ---- */

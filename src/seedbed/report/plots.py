@@ -240,13 +240,14 @@ def composition(run: Run, truth: str) -> Made | None:
         rows = [run.score(finder, truth, f"top10:{label}", "all") for label in labels]
         bars[finder] = [_value(row) for row in rows]
     base = [run.base_rate(truth, f"top10:{label}", "all") or 0.0 for label in labels]
-    bars["all documents"] = base
+    every = f"all {run.noun}s"
+    bars[every] = base
     kept = [i for i in range(len(labels)) if max(bar[i] for bar in bars.values()) > 0]
 
     def draw(figure: Any) -> None:
         axis = figure.subplots()
         for y, (name, shares) in enumerate(bars.items()):
-            left, row = 0.0, y + (0.6 if name == "all documents" else 0.0)
+            left, row = 0.0, y + (0.6 if name == every else 0.0)
             for i in kept:
                 axis.barh(
                     row, shares[i], 0.72, left=left, color=colours[labels[i]], lw=0.6,
@@ -261,11 +262,11 @@ def composition(run: Run, truth: str) -> Made | None:
                         fontsize=8, color=fixed,
                     )  # fmt: skip
                 left += shares[i]
-        places = [y + (0.6 if name == "all documents" else 0.0) for y, name in enumerate(bars)]
+        places = [y + (0.6 if name == every else 0.0) for y, name in enumerate(bars)]
         axis.set_yticks(places, list(bars))
         axis.set(xlim=(0, 1), ylim=(places[-1] + 0.5, -0.5))
         axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-        axis.set_xlabel("Share of the 10 highest-scored documents")
+        axis.set_xlabel(f"Share of the 10 highest-scored {run.noun}s")
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
         columns = len(kept) if len(kept) <= 6 else -(-len(kept) // 2)
@@ -278,13 +279,13 @@ def composition(run: Run, truth: str) -> Made | None:
         )  # fmt: skip
 
     first = next((f for f in finders if f not in CONTROLS), None)
-    title = "Roles among the top 10 documents"
-    if first is not None:
+    title = f"Roles among the top 10 {run.noun}s"
+    if first is not None and any(label.startswith("evidence") for label in labels):
         of = sum(
             s for s, label in zip(bars[first], labels, strict=True) if label.startswith("evidence")
         )
         rate = sum(s for s, label in zip(base, labels, strict=True) if label.startswith("evidence"))
-        title = f"{of:.0%} of {first}'s top 10 is evidence, against {rate:.1%} of all documents"
+        title = f"{of:.0%} of {first}'s top 10 is evidence, against {rate:.1%} of {every}"
     note = (
         f"{sample(run, truth)}; {truth} truth, all questions. Ties are broken against the finder."
     )

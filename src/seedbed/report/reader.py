@@ -239,6 +239,11 @@ class Run:
         return [Seed(p) for p in sorted(numbers, key=lambda p: int(p.name))]
 
     @cached_property
+    def noun(self) -> str:
+        """What the main claims are about: `document` or `cell`."""
+        return self.seeds[0].truth.site_kind.value
+
+    @cached_property
     def _index(self) -> dict[tuple[str, str, str, str], Score]:
         return {row.key: row for row in self.scores}
 

@@ -20,10 +20,10 @@ METRICS = {
     "trained_gap": "trained gap",
 }
 MEANING = {
-    "average_precision": "mean of the precision at each evidence document; 1 = all on top",
+    "average_precision": "mean of the precision at each true cause; 1 = all on top",
     "roc_auc": "share of (evidence, other) pairs in the right order; 0.5 = chance",
     "r_precision": "share of evidence among the top R, R = how many there are",
-    "mrr": "1 / rank of the first evidence document",
+    "mrr": "1 / rank of the first true cause",
     "recall@10": "share of the evidence among the top 10",
     "lds": (
         "linear datamodelling score: rank correlation, over subjects retrained on random subsets, "
@@ -48,7 +48,7 @@ def metric(name: str) -> str:
 def meaning(name: str) -> str:
     """What the metric says, in half a line."""
     if name.startswith("top10:"):
-        return f"share of the top 10 documents that are {name.removeprefix('top10:')}"
+        return f"share of the top 10 that are {name.removeprefix('top10:')}"
     if name.startswith(DROP):
         k = name.removeprefix(DROP)
         return f"nats that the answer lost when retrained without a finder's top {k} documents"
