@@ -146,10 +146,11 @@ def counting_study() -> dict[str, Any]:
     return {
         "name": "small-counting",
         "world": {"kind": "counting", "lexicon": {"categories": 4, "words": 6},
-                  "asked": {"questions": 48, "train": 2}, "lists": 19200, "lengths": [4, 5],
+                  "asked": {"questions": 48, "train": 2}, "lists": 6400, "lengths": [4, 5],
                   "counts": [0, 3], "gate": {"by": "form", "margin": 0.2}},
-        "subject": {"kind": "tiny", "layers": 2, "width": 64, "heads": 4},
-        "training": {"steps": 600, "batch": 32, "optimizer": {"lr": 2e-3}},
+        "subject": {"kind": "tiny", "layers": 2, "width": 64, "heads": 4, "init": 0.1},
+        "training": {"steps": 350, "batch": 32,
+                     "optimizer": {"lr": 3e-3, "betas": [0.9, 0.99], "weight_decay": 0.1}},
         "finders": [{"kind": "patching"}, {"kind": "weight-difference"}, {"kind": "bm25"}],
         "mediation": {"streams": ["resid", "mlp_out"], "trials": 20},
         "organisms": {

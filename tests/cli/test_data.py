@@ -44,6 +44,13 @@ def test_examples_are_made_and_asked_about(
     report = json.loads((out / "report.json").read_text())
     assert report["complete"] is True
     assert set(report["distributions"]) == {"count", "length", "category"}
+    second = tmp_path / "second"
+    done = call(monkeypatch, "data", "counting", "--out", second, "--examples", 250, "--start",
+                out / "examples.jsonl", "--seed", 1)  # fmt: skip
+    assert done == 0
+    lines = [path.read_text().splitlines() for path in (out / "examples.jsonl",
+                                                        second / "examples.jsonl")]  # fmt: skip
+    assert set(lines[0]) < set(lines[1])
     rows = tmp_path / "rows"
     done = call(monkeypatch, "data", "counting", "--out", rows, "--set", "lists=50", "--set",
                 f"asked.examples={out / 'examples.jsonl'}", "--set", "asked.train=0")  # fmt: skip
@@ -124,3 +131,20 @@ def test_what_cannot_be_is_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not (out / "examples.jsonl").exists()
+
+
+def test_writer_and_judge_may_be_of_different_kinds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chat_server: Any
+) -> None:
+    chat_server.says = says
+    script = tmp_path / "judge.jsonl"
+    verdicts = [{"word": f"zz{x}", "belongs": "no", "reason": ""} for x in "abcdefgh"]
+    script.write_text(json.dumps({"when": "Category: ", "reply": {"verdicts": verdicts}}))
+    done = call(
+        monkeypatch, "data", "counting", "--out", tmp_path / "rows", "--examples", 6,
+        "--generator", "chat", "--model", "openai:writer", "--validator", f"scripted:{script}",
+        "--base-url", chat_server.url, "--set", "counts=[0,3]", "--set", "lengths=[6,7]",
+        "--category", "birds", "--category", "tools",
+    )  # fmt: skip
+    assert done == 0
+    assert len(read_examples(tmp_path / "rows" / "examples.jsonl")) == 6

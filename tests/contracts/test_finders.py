@@ -16,10 +16,14 @@ def _check_documents(finder: Finder) -> None:
     check_finder(finder, by_text=finder.kind != "chance")
 
 
+def _check_cells(finder: Finder) -> None:
+    check_cell_finder(finder, by_pairs=finder.kind != "probes")
+
+
 CHECKS: dict[SiteKind, Callable[[Finder], None]] = {
     SiteKind.DOCUMENT: _check_documents,
     SiteKind.LAYER: check_layer_finder,
-    SiteKind.CELL: check_cell_finder,
+    SiteKind.CELL: _check_cells,
 }
 
 

@@ -68,7 +68,7 @@ def test_figures_of_a_subject(made: Benchmark) -> None:
 
 def test_slices_with_one_value_are_left_out(made: Benchmark) -> None:
     assert made.slices == {
-        "count": ["count=0", "count=1", "count=2"], "length": ["length=0", "length=1"]
+        "answer": ["answer=0", "answer=1", "answer=2"], "length": ["length=0", "length=1"]
     }  # fmt: skip
     assert made.truths == {0: 10, 1: 10, 2: 10}
     assert made.best.accuracy == pytest.approx(1 / 3)

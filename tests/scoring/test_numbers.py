@@ -135,15 +135,21 @@ def test_shuffled_is_the_mean_over_all_ways_to_deal() -> None:
 
 def test_every_question_counts_in_its_slices() -> None:
     found = written(TRUTHS, GIVEN)
-    for key in ("category=", "length=", "count=", "split="):
+    for key in ("category=", "length=", "answer=", "split="):
         assert sum(m.n for name, m in found.items() if name.startswith(key)) == 60
     only = [i for i in range(60) if i % 3 == 1]
     right = [GIVEN[i] == TRUTHS[i] for i in only]
     assert found["length=5"].accuracy.value == pytest.approx(np.mean(right))
     ten = (" 10", " 9", " 2")
     wide = [as_asked(question(i, t, choices=ten)) for i, t in enumerate([10, 9, 2])]
-    order = [name for name in members(wide) if name.startswith("count=")]
-    assert order == ["count=2", "count=9", "count=10"]
+    order = [name for name in members(wide) if name.startswith("answer=")]
+    assert order == ["answer=2", "answer=9", "answer=10"]
+
+
+@pytest.mark.parametrize(("shift", "keys"), [(0, {"count"}), (1, {"count", "answer"})])
+def test_the_answer_is_a_slice_where_the_count_is_another(shift: int, keys: set[str]) -> None:
+    rows = [as_asked(question(i, i + shift, slices={"count": str(i)})) for i in range(4)]
+    assert {name.partition("=")[0] for name in members(rows)} == {"all", "split", *keys}
 
 
 def test_choices_and_expected_counts() -> None:
@@ -172,7 +178,7 @@ def test_baselines() -> None:
     every = [abs(n - t) for t in truths for n in range(10)]
     assert found["chance"].mae == pytest.approx(np.mean(every))
     by_count = {b.slice: b.accuracy for b in baselines(asked(truths)) if b.name == "majority"}
-    assert (by_count["count=3"], by_count["count=7"]) == (1, 0)
+    assert (by_count["answer=3"], by_count["answer=7"]) == (1, 0)
 
 
 def test_no_length_and_no_number_to_copy_give_no_row() -> None:

@@ -13,7 +13,7 @@ from seedbed.core.config import validate
 from seedbed.core.errors import DataError, InputError
 from seedbed.core.seeds import stream
 from seedbed.worlds.counting.checks import disputed, diversity, flatness, independence
-from seedbed.worlds.counting.decks import Deck, flat
+from seedbed.worlds.counting.decks import Deck, flat, flat_pairs
 from seedbed.worlds.counting.examples import Example, Overlaps, read_examples
 from seedbed.worlds.counting.systematic import Systematic
 from seedbed.worlds.counting.wanted import Wanted, fill, missing
@@ -39,7 +39,7 @@ def test_three_thousand_are_flat_varied_and_undisputed() -> None:
     names = Counter(e.category for e in examples)
     assert flatness(list(names.elements()), list(names)).p > 0.05
     assert len(names) >= 110
-    assert independence(counts, lengths) > 0.05
+    assert independence(counts, lengths) > 0.9
     assert diversity(examples).ratio >= 3 * 0.126
     alike = {name: [e for e in examples if e.category == name] for name in list(names)[:12]}
     assert max(jaccard(a, b) for es in alike.values() for a, b in combinations(es, 2)) <= 0.5
@@ -95,6 +95,16 @@ def test_flat_gives_every_value_alike(count: int, seed: int) -> None:
     times.update(flat(range(7), count, stream(seed, "flat")))
     assert max(times.values()) - min(times.values()) <= 1
     assert times.total() == count
+
+
+@given(st.integers(1, 100), st.integers(0, 5))
+def test_pairs_are_flat_together_and_apart(count: int, seed: int) -> None:
+    pairs = flat_pairs("abc", range(5), count, stream(seed, "pairs"))
+    assert len(pairs) == count
+    for side in (Counter(a for a, _ in pairs), Counter(b for _, b in pairs)):
+        assert max(side.values()) - min(side.get(v, 0) for v in side) <= 1
+    rounds = count // 15
+    assert all(Counter(pairs)[a, b] >= rounds for a in "abc" for b in range(5))
 
 
 def test_a_deck_deals_every_word_before_any_comes_again() -> None:

@@ -1,12 +1,17 @@
 """The word lists: what they hold, and that a filler is beyond dispute."""
 
+import importlib.util
+import sys
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from seedbed.core.errors import InputError
 from seedbed.core.files import read_text
 from seedbed.worlds.counting.lists import DATA, UNKNOWN, load
+
+TOOL = Path(__file__).parents[2] / "tools" / "wordlists.py"
 
 
 def test_there_are_categories_and_words_enough() -> None:
@@ -91,3 +96,20 @@ def test_an_unknown_category_is_named_with_the_near_miss() -> None:
     with pytest.raises(InputError, match=r"unknown category 'fruit'; did you mean 'fruits'\?"):
         load().category("fruit")
     assert load().category("musical_instruments").name == "musical instruments"
+
+
+def test_the_lists_are_those_that_were_written_by_hand() -> None:
+    """The build needs WordNet, so here only: nothing was edited in one place and not the other."""
+    spec = importlib.util.spec_from_file_location("wordlists", TOOL)
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    sys.modules["wordlists"] = tool
+    spec.loader.exec_module(tool)
+    written = {c.name: c for c in tool.read_written(TOOL.with_suffix(".txt"))}
+    assert list(written) == list(load().categories)
+    for name, category in load().categories.items():
+        assert tuple(written[name].members) == category.members
+        assert set(written[name].disputed) == category.disputed
+        assert set(written[name].own) == category.own
+        assert set(written[name].doubt) == category.doubt

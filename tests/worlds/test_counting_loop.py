@@ -142,8 +142,8 @@ def test_a_killed_loop_goes_on_to_the_same_bytes(tmp_path: Path, stop: int) -> N
     run_loop(settings, 3, cut, ChatModel(rest, kept), ChatModel(again, kept))
     assert read_all(cut) == read_all(tmp_path / "whole")
     assert rest.asked + again.asked + done == whole.asked + judge.asked
-    idle = [ChatModel(Scripted(n, t, stop=0), kept) for n, t in (("a:x", writes), ("b:y", judges))]
-    run_loop(settings, 3, cut, *idle)
+    idle = ChatModel(Scripted("a:x", writes, stop=0), kept)
+    run_loop(settings, 3, cut, idle, ChatModel(Scripted("b:y", judges, stop=0), kept))
     assert read_all(cut) == read_all(tmp_path / "whole")
 
 
@@ -156,6 +156,23 @@ def test_a_mixed_set_has_the_share_and_is_flat(tmp_path: Path) -> None:
     assert all(one.p > 0.05 for one in report.distributions.values())
     assert report.disputed_labels == 0
     assert report.warnings == []
+
+
+def test_a_set_that_somebody_made_is_checked_pruned_and_topped_up(tmp_path: Path) -> None:
+    first = run_loop(wanted(30), 0, tmp_path / "first")
+    good = [e for _, e in read_examples(tmp_path / "first" / "examples.jsonl")][:20]
+    wrong = good[0].model_copy(
+        update={"num_target": (good[0].num_target + 1) % 4, "words": good[0].words, "members": None}
+    )
+    odd = good[1].model_copy(update={"category": "wood"})
+    report = run_loop(wanted(30), 1, tmp_path / "second", start=[*good, good[2], wrong, odd])
+    kept = [e for _, e in read_examples(tmp_path / "second" / "examples.jsonl")]
+    assert all(e in kept for e in good)
+    assert len(kept) == first.kept == 30
+    assert report.disputed_labels == 0
+    pruned = [row for _, row in read_objects(tmp_path / "second" / "pruned.jsonl")]
+    assert sorted(row["outcome"] for row in pruned) == ["duplicate", "unfit", "wrong count"]
+    assert report.methods["systematic"].valid == pytest.approx(31 / 33)
 
 
 def test_systematic_needs_nobody_and_asks_nobody(tmp_path: Path) -> None:

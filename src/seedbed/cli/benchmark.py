@@ -65,7 +65,7 @@ def benchmark_command(
     from seedbed.studies.stages import set_threads
 
     started, clock = now(), time.monotonic()
-    asked = _questions(questions, seed, limit, sets)
+    asked = questions_of(questions, seed, limit, sets)
     named = _named(subject)
     set_threads(threads)
     record = manifest(started, time.monotonic() - clock)
@@ -84,11 +84,12 @@ def benchmark_command(
     typer.echo(page)
 
 
-def _questions(given: str, seed: int, limit: int, sets: list[str]) -> "list[Question]":
+def questions_of(given: str, seed: int, limit: int, sets: list[str]) -> "list[Question]":
     """Held-out questions of a file or a world, at most `limit` of them in their order."""
     from seedbed.core.errors import ConfigError, InputError
     from seedbed.core.foreign import read_questions
     from seedbed.core.seeds import stream
+    from seedbed.scoring.numbers import as_asked
 
     path = Path(given)
     if given.endswith((".yaml", ".yml")) or not (path.exists() or "/" in given or path.suffix):
@@ -116,6 +117,8 @@ def _questions(given: str, seed: int, limit: int, sets: list[str]) -> "list[Ques
     if limit and limit < len(held_out):
         keep = sorted(stream(seed, "benchmark", "limit").sample(range(len(held_out)), limit))
         held_out = [held_out[i] for i in keep]
+    for question in held_out:
+        as_asked(question)  # what is no number is refused before anything is written
     return held_out
 
 

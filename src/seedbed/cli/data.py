@@ -39,6 +39,10 @@ def data_command(
     category: Annotated[
         list[str] | None, typer.Option(help="A category to draw from; repeat it (default: all).")
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Examples to begin with (JSONL or JSON): checked, pruned, topped up."),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Most rounds of topping up.")] = 6,
     model: Annotated[
         str | None, typer.Option(metavar="BACKEND:NAME", help="The chat model that writes.")
@@ -48,7 +52,10 @@ def data_command(
         typer.Option(metavar="BACKEND:NAME", help="Another that decides where word lists cannot."),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server.")
+        str | None, typer.Option(help="Address of an OpenAI-compatible server for openai:NAME.")
+    ] = None,
+    validator_url: Annotated[
+        str | None, typer.Option(help="The validator's, if it is another (default: --base-url).")
     ] = None,
     sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
 ) -> None:
@@ -62,15 +69,17 @@ def data_command(
 
     planted = built(WORLDS, "world", world, sets)
     if examples is None:
-        if generator != "systematic" or model or validator or category:
+        if generator != "systematic" or model or validator or category or start:
             raise InputError(
-                "--generator, --model, --validator and --category go with --examples N"
+                "--generator, --model, --validator, --category and --start go with --examples N"
             )
         _write_rows(planted, seed, out, original)
         return
     values = {"examples": examples, "generator": generator, "chat_share": chat_share,
               "categories": tuple(category or ()), "rounds": rounds}  # fmt: skip
-    report = _run(planted, values, seed, out, model, validator, base_url)
+    report = _run(
+        planted, values, seed, out, (model, base_url), (validator, validator_url or base_url), start
+    )
     _show(report)
     typer.echo(out)
     if not report.complete:
@@ -97,12 +106,14 @@ def _run(
     values: dict[str, Any],
     seed: int,
     out: Path,
-    model: str | None,
-    validator: str | None,
-    base_url: str | None,
+    model: tuple[str | None, str | None],
+    validator: tuple[str | None, str | None],
+    start: Path | None,
 ) -> "Report":
+    """Run the loop; a model is its BACKEND:NAME and its server's address."""
     from seedbed.core.config import validate
     from seedbed.core.errors import InputError
+    from seedbed.worlds.counting.examples import read_examples
     from seedbed.worlds.counting.loop import run_loop
     from seedbed.worlds.counting.wanted import Wanted
     from seedbed.worlds.counting.world import Counting
@@ -111,10 +122,11 @@ def _run(
         raise InputError(f"--examples is of the world counting, not of '{world.kind}'")
     values |= {"lengths": world.lengths, "counts": world.counts}
     wanted = validate(Wanted, values, "--examples")
-    if wanted.generator != "systematic" and model is None:
+    if wanted.generator != "systematic" and model[0] is None:
         raise InputError(f"the generator '{wanted.generator}' needs a chat model: give --model")
-    chats = [_chat(spec, base_url, out) for spec in (model, validator)]
-    return run_loop(wanted, seed, out, *chats)
+    writer, judge = _chat(*model, out), _chat(*validator, out)
+    given = [example for _, example in read_examples(start)] if start else []
+    return run_loop(wanted, seed, out, writer, judge, given)
 
 
 def _chat(spec: str | None, base_url: str | None, out: Path) -> "Chat | None":
@@ -122,7 +134,9 @@ def _chat(spec: str | None, base_url: str | None, out: Path) -> "Chat | None":
         return None
     from seedbed.models.chat import chat_model
 
-    return chat_model(spec, base_url, out / "replies")
+    # One address on the command line is meant for whichever of the two models has a server.
+    url = base_url if spec.startswith("openai:") else None
+    return chat_model(spec, url, out / "replies")
 
 
 def _show(report: "Report") -> None:

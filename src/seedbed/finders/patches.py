@@ -8,23 +8,30 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from seedbed.core.errors import InputError
 from seedbed.core.seeds import stream
+from seedbed.finders.patching_base import agrees
 from seedbed.finders.patching_full import Wanted, alone, donor_values, full, states, unique
 from seedbed.finders.patching_plan import Job, Patch, Run, Trimmed, jobs_of, trimmed
 from seedbed.finders.patching_prefix import prefix, refusal
 from seedbed.finders.patching_sweep import sweep
 from seedbed.models.blocks import Blocks, blocks_of, plain
 from seedbed.models.hooks import evaluating
-from seedbed.models.rotary import rotary_of
+from seedbed.models.rotary import Rotary, rotary_of
 
 __all__ = ["Patch", "Patched", "Run", "can_matter", "patched_logits"]
 
 Tier = Literal["sweep", "prefix", "full"]
+# How far two ways may differ, relative to the largest logit: in float32, and in fewer bits.
+SLACK = {True: 1e-3, False: 0.1}
+# Models that were tried on the sweep: with how many tokens, and whether it followed them.
+_FOLLOWS: WeakKeyDictionary[Module, tuple[int, bool]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,7 @@ def _run(work: _Work, tier: str, seed: int) -> tuple[Tensor, Tensor, Tensor, flo
     ways: dict[Tier, Callable[[_Work], _Logits | str]] = {
         "sweep": _by_sweep, "prefix": _by_prefix, "full": _by_full,
     }  # fmt: skip
-    slack = 1e-3 if work.model.dtype == torch.float32 else 0.1
+    slack = SLACK[work.model.dtype == torch.float32]
     for name, way in ways.items():
         if tier not in {"auto", name}:
             continue
@@ -144,7 +151,18 @@ def _by_sweep(work: _Work) -> _Logits | str:
     rotary = rotary_of(work.model, longest)
     if isinstance(rotary, str):
         return rotary
+    if not _follows(rotary, max((r.ids for r in work.runs), key=len)):
+        return "its blocks compute something else than Llama's"
     return sweep(rotary, work.runs, work.jobs, work.wanted, work.budget)
+
+
+def _follows(rotary: Rotary, ids: tuple[int, ...]) -> bool:
+    """Whether the model's states are those of its blocks taken apart, tried on as many tokens."""
+    tokens, known = _FOLLOWS.get(rotary.model, (0, True))
+    if known and len(ids) > tokens:
+        known = agrees(rotary, ids, SLACK[rotary.model.dtype == torch.float32])
+        _FOLLOWS[rotary.model] = len(ids), known
+    return known
 
 
 def _by_prefix(work: _Work) -> _Logits | str:
@@ -181,10 +199,12 @@ def _donors(work: _Work) -> tuple[list[Tensor], Tensor]:
 def _from(work: _Work, other: Any) -> tuple[_Work, Tensor]:
     """The work with the values that donors have on another model, and their logits there."""
     theirs = replace(work, model=other, blocks=blocks_of(other))
-    if len(theirs.blocks) != len(work.blocks):
-        raise InputError(
-            f"donor_model has {len(theirs.blocks)} blocks, the model {len(work.blocks)}"
-        )
+    for what, here, there in (
+        ("blocks", len(work.blocks), len(theirs.blocks)),
+        ("numbers a token", work.blocks.width, theirs.blocks.width),
+    ):
+        if here != there:
+            raise InputError(f"donor_model has {there} {what}, the model {here}")
     with evaluating(other):
         values, logits = _donors(theirs)
     jobs = [replace(job, values=v) for job, v in zip(work.jobs, values, strict=True)]

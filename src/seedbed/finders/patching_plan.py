@@ -78,6 +78,11 @@ class Job:
         """The first position of the recipient that it touches."""
         return min(r for r, _ in self.pairs)
 
+    @property
+    def joins(self) -> int:
+        """The first block that takes in what the patch leads to; its states differ from there."""
+        return self.site.layer + (self.site.stream != "resid_pre")
+
     def first(self, layers: int) -> int:
         """The first block whose work the patch changes, at most the last block."""
         return min(self.site.layer + (self.site.stream == "resid_post"), layers - 1)
@@ -155,7 +160,7 @@ def _check(patch: Patch, number: int, runs: Sequence[Run], blocks: Blocks) -> No
     if not 0 <= patch.run < len(runs):
         raise InputError(f"{name}: there is no run {patch.run}; runs are 0 to {len(runs) - 1}")
     try:
-        blocks.check(patch.site)
+        blocks.spot(patch.site)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
     run = runs[patch.run]
@@ -170,8 +175,14 @@ def _check(patch: Patch, number: int, runs: Sequence[Run], blocks: Blocks) -> No
                              f" {len(run.donor)} tokens")  # fmt: skip
     if len({r for r, _ in patch.positions}) < len(patch.positions):
         raise InputError(f"{name}: a position of the recipient stands twice")
-    if patch.values is not None and len(patch.values) != len(patch.positions):
+    if patch.values is None:
+        return
+    if len(patch.values) != len(patch.positions):
         raise InputError(f"{name}: {len(patch.values)} values for {len(patch.positions)} positions")
+    if patch.values.shape[-1] != (width := blocks.numbers(patch.site)):
+        raise InputError(
+            f"{name}: values of width {patch.values.shape[-1]}; {patch.site.name} has {width}"
+        )
 
 
 def _common(a: Ids, b: Ids) -> int:

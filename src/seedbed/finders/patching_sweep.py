@@ -40,6 +40,7 @@ def sweep(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits of recipients and donors [runs, n] (NaN without a donor) and of jobs [jobs, n]."""
     device = rotary.model.get_input_embeddings().weight.device
+    layers = len(rotary.layers)
     mine: dict[int, list[tuple[int, Job]]] = {}
     for number, job in enumerate(jobs):
         mine.setdefault(job.run, []).append((number, job))
@@ -54,12 +55,12 @@ def sweep(
         base = base_of(rotary, here, moved, device)
         slots = base.tree.slots
         ends = [slots[r.ids][-1] for r in here]
-        base_logits += _head(rotary, base.stream[-1][ends], wanted, some)
-        ends = [slots[r.donor][r.donor_read] if r.donor else 0 for r in here]
+        base_logits += _head(rotary, base.stream(layers, ends), wanted, some)
+        ends = [slots[r.donor][r.donor_read] if r.donor else slots[r.ids][-1] for r in here]
         given = torch.tensor([bool(r.donor) for r in here])[:, None]
-        logits = _head(rotary, base.stream[-1][ends], wanted, some)
+        logits = _head(rotary, base.stream(layers, ends), wanted, some)
         donor_logits += torch.where(given, logits, torch.nan)
-        rows = [_row(n, job, here[job.run], len(rotary.layers)) for n, job in moved]
+        rows = [_row(n, job, here[job.run], layers) for n, job in moved]
         for part in _passes(rows, budget):
             of = [some[row.job.run] for row in part]
             logits = _head(rotary, _run(rotary, base, here, part), wanted, of)
@@ -71,10 +72,9 @@ def sweep(
 
 
 def _row(number: int, job: Job, run: Trimmed, layers: int) -> Row:
-    joins = job.site.layer + (job.site.stream != "resid_pre")
     # Behind the last block nothing but what is read counts.
-    start = len(run.ids) - 1 if joins == layers else job.start
-    return Row(number, job, run.ids, start, joins)
+    start = len(run.ids) - 1 if job.joins == layers else job.start
+    return Row(number, job, run.ids, start, job.joins)
 
 
 def _groups(runs: Sequence[Trimmed], tokens: int) -> Iterator[list[int]]:
@@ -114,10 +114,10 @@ def _run(rotary: Rotary, base: Base, runs: Sequence[Trimmed], rows: Sequence[Row
     ends = torch.tensor([r.length for r in rows]).cumsum(0)
     begins = [0, *ends.tolist()]
     counts = [sum(r.joins <= layer for r in rows) for layer in range(layers + 1)]
-    device = base.stream[0].device
+    device = base.cos.device
     slots = torch.tensor([s for r in rows for s in base.tree.slots[r.ids][r.start :]],
                          device=device)  # fmt: skip
-    x = base.stream[0].new_empty(len(slots), rotary.width)
+    x = base.cos.new_empty(len(slots), rotary.width)
     cos, sin = base.cos[slots], base.sin[slots]
     groups = _attention_groups(base, rows, begins, device)
     done = 0
@@ -154,7 +154,7 @@ def _run(rotary: Rotary, base: Base, runs: Sequence[Trimmed], rows: Sequence[Row
         x = x.new_empty(len(rows), rotary.width)
     for i in range(counts[layers - 1], len(rows)):
         # Behind the last block nothing but the state that is read matters.
-        x[i] = base.stream[-1][slots[begins[i]]]
+        x[i] = base.stream(layers, slots[begins[i]])
         for value, (place, _) in zip(
             _values(base, runs, rows[i], layers), rows[i].job.pairs, strict=True
         ):
@@ -183,20 +183,21 @@ class _Group:
             return
         queries, keys, values = parts
         tokens = self.tokens[: active * self.length]
-        keys = self._behind(base.keys[layer], keys[tokens], active)
-        values = self._behind(base.values[layer], values[tokens], active)
+        before = base.keys_values(layer, self.prefix)
+        keys = self._behind(before[0], keys[tokens], active)
+        values = self._behind(before[1], values[tokens], active)
         where = self.members[:active] if last else tokens
         asked = queries[where]
         asked = asked.view(active, -1, *asked.shape[1:])
         found = attention(asked, keys, values, scale, None if last else self.mask)
         heads[where] = found.flatten(0, 1)
 
-    def _behind(self, base: Tensor, own: Tensor, rows: int) -> Tensor:
+    def _behind(self, before: Tensor, own: Tensor, rows: int) -> Tensor:
         """The prefix of the base and each row's own tokens behind it."""
         own = own.view(rows, self.length, *own.shape[1:])
         if not len(self.prefix):
             return own
-        return torch.cat([base[self.prefix].expand(rows, -1, -1, -1), own], 1)
+        return torch.cat([before.expand(rows, -1, -1, -1), own], 1)
 
 
 def _attention_groups(
@@ -226,7 +227,7 @@ def _join(
     first, end = span
     if first == end:
         return
-    x[begins[first] : begins[end]] = base.stream[layer][slots[begins[first] : begins[end]]]
+    x[begins[first] : begins[end]] = base.stream(layer, slots[begins[first] : begins[end]])
     places = [
         begins[i] + r - rows[i].start for i in range(first, end) for r, _ in rows[i].job.pairs
     ]
@@ -238,9 +239,9 @@ def _values(base: Base, runs: Sequence[Trimmed], row: Row, layer: int) -> Tensor
     if (made := base.made.get(row.number)) is not None:
         return made
     if row.job.values is not None:
-        return row.job.values.to(base.stream[layer])
+        return row.job.values.to(base.cos)
     donor = base.tree.slots[runs[row.job.run].donor]
-    return base.stream[layer][[donor[d] for _, d in row.job.pairs]]
+    return base.stream(layer, [donor[d] for _, d in row.job.pairs])
 
 
 def _head(rotary: Rotary, x: Tensor, wanted: Wanted, runs: Sequence[int]) -> Tensor:

@@ -52,9 +52,9 @@ def probes(
     features = _features(subject, asked, spots, edges)
     columns = {"number": _by_number(labels, number, fold) == labels}
     for edge, x in zip(edges, features, strict=True):
-        columns[f"probe {replace(edge, place=ITEM).name}"] = _predicted(x, labels, fold) == labels
+        columns[f"probe {replace(edge, place=ITEM).name}"] = predicted(x, labels, fold) == labels
         columns[f"shuffled {replace(edge, place=ITEM).name}"] = (
-            _predicted(x, shuffled, fold) == labels
+            predicted(x, shuffled, fold) == labels
         )
     right = np.stack(list(columns.values()), axis=1).astype(np.float64)
     count = np.bincount(owner, minlength=len(known)).astype(np.float64)
@@ -87,7 +87,12 @@ def _features(
     return found
 
 
-def _predicted(x: Tensor, labels: NDArray[np.int64], fold: NDArray[np.int64]) -> NDArray[np.int64]:
+def predicted(x: Tensor, labels: NDArray[np.int64], fold: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The class that ridge regression gives each example, fitted on the other folds.
+
+    Examples x [n, width], labels and folds [n]. One column a class; features are standardised
+    on what is fitted.
+    """
     classes = np.unique(labels)
     goal = torch.from_numpy((labels[:, None] == classes).astype(np.float64))
     found = np.zeros(len(labels), dtype=np.int64)

@@ -63,11 +63,16 @@ class Spot:
 
 @dataclass(frozen=True)
 class Blocks:
-    """The decoder blocks of a model: their path (`model.layers`), modules, and heads a block."""
+    """The decoder blocks of a model: their path (`model.layers`) and modules.
+
+    `heads` is how many attention heads a block has (0: none), `width` the numbers in the
+    residual stream of one token.
+    """
 
     path: str
     modules: tuple[nn.Module, ...]
     heads: int
+    width: int
 
     def __len__(self) -> int:
         return len(self.modules)
@@ -117,6 +122,13 @@ class Blocks:
         width = inputs(projection) // self.heads
         return Spot(projection, "in", slice(site.head * width, (site.head + 1) * width))
 
+    def numbers(self, site: Site) -> int:
+        """How many numbers a site holds for one token."""
+        if site.stream != "head":
+            return self.width
+        whole = inputs(self.spot(site).module)
+        return whole if site.head is None else whole // self.heads
+
     def _module(self, name: str) -> Site | None:
         bare = name.removeprefix("base_model.model.")
         match = re.fullmatch(re.escape(self.path.removeprefix("base_model.model.")) +
@@ -155,7 +167,8 @@ def blocks_of(model: Any) -> Blocks:
         raise InputError(f"{type(model).__name__}: has no list of decoder blocks")
     path, found = max(lists, key=lambda pair: len(pair[1]))
     config = model.config.get_text_config()
-    return Blocks(path, tuple(found), int(getattr(config, "num_attention_heads", 0) or 0))
+    heads = int(getattr(config, "num_attention_heads", 0) or 0)
+    return Blocks(path, tuple(found), heads, int(config.hidden_size))
 
 
 def inputs(layer: Any) -> int:

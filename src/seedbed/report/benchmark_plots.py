@@ -237,7 +237,7 @@ def _matrix(
 
 def expected(bench: Benchmark) -> Plan | None:
     """The mean answer at each true number, one line a subject, beside the diagonal."""
-    names = bench.slices.get("count", [])
+    names = bench.slices.get("answer") or bench.slices.get("count", [])
     points = [int(n.partition("=")[2]) for n in names if n.partition("=")[2].lstrip("-").isdigit()]
     if len(points) < 2 or len(points) != len(names):
         return None

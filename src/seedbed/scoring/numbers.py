@@ -137,7 +137,7 @@ def as_asked(question: Question) -> Asked:
     items = sum(bool(re.fullmatch(r"item[0-9]+", name)) for name in question.places)
     given = question.slices.get("length", "")
     numbers = LAST_NUMBER.findall(question.prompt)
-    named = {"count": str(values[0]), **question.slices}
+    named = {**question.slices, "answer": str(values[0])}
     return Asked(
         id=question.id,
         truth=values[0],
@@ -150,11 +150,16 @@ def as_asked(question: Question) -> Asked:
 
 
 def members(asked: Sequence[Asked]) -> dict[str, list[int]]:
-    """Indices of each slice: all, then by key, its values in the order of numbers or letters."""
+    """Indices of each slice: all, then by key, its values in the order of numbers or letters.
+
+    The slice `answer` is left out where `count` says the same.
+    """
     found: dict[str, list[int]] = {}
+    told = all(f"count={question.truth}" in question.slices for question in asked)
     for i, question in enumerate(asked):
         for name in question.slices:
-            found.setdefault(name, []).append(i)
+            if not (told and name.startswith("answer=")):
+                found.setdefault(name, []).append(i)
 
     def order(name: str) -> tuple[str, int, float, str]:
         key, _, value = name.partition("=")

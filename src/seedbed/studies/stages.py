@@ -131,7 +131,7 @@ def train_stage(
 
 def measure_stage(config: SubjectConfig, trained: Path, data: Path, folder: Path) -> None:
     """`measure` on a trained stage and a data folder."""
-    subject = _load(config, trained)
+    subject = load_stage(config, trained)
     measure(subject, put(config, subject, read_rows(data / "questions.jsonl", Question)), folder)
 
 
@@ -153,7 +153,8 @@ def put_pairs(config: SubjectConfig, subject: Subject, pairs: Sequence[Pair]) ->
     ]
 
 
-def _load(config: SubjectConfig, trained: Path) -> Subject:
+def load_stage(config: SubjectConfig, trained: Path) -> Subject:
+    """The subject that a stage left."""
     # Code that came with a model runs only where the study's own subject allows it.
     code = bool(getattr(config, "trust_remote_code", False))
     return load_subject(trained / "subject", trust_remote_code=code)
@@ -169,7 +170,7 @@ def find_stage(
 ) -> None:
     """`run_finder` on a trained stage and a data folder, for the questions named."""
     by_id = {q.id: q for q in read_rows(data / "questions.jsonl", Question)}
-    subject = replace(_load(config, trained), scratch=folder / SCRATCH)
+    subject = replace(load_stage(config, trained), scratch=folder / SCRATCH)
     claims, cost = run_finder(
         finder,
         subject,
@@ -195,7 +196,7 @@ def mediate_stage(
     folder: Path,
 ) -> None:
     """Causal mediation on the pairs of the questions named; states.json lends the true states."""
-    ready = _load(subject, trained)
+    ready = load_stage(subject, trained)
     wanted = set(asked)
     pairs = [p for p in read_pairs(data) if p.clean.id in wanted]
     questions = [q for q in read_rows(data / "questions.jsonl", Question) if q.split == "id"]

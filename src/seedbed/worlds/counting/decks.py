@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 ItemT = TypeVar("ItemT")
+OtherT = TypeVar("OtherT")
 
 
 class Deck:
@@ -48,6 +49,20 @@ def flat(values: Sequence[ItemT], count: int, rng: random.Random) -> list[ItemT]
     """`count` values in random order, each as often as any other, give or take one."""
     rounds = -(-count // len(values))
     found = [v for _ in range(rounds) for v in rng.sample(list(values), len(values))][:count]
+    rng.shuffle(found)
+    return found
+
+
+def flat_pairs(
+    ones: Sequence[ItemT], others: Sequence[OtherT], count: int, rng: random.Random
+) -> list[tuple[ItemT, OtherT]]:
+    """`count` pairs in random order: every pair as often as any other, and what is left over
+    flat in each of the two, so that neither tells of the other.
+    """
+    cells = [(one, other) for one in ones for other in others]
+    rounds, left = divmod(count, len(cells))
+    found = cells * rounds
+    found += zip(flat(ones, left, rng), flat(others, left, rng), strict=True)
     rng.shuffle(found)
     return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from heapq import nsmallest
 
 from seedbed.core.seeds import stream
-from seedbed.worlds.counting.decks import Deck, flat
+from seedbed.worlds.counting.decks import Deck, flat, flat_pairs
 from seedbed.worlds.counting.knobs import Range
 from seedbed.worlds.counting.lexicon import Drawn
 from seedbed.worlds.counting.lists import load
@@ -32,16 +32,11 @@ class Plan:
 def plans(
     drawn: Sequence[Drawn], lengths: Range, counts: Range, total: int, rng: random.Random
 ) -> list[Plan]:
-    """`total` plans: each of the three flat by itself, and drawn apart from the others."""
-    return [
-        Plan(*one)
-        for one in zip(
-            flat(drawn, total, rng),
-            flat(range(counts[0], counts[1] + 1), total, rng),
-            flat(range(lengths[0], lengths[1] + 1), total, rng),
-            strict=True,
-        )
-    ]
+    """`total` plans: each of the three flat by itself, and none telling of another."""
+    ones, others = range(counts[0], counts[1] + 1), range(lengths[0], lengths[1] + 1)
+    pairs = flat_pairs(ones, others, total, rng)
+    who = flat(drawn, total, rng)
+    return [Plan(one, *pair) for one, pair in zip(who, pairs, strict=True)]
 
 
 class Dealer:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from seedbed.core.chat import Chat
 from seedbed.core.errors import InputError
@@ -43,8 +44,19 @@ class Loop:
         self.overlaps = Overlaps()
         self.full: Counter[str] = Counter()
 
-    def run(self) -> None:
-        """Chat rounds up to the share wanted of a chat model, then systematic ones."""
+    def run(self, start: Sequence[Example] = ()) -> None:
+        """What there is to start with, chat rounds up to the share wanted of a chat model, then
+        systematic ones.
+        """
+        known = [e for e in start if e.category in self.wanted.names]
+        self.pruned += [
+            _pruned(e, "unfit", f"category: '{e.category}' is not among those wanted")
+            for e in start
+            if e.category not in self.wanted.names
+        ]
+        for method in get_args(Method):
+            if mine := [e for e in known if e.generation_method == method]:
+                self._take(mine, method, len(mine), self.wanted.examples - len(self.kept))
         for number in range(self.wanted.rounds if self.generator else 0):
             made = sum(e.generation_method == "llm" for e in self.kept)
             short = self.wanted.from_chat - made
@@ -86,18 +98,7 @@ class Loop:
             if outcome == "valid":
                 self._keep(example, verdict)
             else:
-                self.pruned.append(
-                    Pruned(
-                        category=example.category,
-                        words=list(example.words),
-                        num_target=example.num_target,
-                        method=method,
-                        outcome=outcome,
-                        why=why,
-                        by=verdict.by,
-                        reasons=verdict.reasons,
-                    )
-                )
+                self.pruned.append(_pruned(example, outcome, why, verdict))
         self.rounds.append(
             Round(method=method, asked=asked, made=len(examples), kept=len(self.kept) - before)
         )
@@ -124,11 +125,30 @@ class Loop:
         self.full[example.category] += 1
 
 
+def _pruned(example: Example, outcome: str, why: str, verdict: Verdict | None = None) -> Pruned:
+    return Pruned(
+        category=example.category,
+        words=list(example.words),
+        num_target=example.num_target,
+        method=example.generation_method,
+        outcome=outcome,
+        why=why,
+        by=verdict.by if verdict else "",
+        reasons=verdict.reasons if verdict else {},
+    )
+
+
 def run_loop(
-    wanted: Wanted, seed: int, folder: Path, generator: Chat | None, validator: Chat | None
+    wanted: Wanted,
+    seed: int,
+    folder: Path,
+    generator: Chat | None = None,
+    validator: Chat | None = None,
+    start: Sequence[Example] = (),
 ) -> Report:
     """Run (or go on with) the loop in `folder`: examples.jsonl, pruned.jsonl, report.json.
 
+    `start` are examples that somebody has made; they are checked and pruned like any other.
     Raises InputError if a chat generator is wanted and none is given.
     """
     if wanted.generator != "systematic" and generator is None:
@@ -138,7 +158,7 @@ def run_loop(
     writing = Asked(generator) if generator else None
     judging = Asked(validator) if validator else None
     loop = Loop(wanted, seed, writing, judging)
-    loop.run()
+    loop.run(start)
     roles = {"generator": writing, "validator": judging}
     costs = {role: one.cost for role, one in roles.items() if one is not None}
     report = diagnose(wanted, seed, loop.kept, loop.pruned, loop.rounds, costs)

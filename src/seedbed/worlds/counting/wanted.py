@@ -4,11 +4,12 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
 from seedbed.core.config import Config
+from seedbed.worlds.counting.decks import flat_pairs
 from seedbed.worlds.counting.examples import Example
 from seedbed.worlds.counting.knobs import Range, check_ranges
 from seedbed.worlds.counting.lists import load
@@ -76,16 +77,19 @@ class Plan:
 
 
 def missing(wanted: Wanted, kept: Sequence[Example], total: int, rng: random.Random) -> list[Plan]:
-    """`total` plans after which category, count and length are as flat as they can be.
-
-    Each of the three is filled up by itself in random order, so none tells of another.
+    """`total` plans after which category, count and length are as flat as they can be, and none
+    tells of another.
     """
-    parts: list[list[Any]] = [
-        fill(wanted.names, [e.category for e in kept], total, rng),
-        fill(span(wanted.counts), [e.num_target for e in kept], total, rng),
-        fill(span(wanted.lengths), [len(e.words) for e in kept], total, rng),
-    ]
-    return [Plan(*one) for one in zip(*parts, strict=True)]
+    counts, lengths = span(wanted.counts), span(wanted.lengths)
+    who = fill(wanted.names, [e.category for e in kept], total, rng)
+    if kept:
+        ones = fill(counts, [e.num_target for e in kept], total, rng)
+        pairs = list(
+            zip(ones, fill(lengths, [len(e.words) for e in kept], total, rng), strict=True)
+        )
+    else:
+        pairs = flat_pairs(counts, lengths, total, rng)
+    return [Plan(one, *pair) for one, pair in zip(who, pairs, strict=True)]
 
 
 def span(values: Range) -> tuple[int, ...]:

@@ -1,0 +1,97 @@
+"""Probes as a finder of cells: where can the answer be read?
+
+What can be read need not be used: this stands beside patching as the method that does not
+intervene (Belinkov 2022, section 4).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from seedbed.core.cells import Cell, places_of, residual_cells
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.seeds import derive
+from seedbed.core.sites import Claim, SiteKind
+from seedbed.finders.asking import Asked, ask
+from seedbed.finders.base import Finder
+from seedbed.finders.probes import FOLDS, predicted
+from seedbed.models.blocks import Site, blocks_of
+from seedbed.models.hooks import read
+from seedbed.models.subject import Subject
+from seedbed.models.tokens import TokenSequence
+
+LEAST = 8
+"""Examples below which a cell is not probed."""
+
+
+class AnswerProbes(Finder):
+    """Accuracy of a ridge probe of the answer at each cell, cross-validated over questions.
+
+    Examples are the questions and the corrupt sides of their pairs, which stay in one fold.
+    """
+
+    kind: str = "probes"
+    sites = SiteKind.CELL
+
+    def find(
+        self,
+        subject: Subject,
+        documents: Sequence[Document],
+        questions: Sequence[Question],
+        pairs: Sequence[Pair],
+    ) -> Claim:
+        """Scores [questions, cells]: a cell's accuracy, the same for every question that has its
+        place; 0 where a place is lacking or has fewer than `LEAST` examples.
+        """
+        wanted = {q.id for q in questions}
+        examples = {q.id: (q.id, q) for q in questions}
+        examples |= {p.corrupt.id: (p.clean.id, p.corrupt) for p in pairs if p.clean.id in wanted}
+        # In one order whatever the caller's, so that sums round alike.
+        rows = [examples[key] for key in sorted(examples)]
+        asked = [ask(subject, q) for _, q in rows]
+        fold = np.array([derive(subject.seed, "probes", group) % FOLDS for group, _ in rows])
+        labels = np.array([a.answer for a in asked])
+        places = places_of(questions)
+        cells = residual_cells(len(blocks_of(subject.model)), places)
+        accuracy = _accuracies(subject, asked, labels, fold, cells, places)
+        here = {a.id: set(a.places) for a in asked}
+        scores = np.array(
+            [[accuracy[c] if c.place in here[q.id] else 0.0 for c in cells] for q in questions]
+        )
+        names = tuple(c.name for c in cells)
+        return Claim(tuple(q.id for q in questions), names, scores, SiteKind.CELL)
+
+
+def _accuracies(
+    subject: Subject,
+    asked: Sequence[Asked],
+    labels: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    fold: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    cells: Sequence[Cell],
+    places: Sequence[str],
+) -> dict[Cell, float]:
+    edges = dict.fromkeys(Site(c.stream, c.layer) for c in cells)
+    found = {s: torch.zeros(len(asked), len(places), _width(subject)).double() for s in edges}
+    sequences = [TokenSequence(a.ids, (False,) * len(a.ids)) for a in asked]
+    for index, batch in subject.batches(sequences):
+        for site, hidden in read(subject.model, batch, list(edges)).items():
+            for row, i in enumerate(index):
+                for j, place in enumerate(places):
+                    if place in asked[i].places:
+                        found[site][i, j] = hidden[row, asked[i].places[place][-1]].double().cpu()
+    accuracy = {}
+    for cell in cells:
+        j = places.index(cell.place)
+        known = np.array([cell.place in a.places for a in asked])
+        if known.sum() < LEAST:
+            accuracy[cell] = 0.0
+            continue
+        x = found[Site(cell.stream, cell.layer)][torch.from_numpy(known), j]
+        right = predicted(x, labels[known], fold[known]) == labels[known]
+        accuracy[cell] = float(right.mean())
+    return accuracy
+
+
+def _width(subject: Subject) -> int:
+    return int(subject.model.get_input_embeddings().weight.shape[1])
