@@ -29,7 +29,7 @@ __all__ = ["Patch", "Patched", "Run", "can_matter", "patched_logits"]
 
 Tier = Literal["sweep", "prefix", "full"]
 # How far two ways may differ, relative to the largest logit: in float32, and in fewer bits.
-SLACK = {True: 1e-3, False: 0.1}
+SLACK, COARSE = 1e-3, 0.1
 # Models that were tried on the sweep: with how many tokens, and whether it followed them.
 _FOLLOWS: WeakKeyDictionary[Module, tuple[int, bool]] = WeakKeyDictionary()
 
@@ -126,7 +126,7 @@ def _run(work: _Work, tier: str, seed: int) -> tuple[Tensor, Tensor, Tensor, flo
     ways: dict[Tier, Callable[[_Work], _Logits | str]] = {
         "sweep": _by_sweep, "prefix": _by_prefix, "full": _by_full,
     }  # fmt: skip
-    slack = SLACK[work.model.dtype == torch.float32]
+    slack = _slack(work.model)
     for name, way in ways.items():
         if tier not in {"auto", name}:
             continue
@@ -160,7 +160,7 @@ def _follows(rotary: Rotary, ids: tuple[int, ...]) -> bool:
     """Whether the model's states are those of its blocks taken apart, tried on as many tokens."""
     tokens, known = _FOLLOWS.get(rotary.model, (0, True))
     if known and len(ids) > tokens:
-        known = agrees(rotary, ids, SLACK[rotary.model.dtype == torch.float32])
+        known = agrees(rotary, ids, _slack(rotary.model))
         _FOLLOWS[rotary.model] = len(ids), known
     return known
 
@@ -222,6 +222,10 @@ def _checked(work: _Work, found: _Logits, seed: int) -> float:
     rows = work.wanted.of(torch.stack([base, patched]), [job.run] * 2)
     ours = torch.stack([of_run[job.run], found[2][drawn]])
     return float((rows - ours).abs().max())
+
+
+def _slack(model: Any) -> float:
+    return SLACK if torch.finfo(model.dtype).bits >= 32 else COARSE
 
 
 def _model(subject: Any) -> Any:

@@ -20,7 +20,7 @@ from seedbed.measuring.answers import Answer
 from seedbed.models.adapters import is_wrapped, unwrapped
 from seedbed.models.blocks import blocks_of
 from seedbed.models.folders import save_subject
-from seedbed.models.subject import SubjectConfig
+from seedbed.models.subject import Subject, SubjectConfig
 from seedbed.studies.organisms import Organism, Verdict, admit, asked_of
 from seedbed.studies.stages import load_stage, measure_stage, put, run_finder
 from seedbed.training.config import Training
@@ -32,7 +32,7 @@ MEASURED = "measured"
 
 def blocks_in(config: SubjectConfig, trained: Path) -> int:
     """How many decoder blocks the subject of a trained stage has."""
-    return len(blocks_of(load_stage(config, trained).model))
+    return len(blocks_of(_whole(config, trained).model))
 
 
 def further_stage(
@@ -49,7 +49,7 @@ def further_stage(
     The order of documents draws from the stream of `name` under the subject's seed. What is
     saved has no checkpoints: the last is the subject itself, and finders of layers read none.
     """
-    subject = load_stage(config, origin)
+    subject = _whole(config, origin)
     documents = read_rows(data / "documents.jsonl", Document)
     fresh = replace(subject, seed=derive(subject.seed, "organisms", name))
     trained = train(fresh, documents, training, folder, progress)
@@ -107,12 +107,12 @@ def find_layers_stage(
     Folders 0, 1, … of its variants hold claim.npz [organisms, blocks], the mean over questions,
     and cost.json; organisms/NAME/0, … hold the claims by question. Finders get no documents.
     """
-    base = load_stage(config, trained)
+    base = _whole(config, trained)
     rows: dict[int, list[Floats]] = {}
     sites: tuple[str, ...] = ()
     seconds, peak = 0.0, 0.0
     for organism in organisms:
-        subject = replace(load_stage(config, organism.folder), base=base)
+        subject = replace(_whole(config, organism.folder), base=base)
         by_id = {q.id: q for q in read_rows(organism.data / "questions.jsonl", Question)}
         asked = put(config, subject, [by_id[q] for q in organism.asked])
         claims, cost = run_finder(finder, subject, [], asked, [])
@@ -128,3 +128,12 @@ def find_layers_stage(
         claim = Claim(names, sites, np.stack(scores), SiteKind.LAYER)
         claim.save(folder / str(place) / "claim.npz")
         write_json(folder / str(place) / "cost.json", {**spent, "shared_by": len(rows)})
+
+
+def _whole(config: SubjectConfig, stage: Path) -> Subject:
+    """The subject of a stage, an adapter merged into its weights."""
+    subject = load_stage(config, stage)
+    if not is_wrapped(subject.model):
+        return subject
+    # Blocks can only be compared, and one trained alone, where they hold all of their weights.
+    return replace(subject, model=unwrapped(subject.model, merge=True), checkpoints=())
