@@ -103,7 +103,7 @@ def inside_tables(folder: Path) -> str:
     """What was measured within the subject, and finders of layers, as the report has them."""
     opened = Run(folder)
     parts: list[str] = []
-    for one in (*mediation.grids(opened), *organisms.grids(opened)):
+    for one in (*mediation.grids(opened.mediation), *organisms.grids(opened)):
         lines = [[name, *(f"{n.text} {n.interval}".strip() for n in numbers)]
                  for name, numbers in one.rows]  # fmt: skip
         parts.append(f"**{one.title}.** {one.note}\n\n" + "\n".join(grid(one.heads, lines)))

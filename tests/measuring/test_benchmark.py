@@ -68,6 +68,20 @@ def test_what_was_answered_is_not_asked_again(
     assert [r["id"] for r in rows] == [q.id for q in QUESTIONS]
 
 
+def test_kept_replies_are_read_by_the_rules_of_today(
+    folder: Path, tmp_path: Path, loads: list[Any]
+) -> None:
+    out = tmp_path / "out"
+    run(out, {"one": str(folder)})
+    path = next(out.rglob("answers.jsonl"))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0] |= {"text": "There are 7.", "number": 1, "outcome": "number"}
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    replies = run(out, {"one": str(folder)}).subjects[0].replies
+    assert len(loads) == 1
+    assert [r.number for r in replies if r.text == "There are 7."] == [7]
+
+
 def test_an_interrupted_subject_is_asked_again(
     folder: Path, tmp_path: Path, loads: list[Any]
 ) -> None:

@@ -20,8 +20,13 @@ def run(counting_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(counting_run, tmp_path / "run"))
 
 
+def said_of(run: Path) -> list[str]:
+    opened = Run(run)
+    return mediation.findings(opened.mediation, opened.engines)
+
+
 def test_the_verdict_says_what_must_be_so_and_what_was_measured(run: Path) -> None:
-    said = " ".join(mediation.findings(Run(run)))
+    said = " ".join(said_of(run))
     assert "Places before the swap: exactly 0." in said
     assert "(identity): exactly 0." in said
     assert "equals the total effect" in said
@@ -38,7 +43,7 @@ def test_a_breach_is_said_and_not_hidden(run: Path) -> None:
         if row["name"] == "full":
             row["value"] = 0.5
     path.write_text(json.dumps(rows))
-    said = " ".join(mediation.findings(Run(run)))
+    said = " ".join(said_of(run))
     assert said.count("which must not be") == 2
     assert "misses the total effect" in said
 
@@ -48,13 +53,16 @@ def test_nothing_patched_is_the_first_thing_said(run: Path) -> None:
         engine = json.loads(path.read_text())
         path.write_text(json.dumps({**engine, "ran": 0}))
     opened = Run(run)
-    assert any("Nothing was patched" in line for line in mediation.findings(opened))
+    assert any(
+        "Nothing was patched" in line
+        for line in mediation.findings(opened.mediation, opened.engines)
+    )
     tones = {f.topic: f.tone for f in findings(opened)}
     assert tones["Mediation"] == "bad"
 
 
 def test_tables_hold_every_depth_and_place(run: Path) -> None:
-    grids = {g.name: g for g in mediation.grids(Run(run))}
+    grids = {g.name: g for g in mediation.grids(Run(run).mediation)}
     assert [name for name, _ in grids["effects"].rows] == [
         "into block 0", "into block 1", "out of block 1"]  # fmt: skip
     assert grids["effects"].heads[1:3] == ("before", "swapped")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from seedbed.core.cells import Cell
+from seedbed.core.cells import Cell, depth
 from seedbed.core.errors import InputError
 from seedbed.core.sites import Claim, SiteKind, Truth
-from seedbed.studies.cells import TRUTH, add_truth_and_chance, depth
+from seedbed.studies.cells import TRUTH, add_truth_and_chance
 from seedbed.studies.study import Study
 
 

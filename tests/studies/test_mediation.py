@@ -40,6 +40,7 @@ def test_every_number_is_a_ratio_of_means_over_pairs_mean_over_seeds(counting_ru
     row = rows["effects", "expected", "indirect", "resid_pre.1@swapped"]
     assert row.value == pytest.approx(sum(ratios) / 2)
     assert row.units == 24
+    assert row.value is not None
     assert row.low is not None
     assert row.high is not None
     assert row.low <= row.value <= row.high

@@ -10,6 +10,7 @@ from seedbed.studies.study import Study, load_study, parse_seeds
 
 def test_the_resolved_form_replays(small_study: Callable[..., Path], tmp_path: Path) -> None:
     study = load_study(small_study(), ("training.steps=7",), "0-2")
+    assert study.training is not None
     assert study.training.steps == 7
     assert study.seeds == (0, 1, 2)
     assert study.name == "small"

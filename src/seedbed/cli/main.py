@@ -38,9 +38,9 @@ def _options(
 
 
 def _register() -> None:
-    from seedbed.cli import adapters, benchmark, data, look, start, steps, study, sweep
+    from seedbed.cli import adapters, benchmark, data, find, look, start, steps, study, sweep
 
-    for module in (study, sweep, look, data, steps, benchmark, start, adapters):
+    for module in (study, sweep, look, data, steps, find, benchmark, start, adapters):
         module.register(app)
 
 

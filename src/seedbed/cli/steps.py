@@ -1,4 +1,4 @@
-"""Each stage of a study on the user's own files: train, measure, find, score."""
+"""Each stage of a study on the user's own files: train, measure, score."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +13,7 @@ Seed = Annotated[int, typer.Option(help="Seed of every random stream.")]
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for name, command in (
-        ("train", train_command), ("measure", measure_command), ("find", find_command),
-        ("score", score_command),
+        ("train", train_command), ("measure", measure_command), ("score", score_command),
     ):  # fmt: skip
         app.command(name)(command)
 
@@ -84,70 +83,6 @@ def measure_command(
             f"{s.majority:.3f}", f"{s.copied:.3f}", f"{s.probability:.3f}",
         )  # fmt: skip
     Console().print(table)
-
-
-def find_command(
-    finder: Annotated[str, typer.Argument(help="A kind of finder, or path/to/file.py:Class.")],
-    documents: Annotated[Path, typer.Option(help="Documents, JSONL.")],
-    questions: Annotated[Path, typer.Option(help="Prompts with answers, JSONL.")],
-    subject: Annotated[str, typer.Option(help="A subject folder, a model folder or a hub id.")],
-    out: Annotated[Path, typer.Option(help="Where the claim goes: .jsonl or .npz.")],
-    ranked: Annotated[
-        Path | None,
-        typer.Option(help="Also influence-benchmarking-hops' *_ranked.jsonl, mean over questions."),
-    ] = None,
-    top: Annotated[int, typer.Option(min=0, help="Print so many documents a question.")] = 3,
-    threads: Annotated[int, typer.Option(min=1, help="Torch threads.")] = 1,
-    sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
-) -> None:
-    """Rank documents for questions with one finder."""
-    import shutil
-    from dataclasses import replace
-
-    from rich.console import Console
-
-    from seedbed.core.foreign import read_documents, read_questions
-    from seedbed.core.tables import write_claim
-    from seedbed.finders.base import FINDERS
-    from seedbed.models.fetch import place_of
-    from seedbed.models.folders import load_subject
-    from seedbed.studies.stages import run_finder, set_threads
-    from seedbed.worlds.hops.files import write_ranked
-
-    made = built(FINDERS, "finder", finder, sets)
-    rows, asked = read_documents(documents), read_questions(questions)
-    set_threads(threads)
-    # Kept until the claim is written, so that an interrupted call goes on from it.
-    scratch = out.with_name(f".{out.name}.partial")
-    model = replace(load_subject(place_of(subject)), scratch=scratch)
-    claims, cost = run_finder(made, model, rows, asked, [])
-    console = Console()
-    text = {d.id: " ".join(d.text.split()) for d in rows}
-    for variant, claim in zip(made.variants(), claims, strict=True):
-        write_claim(_named(out, variant.name, len(claims)), claim)
-        if ranked is not None:
-            place = _named(ranked, variant.name, len(claims))
-            write_ranked(place, rows, claim.scores.mean(axis=0).tolist(), made.kind)
-        for question, scores in zip(asked[:5], claim.scores, strict=False) if top else ():
-            line = f"{question.prompt!r} → {question.answer!r}"
-            console.print(line, markup=False, highlight=False)
-            for s in (-scores).argsort(kind="stable")[:top]:
-                line = f"  {scores[s]:>10.4g}  {claim.sites[s]}  {text[claim.sites[s]][:70]}"
-                console.print(
-                    line, markup=False, highlight=False, overflow="ellipsis", no_wrap=True
-                )
-        notes = "; ".join(f"{k}: {v}" for k, v in sorted(claim.notes.items()))
-        line = (
-            f"{variant.name}: {len(asked)} questions × {len(rows)} documents in "
-            f"{cost.seconds:.1f} s, {cost.peak_mib:.0f} MiB. {notes}"
-        )
-        console.print(line, markup=False, highlight=False)
-    shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _named(path: Path, name: str, count: int) -> Path:
-    """The path itself, or with the variant's name where a finder makes several claims."""
-    return path if count == 1 else path.with_name(f"{path.stem}-{name}{path.suffix}")
 
 
 def score_command(

@@ -91,6 +91,14 @@ def symbolic(band: Band, place: str) -> str:
     return f"{band}@{place}"
 
 
+def depth(sites: Sequence[str]) -> int | None:
+    """How many blocks the cells `sites` come from; None if one of them names no cell."""
+    try:
+        return 1 + max(Cell.parse(site).layer for site in sites)
+    except ValueError:
+        return None
+
+
 def at_cells(truth: Truth, sites: Sequence[str], layers: int) -> Truth:
     """A world's symbolic truth, spelt out for the cells `sites` of a model of `layers` blocks.
 

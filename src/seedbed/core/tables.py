@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from seedbed.core.cells import BANDS, Cell, at_cells, depth, symbolic
 from seedbed.core.errors import DataError
 from seedbed.core.files import read_objects, write_rows
 from seedbed.core.sites import Claim, Truth
 
-Cell = tuple[int | None, str, str, Any]
+Entry = tuple[int | None, str, str, Any]
 
 
 def write_claim(path: Path, claim: Claim) -> None:
@@ -46,7 +47,7 @@ def read_claim(path: Path) -> Claim:
     )  # fmt: skip
 
 
-def claim_of_cells(path: Path, cells: Iterable[Cell], absent: float | None = None) -> Claim:
+def claim_of_cells(path: Path, cells: Iterable[Entry], absent: float | None = None) -> Claim:
     """A claim from its cells (line, question, site, score), axes in order of appearance.
 
     A cell that is not there has the score `absent`. Raises DataError with the line for a score
@@ -92,7 +93,22 @@ def write_truth(path: Path, truth: Truth) -> None:
 
 
 def read_truth(path: Path, questions: tuple[str, ...], sites: tuple[str, ...]) -> Truth:
-    """Read a truth for the axes of a claim; raises DataError for a cell outside them."""
+    """Read a truth for the axes of a claim; raises DataError for a cell outside them.
+
+    Where the claim is about cells of a computation, a truth that speaks of bands
+    (`first@item4`) is spelt out for them.
+    """
+    blocks = depth(sites)
+    if blocks is None:
+        return _read_truth(path, questions, sites, strict=True)
+    places = dict.fromkeys(Cell.parse(site).place for site in sites)
+    bands = tuple(symbolic(band, place) for band in BANDS for place in places)
+    return at_cells(_read_truth(path, questions, bands, strict=False), sites, blocks)
+
+
+def _read_truth(
+    path: Path, questions: tuple[str, ...], sites: tuple[str, ...], strict: bool
+) -> Truth:
     if path.suffix == ".npz":
         return _fit(path, Truth.load(path), questions, sites)
     row_of = {q: i for i, q in enumerate(questions)}
@@ -106,6 +122,8 @@ def read_truth(path: Path, questions: tuple[str, ...], sites: tuple[str, ...]) -
         if q is None:
             continue
         if site not in column_of:
+            if not strict:
+                continue
             raise DataError(path, line, f"site {site!r} is not among the claim's sites")
         value = row.get("value")
         if value not in (0, 1, None):

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
 from seedbed.core.cells import Cell, places_of, residual_cells
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import generator
-from seedbed.core.sites import Claim, SiteKind
+from seedbed.core.sites import Claim, Floats, SiteKind
 from seedbed.finders.asking import uneven
 from seedbed.finders.base import Finder
 from seedbed.finders.outcomes import Outcome
@@ -27,7 +26,6 @@ from seedbed.models.logits import logits_at
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence, pad
 
-Floats = NDArray[np.float64]
 Ids = tuple[int, ...]
 # The share of cells that a filter must keep to be worth its name.
 TOP = 0.02

@@ -17,7 +17,7 @@ from seedbed.core.errors import DataError
 from seedbed.core.files import read_objects, read_text
 from seedbed.core.foreign import ID
 from seedbed.core.sites import Claim
-from seedbed.core.tables import Cell, claim_of_cells, read_claim
+from seedbed.core.tables import Entry, claim_of_cells, read_claim
 
 QUESTION = ("question", "question_id", "query", "query_id")
 DOCUMENT = ("document", "site", "doc_id", "document_id", "uid", "id")
@@ -127,7 +127,7 @@ def _read_array(
     return Claim(tuple(questions), tuple(documents), values.astype(np.float64))
 
 
-def _json_cells(path: Path) -> Iterator[Cell]:
+def _json_cells(path: Path) -> Iterator[Entry]:
     for line, row in read_objects(path):
         question = _take(path, line, row, QUESTION, "question")
         scores = row.get("scores")
@@ -145,14 +145,14 @@ def _json_cells(path: Path) -> Iterator[Cell]:
             yield line, question, document, _score(path, line, row)
 
 
-def _ranking_cells(question: str, path: Path) -> Iterator[Cell]:
+def _ranking_cells(question: str, path: Path) -> Iterator[Entry]:
     for line, row in read_objects(path):
         nested = row.get("metadata")
         flat = {**nested, **row} if isinstance(nested, dict) else row
         yield line, question, _identity(path, line, flat), _score(path, line, flat)
 
 
-def _csv_cells(path: Path) -> Iterator[Cell]:
+def _csv_cells(path: Path) -> Iterator[Entry]:
     reader = csv.reader(io.StringIO(read_text(path).removeprefix("\ufeff")))
     rows = ((reader.line_num, row) for row in reader if any(text.strip() for text in row))
     _, head = next(rows, (0, []))

@@ -13,7 +13,7 @@ from seedbed.core.config import digest
 from seedbed.core.errors import InputError
 from seedbed.core.files import digest_of_files, read_json, read_rows, write_json, write_rows
 from seedbed.core.rows import Question
-from seedbed.measuring.numbers import ask_chat, ask_subject
+from seedbed.measuring.numbers import FAILED, ask_chat, ask_subject, read_again
 from seedbed.models.chat import chat_model
 from seedbed.models.fetch import place_of
 from seedbed.models.folders import load_subject
@@ -104,7 +104,7 @@ def _served(
 
     def ask() -> _Told:
         answers, dollars = ask_chat(model, questions, manner.tokens)
-        failed = [a for a in answers if a.outcome == "error"]
+        failed = [a for a in answers if a.outcome == FAILED]
         if len(failed) == len(answers):
             raise InputError(f"{place}: every request failed: {failed[0].text}")
         # Failed requests are asked again next time.
@@ -120,7 +120,7 @@ def _kept(
     path, rows = folder / "record.json", folder / "answers.jsonl"
     kept = read_json(path) if path.exists() else {}
     if kept.get("key") == wanted:
-        return read_rows(rows, NumberAnswer), kept["record"]
+        return read_again(read_rows(rows, NumberAnswer)), kept["record"]
     start = time.monotonic()
     told = ask()
     record = {**told.record, "seconds": time.monotonic() - start}

@@ -12,10 +12,13 @@ from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.measuring.choices import score_choices
 from seedbed.measuring.generation import Written, read, write_answers
+from seedbed.models.decoding import stop_ids
 from seedbed.models.subject import Subject
 from seedbed.models.templates import templated
 from seedbed.models.tokens import encode_choices
 from seedbed.scoring.numbers import Asked, NumberAnswer, as_asked
+
+FAILED = "error"  # the outcome of a request to which no reply came
 
 
 def ask_subject(
@@ -30,7 +33,7 @@ def ask_subject(
     asked = [as_asked(q) for q in questions]
     told = [templated(subject.tokenizer, q) for q in questions] if template else list(questions)
     scores = score_choices(subject, _ended(subject, told, template))
-    written = write_answers(subject, told, most, line=not template)
+    written = write_answers(subject, told, _room(subject, told, most), line=not template)
     return [
         _answer(one, said, np.array(score.logprobs))
         for one, said, score in zip(asked, written, scores, strict=True)
@@ -53,11 +56,32 @@ def ask_chat(
     for one, reply in zip(asked, replies, strict=True):
         said = _answer(one, read(one.id, reply.text, tokens=reply.completion_tokens))
         if reply.error:
-            said = said.model_copy(update={"outcome": "error", "text": reply.error})
+            said = said.model_copy(update={"outcome": FAILED, "text": reply.error})
         found.append(said)
     dollars = [r.dollars for r in replies if not r.cached and not r.error]
     paid = [d for d in dollars if d is not None]
     return found, None if len(paid) < len(dollars) else sum(paid)
+
+
+def read_again(answers: Sequence[NumberAnswer]) -> list[NumberAnswer]:
+    """Kept answers with their replies parsed by the rules of today."""
+    found = []
+    for a in answers:
+        if a.text is None or a.outcome == FAILED:
+            found.append(a)
+        else:
+            said = read(a.id, a.text)
+            found.append(a.model_copy(update={"number": said.number, "outcome": said.outcome}))
+    return found
+
+
+def _room(subject: Subject, questions: Sequence[Question], most: int) -> int:
+    """Tokens that a subject may write: `most`, or those of the longest choice without an end."""
+    if stop_ids(subject):
+        return most
+    pairs = [(q.prompt, c) for q in questions for c in q.choices]
+    coded = encode_choices(subject.tokenizer, pairs, subject.context)
+    return min(most, max(len(choice) for _, choice in coded))
 
 
 def _ended(subject: Subject, questions: Sequence[Question], template: bool) -> list[Question]:

@@ -29,7 +29,7 @@ _NAMES = re.compile(
 _MARKUP = re.compile(r"[*_`$]+|\\boxed\{([^{}]*)\}|\\text\{([^{}]*)\}")
 _MEANT = re.compile(r"\banswer\b[^.\n]{0,60}?(?:\bis\b|\bwould be\b|:|=)|=", re.IGNORECASE)
 _TOTAL = re.compile(r"\s+(?:out\s+)?of\s+(?:the\s+|all\s+|these\s+|those\s+)?$", re.IGNORECASE)
-_RANGE = re.compile(r"\s*(?:-|–|to|or)\s*", re.IGNORECASE)
+_SERIES = re.compile(r"\s*(?:-|–|/|,|;|&|to|or|and)?\s*", re.IGNORECASE)
 _NUMBERED = re.compile(r"1[.)]\s+[^\W\d]")
 _NOTHING = re.compile(r"(?:there are\s+)?none[.!]?", re.IGNORECASE)
 _REFUSAL = re.compile(
@@ -70,7 +70,7 @@ def parse_reply(text: str) -> Parsed:
     4. Otherwise the M of "N of M" and "N out of M" does not count, and
        - one number, however often it stands there, is the answer;
        - of several, the one the reply begins with ("3: 1 apple, 2 pears …");
-       - else, and for ranges ("3-4", "3 or 4") and a list that begins with "1. word", none.
+       - else none; nor for ranges and series ("3-4", "3 or 4", "1, 2, 3") and "1. word".
     5. "None" and "There are none", as the whole reply, are 0.
     """
     plain = _MARKUP.sub(lambda m: m[1] or m[2] or "", text).strip()
@@ -95,8 +95,8 @@ def _pick(text: str) -> Parsed:
         n for i, n in enumerate(every)
         if not (i and _TOTAL.fullmatch(text[every[i - 1].end : n.start]))
     ]  # fmt: skip
-    between = text[found[0].end : found[1].start] if len(found) > 1 else ""
-    if _RANGE.fullmatch(between) or _NUMBERED.match(text):
+    series = len(found) > 1 and _SERIES.fullmatch(text[found[0].end : found[1].start])
+    if (series and found[0].value != found[1].value) or _NUMBERED.match(text):
         return Parsed(None, "several")
     if len({n.value for n in found}) == 1 or found[0].start == 0:
         return Parsed(found[0].value, "number")

@@ -197,8 +197,9 @@ def print_benchmark(bench: Benchmark, console: Console) -> None:
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("subject", overflow="fold", min_width=12)
-    for head in ("by", "accuracy", "error", "bias", "r", "no number"):
-        table.add_column(head, no_wrap=head != "no number")
+    for head in ("by", "accuracy", "error", "bias", "r"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("none", no_wrap=True)
     last = None
     for subject, m in rows_of(bench):
         name = "" if subject.name == last else subject.name
@@ -215,7 +216,8 @@ def print_benchmark(bench: Benchmark, console: Console) -> None:
                 wording.number(row.mae, 2), "", "", "", style="dim",
             )  # fmt: skip
     console.print(table)
-    note = f"{wording.plural(bench.questions, 'question')} · ± half of the 95 % interval"
+    asked = wording.plural(bench.questions, "question")
+    note = f"{asked} · ± half of the 95 % interval · none: no number"
     console.print(Text(note, style="dim"))
 
 

@@ -164,7 +164,7 @@ def answers(bench: Benchmark) -> Plan | None:
     grid = [(s, s.told(w)) for s in subjects for w in PAIR] if both else list(shown)
     most = max(map(int, truths)) + 3
     given = {a for _, w in shown for row in w.table.values() for a in row}
-    numbers = sorted((int(a) for a in given if a != "none"), key=int)
+    numbers = sorted({*map(int, truths), *(int(a) for a in given if a != "none")})
     inside = [str(n) for n in numbers if 0 <= n <= most]
     names = [*inside, *([OTHER] if len(inside) < len(numbers) else []),
              *(["none"] if "none" in given else [])]  # fmt: skip

@@ -24,7 +24,7 @@ def effects(run: Run) -> Made | None:
     """A panel for the indirect and the direct effect of each stream: depth × place."""
     if not run.mediation:
         return None
-    found = Mediation(run)
+    found = Mediation(run.mediation)
     panels = _panels(found)
     if not panels:
         return None
@@ -129,7 +129,7 @@ def _leads(cells: dict[Cell, Measurement], edge: Cell, place: str) -> bool:
 
 def running(run: Run) -> Made | None:
     """By depth: what an item's state does to the answer, what the last place's does, probes."""
-    found = Mediation(run) if run.mediation else None
+    found = Mediation(run.mediation) if run.mediation else None
     if found is None or not found.of("interchange", "running"):
         return None
     panels = [

@@ -9,8 +9,7 @@ from seedbed.core.cells import Cell
 from seedbed.core.mediation import Measurement
 from seedbed.report import wording
 from seedbed.report.grids import Grid, Number, columns_with_values
-from seedbed.report.reader import Run
-from seedbed.report.schema import CHANCE
+from seedbed.report.schema import CHANCE, Engine
 
 OUTCOMES = {
     "expected": "expected answer (mean of the choices as numbers under their softmax)",
@@ -24,6 +23,7 @@ CONTROL_NAMES = {
     "random-donor": "random donor",
 }
 BEHIND = ("resid_pre", "resid_post")
+_OUTCOME_WORDS = {"expected": "expected answer", "logit-difference": "logit difference"}
 _EXACT = 1e-4
 
 
@@ -42,10 +42,10 @@ def cell_words(site: str) -> str:
 
 
 class Mediation:
-    """The rows of one run by section, outcome, name and cell."""
+    """Rows by section, outcome, name and cell."""
 
-    def __init__(self, run: Run) -> None:
-        self.rows = run.mediation
+    def __init__(self, rows: Sequence[Measurement]) -> None:
+        self.rows = rows
         self.outcomes = tuple(dict.fromkeys(r.outcome for r in self.rows if r.section == "total"))
         self.lead = self.outcomes[0] if self.outcomes else ""
 
@@ -79,11 +79,11 @@ def groups_of(cells: Sequence[Cell]) -> list[str]:
     return [g for g in GROUPS if g in named] + [g for g in named if g not in GROUPS]
 
 
-def grids(run: Run) -> list[Grid]:
+def grids(rows: Sequence[Measurement]) -> list[Grid]:
     """The tables of a mediation; none without one."""
-    if not run.mediation:
+    if not rows:
         return []
-    found = Mediation(run)
+    found = Mediation(rows)
     made = [_effects(found), _controls(found), _running(found), _agreement(found)]
     return [grid for grid in made if grid is not None]
 
@@ -181,12 +181,18 @@ def _agreement(found: Mediation) -> Grid | None:
     )  # fmt: skip
 
 
-def findings(run: Run) -> list[str]:
+def findings(rows: Sequence[Measurement], engines: Sequence[Engine]) -> list[str]:
     """What patching says, sentence by sentence; empty without a mediation."""
-    if not run.mediation:
+    if not rows:
         return []
-    found = Mediation(run)
-    lines = [_total(found), *_patched(run), *_where(found), *_certain(found), *_running_said(found)]
+    found = Mediation(rows)
+    lines = [
+        _total(found),
+        *_patched(engines),
+        *_where(found),
+        *_certain(found),
+        *_running_said(found),
+    ]
     return [line for line in lines if line]
 
 
@@ -195,13 +201,12 @@ def _total(found: Mediation) -> str:
     if row is None:
         return ""
     return (
-        f"One swapped item moves the {found.lead.replace('-', ' ')} by "
+        f"One swapped item moves the {_OUTCOME_WORDS.get(found.lead, found.lead)} by "
         f"{_valued(row)} towards the corrupt answer ({wording.plural(row.units, 'pair')})."
     )
 
 
-def _patched(run: Run) -> list[str]:
-    engines = run.engines
+def _patched(engines: Sequence[Engine]) -> list[str]:
     ran, of = sum(e.ran for e in engines), sum(e.patches for e in engines)
     if ran == 0:
         return ["Nothing was patched, so every effect is exactly 0 and says nothing."]

@@ -60,7 +60,7 @@ def render(run: Run) -> str:
         findings=findings(run),
         tables=[_table(run, truth) for truth in run.truths],
         shared=[wording.listed(names) for names in run.shared] if run.truths else [],
-        grids=[*mediation.grids(run), *organisms.grids(run)],
+        grids=[*mediation.grids(run.mediation), *organisms.grids(run)],
         missing=run.missing,
         figures=figures,
         drawings=drawings,

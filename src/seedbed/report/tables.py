@@ -57,7 +57,7 @@ def show(
             console.print(Text(bank_line(opened), style="dim"), soft_wrap=False)
             console.print()
     if metric is None and slice_ is None:
-        for grid in (*mediation.grids(opened), *organisms.grids(opened)):
+        for grid in (*mediation.grids(opened.mediation), *organisms.grids(opened)):
             for table in printed(grid, console.width):
                 console.print(table)
         if opened.missing:

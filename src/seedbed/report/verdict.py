@@ -63,7 +63,13 @@ def findings(run: Run) -> list[Finding]:
     if len(run.truths) > 1:
         found.append(Finding("Declared against measured", tuple(disagreements(run))))
     ran = any(engine.ran for engine in run.engines)
-    found.append(Finding("Mediation", tuple(mediation.findings(run)), "good" if ran else "bad"))
+    found.append(
+        Finding(
+            "Mediation",
+            tuple(mediation.findings(run.mediation, run.engines)),
+            "good" if ran else "bad",
+        )
+    )
     scored = run.organisms is not None and not run.organisms.stopped
     said = tuple(organisms.findings(run))
     found.append(Finding("Planted layer", said, "good" if scored else "bad"))

@@ -6,7 +6,7 @@ A world knows no model's depth, so its truth speaks of bands; claims have one si
 from collections.abc import Sequence
 from pathlib import Path
 
-from seedbed.core.cells import Cell, at_cells
+from seedbed.core.cells import at_cells, depth
 from seedbed.core.errors import InputError
 from seedbed.core.files import write_json
 from seedbed.core.sites import Claim, Truth
@@ -29,13 +29,11 @@ def add_truth_and_chance(here: Path, finders: Sequence[str]) -> None:
         if claim.sites != leading.sites:
             claim.arranged(leading.sites).save(here / f"find-{name}" / "claim.npz")
     declared = Truth.load(here / "data" / "truth.npz").select(leading.questions)
-    at_cells(declared, leading.sites, depth(leading.sites)).save(here / TRUTH)
+    blocks = depth(leading.sites)
+    if blocks is None:
+        raise InputError(f"finder '{first}': its sites are not named as cells are")
+    at_cells(declared, leading.sites, blocks).save(here / TRUTH)
     drawn = random_claim(int(here.name), leading.questions, leading.sites, leading.site_kind)
     drawn.save(here / "find-chance" / "claim.npz")
     nothing = {"seconds": 0.0, "peak_mib": 0.0, "epochs": None, "shared_by": 1}
     write_json(here / "find-chance" / "cost.json", nothing)
-
-
-def depth(sites: Sequence[str]) -> int:
-    """How many blocks the cells of a residual stream come from."""
-    return 1 + max(Cell.parse(site).layer for site in sites)
