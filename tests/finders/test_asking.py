@@ -53,9 +53,8 @@ def test_places_are_every_token_they_touch() -> None:
 def test_choices_that_one_token_cannot_tell_apart_are_named() -> None:
     subject = _tiny()
     for choices in (("1", "12", "3"), ("11", "12", "3")):
-        with pytest.raises(
-            InputError, match=f"question 'q': choices '{choices[0]}' and '12' begin"
-        ):
+        told = f"question 'q': choices '{choices[0]}' and '12' begin"
+        with pytest.raises(InputError, match=told):
             ask(subject, _question(choices=choices, answer="3"))
     with pytest.raises(InputError, match="question 'q': at least two choices are needed"):
         ask(subject, _question(choices=("2",)))
@@ -66,7 +65,7 @@ def test_a_place_without_a_token_is_named() -> None:
         ask(_tiny(), _question(places={"gap": (3, 4)}))
 
 
-def test_byte_level_tokens_that_hold_their_space(byte_tokenizer: Any = None) -> None:
+def test_byte_level_tokens_that_hold_their_space() -> None:
     from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
     from tokenizers.models import BPE
     from transformers import PreTrainedTokenizerFast

@@ -26,12 +26,12 @@ def _kept(
 def test_what_cannot_matter_is_dropped(architecture_of: Callable[[str], Any]) -> None:
     blocks = blocks_of(architecture_of("llama").model)
     every = [(p, p) for p in range(4)]
-    # Equal beginnings; at the first block equal tokens as well; behind the last one all but the end.
+    # Equal beginnings; at the first block equal tokens; behind the last one all but the end.
     assert _kept(blocks, "resid_pre", 0, every) == [(2, 2)]
     assert _kept(blocks, "resid_pre", 1, every) == [(2, 2), (3, 3)]
     assert _kept(blocks, "attn_out", 0, every) == [(2, 2), (3, 3)]
     for stream in ("resid_post", "attn_out", "mlp_out"):
-        assert _kept(blocks, stream, 2, every) == [(3, 3)]  # type: ignore[arg-type]  # a Stream
+        assert _kept(blocks, stream, 2, every) == [(3, 3)]
     assert _kept(blocks, "resid_pre", 2, every) == [(2, 2), (3, 3)]
     # A shift is a difference, and so is another model.
     assert _kept(blocks, "resid_pre", 1, [(1, 0), (0, 1)]) == [(1, 0), (0, 1)]

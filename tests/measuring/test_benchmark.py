@@ -157,6 +157,18 @@ def test_a_server_s_failed_requests_are_asked_again(chat_server: Any, tmp_path: 
     assert marks.accuracy.value == pytest.approx(1 / 3)
 
 
+def test_the_key_stands_in_no_file(
+    chat_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden-987654")
+    chat_server.faults = [(400, {}, "you sent sk-hidden-987654")]
+    run(tmp_path / "out", {"m": "openai:m"}, manner=Manner(base_url=chat_server.url))
+    assert chat_server.seen[0][1]["Authorization"] == "Bearer sk-hidden-987654"
+    files = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert len(files) > 3
+    assert not [p for p in files if b"sk-hidden" in p.read_bytes()]
+
+
 def test_a_server_that_fails_throughout_is_an_error(chat_server: Any, tmp_path: Path) -> None:
     chat_server.faults = [(400, {}, "context too short")] * 99
     with pytest.raises(InputError, match="openai:m: every request failed: 400 context too short"):

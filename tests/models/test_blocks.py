@@ -111,6 +111,7 @@ def test_experts_are_no_blocks() -> None:
             block = nn.ModuleDict({"experts": nn.ModuleList(nn.Linear(2, 2) for _ in range(8))})
             self.layers = nn.ModuleList([block])
             self.config = self
+            self.hidden_size = 2
 
         def get_text_config(self) -> Any:
             return self

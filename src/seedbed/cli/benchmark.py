@@ -54,21 +54,21 @@ def benchmark_command(
 
     What a subject has answered is kept: the same command again asks only what is missing.
     """
-    import time
-
     from rich.console import Console
+
+    from seedbed.runs.record import locked, manifest, now
+
+    started = now()
+    # What is wrong with these is said before anything heavy is loaded.
+    asked, named = questions_of(questions, seed, limit, sets), _named(subject)
 
     from seedbed.measuring.benchmark import Manner, run_benchmark
     from seedbed.report.benchmark import print_benchmark
     from seedbed.report.benchmark_page import write_page
-    from seedbed.runs.record import locked, manifest, now
     from seedbed.studies.stages import set_threads
 
-    started, clock = now(), time.monotonic()
-    asked = questions_of(questions, seed, limit, sets)
-    named = _named(subject)
     set_threads(threads)
-    record = manifest(started, time.monotonic() - clock)
+    record = manifest(started, seconds=0.0)  # each subject has its own time
     made = {k: str(record[k]) for k in ("seedbed", "command", "python", "platform", "cpu")}
     made |= {"threads": str(threads), "started": started, **record["packages"]}
     manner = Manner(tokens, batch, chat is Template.auto, base_url)

@@ -78,6 +78,8 @@ def patched_logits(
     InputError for an unfit run, patch or token, and for a `tier` that the model cannot take.
     """
     started = time.perf_counter()
+    if not runs:
+        raise InputError("there are no runs to patch")
     model, other = _model(subject), _model(donor_model)
     blocks, short = _short(model, runs)
     jobs = jobs_of(short, patches, runs, blocks, same_model=other is None, prune=prune)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seedbed.core.errors import InputError
 from seedbed.models.blocks import Blocks, Site, Spot, blocks_of, plain
+from seedbed.models.logits import logits_at
 from seedbed.models.tokens import Batch
 
 # Takes a stream [rows, length, width]; returns what goes on in its place, or None.
@@ -113,7 +114,10 @@ def read(
 
     wanted = [_site(blocks, s) for s in sites]
     with evaluating(model), hooked(blocks, {s: keep(s) for s in wanted}):
-        model(input_ids=batch.ids, attention_mask=batch.mask, **inputs)
+        # Logits are not wanted, and over all tokens they may be larger than everything else.
+        where = torch.zeros_like(batch.mask, dtype=torch.bool)
+        where[0, -1] = True
+        logits_at(model, batch, where, **inputs)
     return {s: found[s] for s in wanted}
 
 

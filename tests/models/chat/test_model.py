@@ -42,6 +42,7 @@ def test_a_second_asking_is_answered_from_disk(chat_server: Any, tmp_path: Path)
 def test_whatever_differs_is_asked_again(
     chat_server: Any, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
+    chat_server.says = lambda body: "{}"
     chat = chat_model("openai:m", chat_server.url, tmp_path)
     chat.ask([asking("a")])
     chat.ask([asking("a").model_copy(update=changed)])
