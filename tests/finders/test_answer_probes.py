@@ -52,3 +52,13 @@ def test_too_few_examples_are_not_probed() -> None:
     claim = AnswerProbes().find(subject, [], [p.clean for p in pairs], [])
     assert (claim.scores == 0).all()
     assert len({Cell.parse(s).layer for s in claim.sites}) == LAYERS
+
+
+def test_the_order_of_choices_is_not_the_answer() -> None:
+    subject, pairs = example_pairs(12)
+    questions = [p.clean.model_copy(update={"answer": f" {i % 3}"}) for i, p in enumerate(pairs)]
+    turned = [q.model_copy(update={"choices": q.choices[::-1]}) if i % 2 else q
+              for i, q in enumerate(questions)]  # fmt: skip
+    one, other = (AnswerProbes().find(subject, [], qs, []) for qs in (questions, turned))
+    assert one.scores.max() > 0
+    assert (one.scores == other.scores).all()

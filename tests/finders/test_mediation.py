@@ -10,15 +10,16 @@ from seedbed.core.rows import Pair, Question
 from seedbed.core.units import Units
 from seedbed.finders import probes as module
 from seedbed.finders.asking import Asked, aligned, ask
-from seedbed.finders.contract_cells import LAYERS, example_pairs
-from seedbed.finders.controls import controls, step_at
+from seedbed.finders.contract_cells import LAYERS, WORDS, example_pairs, list_question
+from seedbed.finders.controls import _donors, controls, step_at
 from seedbed.finders.groups import group_of, series
 from seedbed.finders.interchange import HYPOTHESES, interchange
 from seedbed.finders.mediation import Mediated, Mediation, mediate
 from seedbed.finders.pairs import sides_of
 from seedbed.finders.patches import Patch, Run, patched_logits
-from seedbed.finders.probes import probes
+from seedbed.finders.probes import FOLDS, predicted, probes
 from seedbed.models.subject import Subject
+from seedbed.models.tiny import Tiny
 
 EDGES = residual_cells(LAYERS, ["everywhere"])
 ALL = Mediation(streams=("resid", "attn_out", "mlp_out", "head"), trials=0, probes=False)
@@ -106,9 +107,11 @@ def test_groups_count_items_from_the_swap_and_leave_other_places_their_names() -
 
 
 def test_no_pair_no_mediation() -> None:
-    subject, _ = example_pairs(1)
+    subject, pairs = example_pairs(1)
     with pytest.raises(InputError, match="no pair"):
         mediate(ALL, subject, [], [], {})
+    with pytest.raises(InputError, match="question 'q0' has no place 'item9'"):
+        mediate(ALL, subject, pairs, [pairs[0].clean], {"q0": {"item9": 1}})
 
 
 def states_of(questions: Sequence[Question]) -> dict[str, dict[str, int]]:
@@ -215,3 +218,68 @@ def test_a_random_donor_of_another_cause_does_not_lend() -> None:
     assert np.isnan(table.column("random-donor resid_pre.0@swapped")).all()
     lent = controls(subject, sides, EDGES, ["expected"], questions, states)["controls:expected"]
     assert np.isfinite(lent.column("random-donor resid_pre.0@swapped")).any()
+
+
+def long_lists(count: int) -> tuple[Subject, list[Question], dict[str, dict[str, int]]]:
+    """Lists of twelve words of which up to three count; states in reading order."""
+    questions, states = [], {}
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        counted = set(rng.choice(12, size=int(rng.integers(4)), replace=False).tolist())
+        words = [WORDS[0] if n in counted else WORDS[1 + (i + n) % 7] for n in range(12)]
+        question = list_question(f"q{i}", words, len(counted))
+        questions.append(question.model_copy(update={"cause": "same"}))
+        states[f"q{i}"] = {f"item{n + 1}": sum(c <= n for c in counted) for n in range(12)}
+    return Tiny(layers=LAYERS, width=16, heads=2).build([q.prompt + " 0 1 2 3" for q in questions],
+                                                        [], 0), questions, states  # fmt: skip
+
+
+def test_trials_follow_the_prompt_and_not_the_order_of_keys() -> None:
+    subject, questions, states = long_lists(30)
+    # What canonical JSON makes of them: item1, item10, item11, item12, item2, …
+    by_key = {q: dict(sorted(mine.items())) for q, mine in states.items()}
+    given, again = (interchange(subject, questions, s, EDGES, 60) for s in (states, by_key))
+    assert given is not None
+    assert again is not None
+    assert given.units == again.units
+    assert {u.split("@")[1] for u in given.units} >= {"item2", "item10"}
+    assert np.array_equal(given.values, again.values, equal_nan=True)
+
+
+def test_trials_need_numbers() -> None:
+    subject, questions, states = counted(12)
+    choices = ("none", "one", "two", "three")
+    named = [q.model_copy(update={"choices": choices, "answer": choices[int(q.answer)]})
+             for q in questions]  # fmt: skip
+    with pytest.raises(InputError, match=r"no whole number.*mediation\.trials"):
+        interchange(subject, named, states, EDGES, 5)
+
+
+def test_a_random_donor_holds_the_same_state_and_changes_it_as_much() -> None:
+    subject, questions, states = long_lists(40)
+    pairs = []
+    for i, clean in enumerate(questions[:8]):
+        words = clean.prompt.split()[:12]
+        words[5] = WORDS[0] if words[5] != WORDS[0] else WORDS[1]
+        corrupt = list_question(f"c{i}", words, 0)
+        pairs.append(Pair(id=f"p{i}", clean=clean, corrupt=corrupt, cause="same"))
+    sides = sides_of(subject, pairs)
+    donors = _donors(subject, sides, questions, states)
+    assert sum(d is not None for d in donors) > 4
+    for side, donor in zip(sides, donors, strict=True):
+        if donor is None:
+            continue
+        ours, theirs = states[side.id], states[donor.id]
+        assert donor.id != side.id
+        assert [ours["item5"], ours["item6"]] == [theirs["item5"], theirs["item6"]]
+
+
+def test_what_no_other_fold_tells_is_wrong_and_states_may_be_negative() -> None:
+    labels = np.zeros(6, dtype=np.int64)
+    assert (predicted(torch.randn(6, 3).double(), labels, np.zeros(6, dtype=np.int64)) != 0).all()
+    subject, questions, states = counted(4 * FOLDS)
+    below = {q: {place: -value for place, value in mine.items()} for q, mine in states.items()}
+    for a, b in zip(*(probes(subject, questions, s, EDGES[:1]).values.T for s in (states, below)),
+                    strict=True):  # fmt: skip
+        assert a.shape == b.shape
+        assert np.isfinite(b).all()

@@ -11,6 +11,7 @@ from torch import Tensor
 from seedbed.core.cells import Stream
 from seedbed.core.errors import InputError
 from seedbed.finders.patches import Patch, Patched, Run, can_matter, patched_logits
+from seedbed.models.hooks import Add, edited
 from seedbed.models.subject import Subject
 
 LAYERS, HEADS, VOCABULARY, WIDTH = 3, 4, 40, 16
@@ -208,6 +209,20 @@ def test_the_expected_way_is_taken(architecture: Any, request: pytest.FixtureReq
     found = patched_logits(architecture.model, [Run(A, B)], _grid("resid_pre"))
     wanted = "sweep" if name in SWEPT else "full" if name == "mamba" else "prefix"
     assert (found.tier, found.checked < CLOSE) == (wanted, True)
+
+
+def test_a_steered_model_is_patched_as_it_is_steered(
+    architecture_of: Callable[[str], Any],
+) -> None:
+    model, patches = architecture_of("llama").model, _grid("resid_pre")
+    plain = patched_logits(model, [Run(A, B)], patches)
+    vector = 0.1 * torch.ones(WIDTH)
+    with edited(model, [Add("resid_post.0", vector)]):
+        steered = patched_logits(model, [Run(A, B)], patches)
+        alone = _alone(architecture_of("llama"), Run(A, B), patches[-1])[1]
+    assert (plain.tier, steered.tier) == ("sweep", "prefix")
+    _close(steered.logits[-1], alone)
+    assert (steered.base - plain.base).abs().max() > 1e-2
 
 
 def test_the_check_draws_its_patch_by_the_seed(architecture_of: Callable[[str], Any]) -> None:

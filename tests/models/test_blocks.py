@@ -121,3 +121,13 @@ def test_experts_are_no_blocks() -> None:
     assert (blocks.path, len(blocks)) == ("layers", 1)
     with pytest.raises(InputError, match="Linear: has no list of decoder blocks"):
         blocks_of(nn.Linear(2, 2))
+
+
+def test_prompt_tuning_is_refused(architecture_of: Callable[[str], Any]) -> None:
+    class Tuned:
+        def __init__(self) -> None:
+            self.peft_config = {"default": type("Config", (), {"is_prompt_learning": True})}
+
+    with pytest.raises(InputError, match="Tuned: prompt tuning has tokens at no position"):
+        blocks_of(Tuned())
+    assert blocks_of(architecture_of("lora").model).heads == 4

@@ -55,3 +55,30 @@ def test_the_interval_of_a_mean_covers_as_often_as_it_says() -> None:
 def test_tables_of_other_columns_are_refused() -> None:
     with pytest.raises(ValueError, match="same columns"):
         Resampled([table([[1.0]]), table([[1.0, 2.0]])])
+
+
+def test_the_interval_of_a_ratio_is_that_of_a_slow_bootstrap() -> None:
+    rng = np.random.default_rng(5)
+    tables = []
+    for seed in range(3):
+        cause = rng.integers(0, 8, 40)
+        shared = rng.normal(size=8)[cause]
+        total = 3 + shared + 0.3 * rng.normal(size=40)
+        part = 0.4 * total + 0.5 * shared + 0.5 * rng.normal(size=40) + 0.2 * seed
+        part[rng.random(40) < 0.2] = np.nan
+        tables.append(table(np.stack([total, part], 1).tolist(), [str(c) for c in cause]))
+    found = Resampled(tables).ratios("a")[1]
+    draws = []
+    for _ in range(1500):
+        ratios = []
+        for chosen in rng.integers(0, 3, 3):
+            of = tables[chosen]
+            causes = np.array(of.causes)
+            names = np.unique(causes)
+            rows = np.concatenate([np.flatnonzero(causes == c) for c in rng.choice(names, len(names))])
+            kept = of.values[rows][np.isfinite(of.values[rows, 1])]
+            ratios.append(kept[:, 1].sum() / kept[:, 0].sum())
+        draws.append(np.mean(ratios))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    assert found.low == pytest.approx(low, abs=0.1 * (high - low))
+    assert found.high == pytest.approx(high, abs=0.1 * (high - low))

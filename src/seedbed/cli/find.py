@@ -116,6 +116,21 @@ def _named(path: Path, name: str, count: int) -> Path:
     return path if count == 1 else path.with_name(f"{path.stem}-{name}{path.suffix}")
 
 
+def _states(path: Path) -> dict[str, dict[str, int]]:
+    from pydantic import TypeAdapter, ValidationError
+
+    from seedbed.core.errors import DataError
+    from seedbed.core.files import read_json
+
+    try:
+        return TypeAdapter(dict[str, dict[str, int]]).validate_python(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DataError(path, None, f"{where}: {first['msg']}; needed: question → place → whole"
+                        " number") from error  # fmt: skip
+
+
 def mediate_command(
     subject: Annotated[str, typer.Argument(help="A subject folder, a model folder or a hub id.")],
     pairs: Annotated[Path, typer.Argument(help="Pairs of questions with places, JSONL.")],
@@ -134,7 +149,7 @@ def mediate_command(
     from rich.console import Console
 
     from seedbed.core.config import apply_sets, validate
-    from seedbed.core.files import atomic_folder, read_json, read_rows, write_json
+    from seedbed.core.files import read_rows, write_json
     from seedbed.core.rows import Pair
     from seedbed.core.units import save_units
     from seedbed.finders.mediation import Mediation, mediate
@@ -148,16 +163,16 @@ def mediate_command(
 
     config = validate(Mediation, apply_sets({}, tuple(sets)), "--set")
     rows = read_rows(pairs, Pair)
-    known = read_json(states) if states else {}
+    known = _states(states) if states else {}
     set_threads(threads)
     model = load_subject(place_of(subject))
     model.model.eval()
     found = mediate(config, model, rows, [p.clean for p in rows], known)
     numbers = [m for name, t in found.tables.items() for m in measurements(name, [t])]
-    with atomic_folder(out) as folder:
-        save_units(folder / "tables.npz", found.tables)
-        write_json(folder / FILE, [m.model_dump(mode="json") for m in numbers])
-        write_json(folder / "engine.json", found.engine)
+    # File by file: what else lies in that folder stays.
+    save_units(out / "tables.npz", found.tables)
+    write_json(out / "engine.json", found.engine)
+    write_json(out / FILE, [m.model_dump(mode="json") for m in numbers])
     console = Console()
     for line in findings(numbers, [Engine.model_validate(found.engine)]):
         console.print(line, markup=False, highlight=False)

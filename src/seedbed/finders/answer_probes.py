@@ -51,7 +51,8 @@ class AnswerProbes(Finder):
         rows = [examples[key] for key in sorted(examples)]
         asked = [ask(subject, q) for _, q in rows]
         fold = np.array([derive(subject.seed, "probes", group) % FOLDS for group, _ in rows])
-        labels = np.array([a.answer for a in asked])
+        # By text, since questions may order their choices differently.
+        labels = np.unique([q.answer for _, q in rows], return_inverse=True)[1]
         places = places_of(questions)
         cells = residual_cells(len(blocks_of(subject.model)), places)
         accuracy = _accuracies(subject, asked, labels, fold, cells, places)

@@ -41,9 +41,10 @@ def controls(
 ) -> dict[str, Units]:
     """A table of controls for each outcome, as effects beside the total, by edge of the blocks.
 
-    A random donor is a question of the same cause whose own item at that place changes the
-    state as much as the recipient's does, so nothing should move; without `states` any
-    question of that cause. NaN for a pair that has no such donor.
+    A random donor is a question of the same cause with the same state up to that place, whose
+    item there changes it as much as the recipient's does, so nothing should move whether a part
+    or a running state is carried; without `states` any question of that cause. NaN for a pair
+    that has no such donor, or no other place.
     """
     identity = _identity(subject, sides, edges)
     patches, tokens = [], [s.clean.choices for s in sides]
@@ -58,11 +59,12 @@ def controls(
         even = len(side.clean.ids) == len(side.corrupt.ids)
         everywhere = tuple((p, p) for p in range(len(side.clean.ids))) if even else ()
         others = [p for p in side.places if p != side.swapped]
-        drawn = stream(subject.seed, "controls", "place", side.id).choice(others)
+        rng = stream(subject.seed, "controls", "place", side.id)
+        elsewhere = side.map(rng.choice(others), "noising") if others else ()
         for edge in edges:
             placed = {
                 ("full", EVERYWHERE): (own, everywhere),
-                ("random-place", "random"): (own, side.map(drawn, "noising")),
+                ("random-place", "random"): (own, elsewhere),
                 ("random-donor", "swapped"): (other, lent),
             }
             for (name, place), (run, positions) in placed.items():
@@ -140,12 +142,11 @@ def _donors(
     found: list[Asked | None] = []
     for side in sides:
         rng = stream(subject.seed, "controls", "donor", side.id)
-        step = step_at(states.get(side.id, {}), side.swapped, side.places)
+        place, held = side.swapped, _held(states.get(side.id, {}), side)
         fit = [
             q for q in questions
-            if q.id != side.id and q.cause == side.cause and side.swapped in q.places and (
-                not states or step_at(states.get(q.id, {}), side.swapped, side.places) == step
-            )
+            if q.id != side.id and q.cause == side.cause and place in q.places
+            and (not states or _held(states.get(q.id, {}), side) == held)
         ]  # fmt: skip
         if not fit:
             found.append(None)
@@ -155,6 +156,11 @@ def _donors(
             asked[chosen.id] = ask(subject, chosen)
         found.append(asked[chosen.id])
     return found
+
+
+def _held(states: Mapping[str, int], side: Sides) -> tuple[int | None, int | None]:
+    """(the state at the swapped place, by how much it changed there)."""
+    return states.get(side.swapped), step_at(states, side.swapped, side.places)
 
 
 def step_at(states: Mapping[str, int], place: str, order: Sequence[str]) -> int | None:

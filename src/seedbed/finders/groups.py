@@ -58,9 +58,11 @@ def grouped(
     """
     found: dict[Cell, Floats] = {}
     away = total[:, None] - array if name == "direct" else array
+    places = dict.fromkeys(cell.place for cell in cells)
+    groups = [{place: group_of(side, place, listed) for place in places} for side in sides]
     for c, cell in enumerate(cells):
-        for i, side in enumerate(sides):
-            group = group_of(side, cell.place, listed)
+        for i in range(len(sides)):
+            group = groups[i][cell.place]
             if not group or np.isnan(away[i, c]):
                 continue
             key = replace(cell, place=group)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seedbed.core.cells import LAST, Cell
+from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.core.seeds import stream
 from seedbed.core.units import Units
@@ -95,7 +96,7 @@ def _items(
         if not able or len(found) == count:
             break
         recipient, donor = rng.sample(rng.choice(able), 2)
-        place = rng.choice(list(states[recipient.id]))
+        place = rng.choice([p for p in _reading(recipient) if p in states[recipient.id]])
         trial = _trial(recipient, donor, place, states)
         if trial is not None:
             found.setdefault((recipient.id, donor.id, place), trial)
@@ -105,22 +106,36 @@ def _items(
 def _trial(recipient: Question, donor: Question, place: str, states: States) -> Trial | None:
     """The trial, if its hypotheses predict different answers that are all among the choices."""
     ours, theirs = states[recipient.id], states[donor.id]
-    order = list(ours)
+    order = _reading(recipient)
     own, other = step_at(ours, place, order), step_at(theirs, place, order)
-    if place not in theirs or own is None or other is None:
+    if own is None or other is None:
         return None
     # The answer may be another function of the count, such as one more than it.
-    shift = int(recipient.answer) - ours[order[-1]]
-    end = ours[order[-1]] + shift
+    end = _number(recipient.answer)
     values = {
         "nothing": end,
         "membership": end - own + other,
         "running": end - ours[place] + theirs[place],
     }
-    by_number = {int(c): c for c in recipient.choices}
+    by_number = {_number(c): c for c in recipient.choices}
     if len(set(values.values())) < 3 or any(v not in by_number for v in values.values()):
         return None
     return Trial(recipient, donor, place, {n: by_number[v] for n, v in values.items()})
+
+
+def _reading(question: Question) -> list[str]:
+    """Places as they stand in the prompt; a JSON file of states sorts item10 before item2."""
+    return sorted(question.places, key=lambda p: question.places[p])
+
+
+def _number(choice: str) -> int:
+    try:
+        return int(choice)
+    except ValueError as error:
+        raise InputError(
+            f"choice {choice!r} is no whole number, which interchange trials need; set"
+            " mediation.trials to 0"
+        ) from error
 
 
 def _answers(subject: Subject, questions: Sequence[Question], count: int) -> list[Trial]:

@@ -41,7 +41,9 @@ class Mediation(Config):
     true one). `patch: false` switches the patching of cells off, as a control of the tool itself.
     """
 
-    streams: tuple[Literal["resid", "attn_out", "mlp_out", "head"], ...] = ("resid",)
+    streams: tuple[Literal["resid", "attn_out", "mlp_out", "head"], ...] = Field(
+        default=("resid",), min_length=1
+    )
     outcomes: tuple[Outcome, ...] = Field(default=("expected", "logit-difference"), min_length=1)
     trials: int = Field(default=200, ge=0)
     probes: bool = True
@@ -66,10 +68,15 @@ def mediate(
     """Measure all of it on one subject.
 
     `pairs` are patched, `questions` lend donors and probe examples; `states` hold the true
-    running state by question and place. Raises InputError without pairs.
+    running state by question and place. Raises InputError without pairs, and for states of a
+    place that its question lacks.
     """
     if not pairs:
         raise InputError("mediation: there is no pair to patch")
+    for question in questions:
+        for place in states.get(question.id, {}):
+            if place not in question.places:
+                raise InputError(f"states: question {question.id!r} has no place {place!r}")
     blocks = blocks_of(subject.model)
     sides = sides_of(subject, pairs)
     places = places_of([q for p in pairs for q in (p.clean, p.corrupt)])

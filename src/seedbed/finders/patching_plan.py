@@ -125,8 +125,11 @@ def jobs_of(
     InputError for an unknown run, site or position.
     """
     shared = [_common(r.ids, r.donor) if same_model else None for r in runs]
-    found = []
+    found, known = [], set()
     for number, patch in enumerate(patches):
+        if patch.site not in known:
+            _check_site(patch, number, blocks)
+            known.add(patch.site)
         _check(patch, number, given, blocks)
         run, common = runs[patch.run], shared[patch.run]
         kept = tuple(
@@ -155,14 +158,17 @@ def _is_noop(
     return recipient < common or (first and run.ids[recipient] == run.donor[donor])
 
 
+def _check_site(patch: Patch, number: int, blocks: Blocks) -> None:
+    try:
+        blocks.spot(patch.site)
+    except InputError as error:
+        raise InputError(f"patch {number}: {error}") from error
+
+
 def _check(patch: Patch, number: int, runs: Sequence[Run], blocks: Blocks) -> None:
     name = f"patch {number}"
     if not 0 <= patch.run < len(runs):
         raise InputError(f"{name}: there is no run {patch.run}; runs are 0 to {len(runs) - 1}")
-    try:
-        blocks.spot(patch.site)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from error
     run = runs[patch.run]
     if patch.values is None and not run.donor and patch.positions:
         raise InputError(f"{name}: run {patch.run} has no donor and the patch no values")

@@ -4,6 +4,7 @@ Operations: a patch at block l and position p of T tokens costs (blocks − l) �
 where a forward pass costs blocks × T; keys and values before p are those of the base run.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -93,12 +94,12 @@ def _groups(runs: Sequence[Trimmed], tokens: int) -> Iterator[list[int]]:
 
 
 def _passes(rows: Sequence[Row], budget: int) -> Iterator[list[Row]]:
-    """Rows of the same sequence and start together, at most `budget` tokens in a pass, sorted by
-    where they join.
+    """Rows of the same lengths together, at most `budget` tokens in a pass, sorted by where they
+    join.
     """
     part: list[Row] = []
     size = 0
-    for row in sorted(rows, key=lambda r: (r.job.run, r.start, r.joins)):
+    for row in sorted(rows, key=lambda r: (len(r.ids), r.start, r.job.run, r.joins)):
         if part and size + row.length > budget:
             yield sorted(part, key=lambda r: r.joins)
             part, size = [], 0
@@ -152,22 +153,24 @@ def _run(rotary: Rotary, base: Base, runs: Sequence[Trimmed], rows: Sequence[Row
             x[:tokens] = now
     if counts[layers - 1] == 0:
         x = x.new_empty(len(rows), rotary.width)
-    for i in range(counts[layers - 1], len(rows)):
-        # Behind the last block nothing but the state that is read matters.
-        x[i] = base.stream(layers, slots[begins[i]])
-        for value, (place, _) in zip(
-            _values(base, runs, rows[i], layers), rows[i].job.pairs, strict=True
-        ):
-            if place == rows[i].start:
-                x[i] = value
+    # Behind the last block nothing but the state that is read matters.
+    late = range(counts[layers - 1], len(rows))
+    if late:
+        x[late.start :] = base.stream(layers, slots[ends[late.start :].to(device) - 1])
+        _put(base, runs, [(i, rows[i]) for i in late], x, layers)
     return x
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Rows of one sequence and start: their numbers in the pass, and where their tokens lie."""
+    """Rows alike in length and start: their numbers in the pass, and where their tokens lie.
 
-    members: Tensor
+    `prefix` are the slots of what stands before them: [1, start] if all share one sequence,
+    else [rows, start].
+    """
+
+    members: list[int]
+    numbers: Tensor
     tokens: Tensor
     prefix: Tensor
     length: int
@@ -178,15 +181,16 @@ class _Group:
         heads: Tensor, scale: float, *, last: bool,
     ) -> None:  # fmt: skip
         """Fill `heads` for the group's rows among the first `count` of the pass."""
-        active = int(torch.searchsorted(self.members, count))
+        active = bisect_left(self.members, count)
         if not active:
             return
         queries, keys, values = parts
         tokens = self.tokens[: active * self.length]
-        before = base.keys_values(layer, self.prefix)
+        before = base.keys_values(layer, self.prefix[:active])
         keys = self._behind(before[0], keys[tokens], active)
         values = self._behind(before[1], values[tokens], active)
-        where = self.members[:active] if last else tokens
+        # In the last block one query a row is left, in the order of the rows.
+        where = self.numbers[:active] if last else tokens
         asked = queries[where]
         asked = asked.view(active, -1, *asked.shape[1:])
         found = attention(asked, keys, values, scale, None if last else self.mask)
@@ -195,7 +199,7 @@ class _Group:
     def _behind(self, before: Tensor, own: Tensor, rows: int) -> Tensor:
         """The prefix of the base and each row's own tokens behind it."""
         own = own.view(rows, self.length, *own.shape[1:])
-        if not len(self.prefix):
+        if not self.prefix.shape[1]:
             return own
         return torch.cat([before.expand(rows, -1, -1, -1), own], 1)
 
@@ -203,19 +207,24 @@ class _Group:
 def _attention_groups(
     base: Base, rows: Sequence[Row], begins: Sequence[int], device: torch.device
 ) -> list[_Group]:
-    alike: dict[tuple[Ids, int], list[int]] = {}
+    alike: dict[tuple[int, int], list[int]] = {}
     for i, row in enumerate(rows):
-        alike.setdefault((row.ids, row.start), []).append(i)
+        alike.setdefault((len(row.ids), row.start), []).append(i)
     groups = []
-    for (ids, start), members in alike.items():
-        length = len(ids) - start
+    for (whole, start), members in alike.items():
+        length = whole - start
         starts = torch.tensor([begins[i] for i in members])
         tokens = (starts[:, None] + torch.arange(length)).flatten().to(device)
-        prefix = torch.tensor(base.tree.slots[ids][:start], dtype=torch.long, device=device)
+        different = dict.fromkeys(rows[i].ids for i in members)
+        shared = members[:1] if len(different) == 1 else members
+        prefix = torch.tensor([base.tree.slots[rows[i].ids][:start] for i in shared],
+                              dtype=torch.long, device=device)  # fmt: skip
         mask = None
         if length > 1:
-            mask = torch.ones(length, len(ids), dtype=torch.bool, device=device).tril(start)
-        groups.append(_Group(torch.tensor(members, device=device), tokens, prefix, length, mask))
+            mask = torch.ones(length, whole, dtype=torch.bool, device=device).tril(start)
+        groups.append(
+            _Group(members, torch.tensor(members, device=device), tokens, prefix, length, mask)
+        )
     return groups
 
 
@@ -228,20 +237,30 @@ def _join(
     if first == end:
         return
     x[begins[first] : begins[end]] = base.stream(layer, slots[begins[first] : begins[end]])
-    places = [
-        begins[i] + r - rows[i].start for i in range(first, end) for r, _ in rows[i].job.pairs
-    ]
-    x[places] = torch.cat([_values(base, runs, rows[i], layer) for i in range(first, end)])
+    _put(base, runs, [(begins[i], rows[i]) for i in range(first, end)], x, layer)
 
 
-def _values(base: Base, runs: Sequence[Trimmed], row: Row, layer: int) -> Tensor:
-    """What takes the place of the base's tokens at the row's positions [pairs, width]."""
-    if (made := base.made.get(row.number)) is not None:
-        return made
-    if row.job.values is not None:
-        return row.job.values.to(base.cos)
-    donor = base.tree.slots[runs[row.job.run].donor]
-    return base.stream(layer, [donor[d] for _, d in row.job.pairs])
+def _put(
+    base: Base, runs: Sequence[Trimmed], rows: Sequence[tuple[int, Row]], x: Tensor, layer: int
+) -> None:
+    """Put the patched states of rows in place in x [tokens, width]; each row begins at an index.
+
+    What a patch touches before the row begins is left out.
+    """
+    there: list[int] = []
+    slots: list[int] = []
+    for begin, row in rows:
+        inside = [(n, r) for n, (r, _) in enumerate(row.job.pairs) if r >= row.start]
+        here = [begin + r - row.start for _, r in inside]
+        values = base.made.get(row.number, row.job.values)
+        if values is None:
+            donor = base.tree.slots[runs[row.job.run].donor]
+            there += here
+            slots += [donor[row.job.pairs[n][1]] for n, _ in inside]
+        elif here:
+            x[here] = values[[n for n, _ in inside]].to(x)
+    if there:
+        x[there] = base.stream(layer, slots)
 
 
 def _head(rotary: Rotary, x: Tensor, wanted: Wanted, runs: Sequence[int]) -> Tensor:

@@ -27,6 +27,8 @@ States = Mapping[str, Mapping[str, int]]
 ITEM = "item"
 FOLDS = 4
 RIDGE = 1e-2
+NO_CLASS = int(np.iinfo(np.int64).min)
+"""What is said where no other fold tells anything: always wrong."""
 
 
 def probes(
@@ -95,7 +97,7 @@ def predicted(x: Tensor, labels: NDArray[np.int64], fold: NDArray[np.int64]) -> 
     """
     classes = np.unique(labels)
     goal = torch.from_numpy((labels[:, None] == classes).astype(np.float64))
-    found = np.zeros(len(labels), dtype=np.int64)
+    found = np.full(len(labels), NO_CLASS, dtype=np.int64)
     for k in range(FOLDS):
         fit, test = torch.from_numpy(fold != k), torch.from_numpy(fold == k)
         if not bool(test.any()) or not bool(fit.any()):
@@ -122,10 +124,11 @@ def _shuffled(
 def _by_number(
     labels: NDArray[np.int64], number: NDArray[np.int64], fold: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    found = np.zeros(len(labels), dtype=np.int64)
+    found = np.full(len(labels), NO_CLASS, dtype=np.int64)
     for k in range(FOLDS):
         for n in np.unique(number):
             fit = labels[(fold != k) & (number == n)]
             use = (fold == k) & (number == n)
-            found[use] = np.bincount(fit).argmax() if len(fit) else 0
+            values, counts = np.unique(fit, return_counts=True)
+            found[use] = values[counts.argmax()] if len(fit) else NO_CLASS
     return found

@@ -143,8 +143,14 @@ class Blocks:
 
 
 def plain(model: Any) -> Any:
-    """The Hugging Face model inside wrappers of accelerate and PEFT."""
+    """The Hugging Face model inside wrappers of accelerate and PEFT.
+
+    Raises InputError for prompt tuning, whose virtual tokens only the wrapper puts in.
+    """
     model = getattr(model, "module", model)
+    adapters = getattr(model, "peft_config", {})
+    if any(adapter.is_prompt_learning for adapter in adapters.values()):
+        raise InputError(f"{type(model).__name__}: prompt tuning has tokens at no position")
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 

@@ -122,6 +122,8 @@ def rotary_of(model: Any, longest: int) -> Rotary | str:
     ):
         return "not every block attends to all earlier tokens"
     blocks = blocks_of(model).modules
+    if any(_is_hooked(module) for b in blocks for module in (b, getattr(b, "self_attn", b))):
+        return "its blocks carry hooks, which would not be called"
     for block in blocks:
         if _children(block) != PARTS:
             return f"a block consists of {', '.join(sorted(_children(block)))}"
@@ -148,6 +150,14 @@ def attention(
         attn_mask=mask, scale=scale, enable_gqa=queries.shape[2] != keys.shape[2],
     )  # fmt: skip
     return found.transpose(1, 2).flatten(2)
+
+
+def _is_hooked(module: Any) -> bool:
+    hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+    # transformers leaves its own behind once hidden states were asked for; they only look.
+    foreign = [h for h in hooks if not getattr(h, "__module__", "").startswith("transformers.")]
+    # accelerate puts a forward of its own in place of the class's.
+    return bool(foreign) or "forward" in vars(module)
 
 
 def _children(module: Any) -> set[str]:

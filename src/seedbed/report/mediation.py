@@ -101,6 +101,8 @@ def _effects(found: Mediation) -> Grid | None:
         for e in found.edges(list(cells))
     ]
     heads, kept = columns_with_values(("residual stream", *groups), rows)
+    if not kept:
+        return None
     total = found.one("total", "total", found.lead)
     note = (
         f"Indirect effect of each cell alone as a share of the total effect, a ratio of means over "
@@ -120,8 +122,8 @@ def _controls(found: Mediation) -> Grid | None:
     note = (
         "As shares of the total effect. Identity puts a run's own states back and must be exactly "
         "0, full puts all of the donor's and must be 1; a random place is any other; a random "
-        "donor comes from a question of the same cause whose item changes the state as much as the "
-        "one it replaces, so it should move nothing."
+        "donor comes from a question of the same cause and, where states are known, with the same "
+        "state before and after the item it replaces, so it should move nothing."
     )
     return Grid("controls", "Controls of patching", note, heads, kept)
 
@@ -222,12 +224,13 @@ def _where(found: Mediation) -> list[str]:
     cells = {c: r for c, r in found.of("effects", "indirect").items() if c.stream in BEHIND}
     parts = []
     for edge in found.edges(list(cells)):
-        mine = [(c, r) for c, r in cells.items() if c.layer == edge.layer]
-        here = [(r.value, c, r) for c, r in mine
-                if c.stream == edge.stream and r.value is not None]  # fmt: skip
+        here = [(c, r) for c, r in cells.items()
+                if (c.stream, c.layer) == (edge.stream, edge.layer) and r.value is not None]  # fmt: skip
         if here:
-            _, cell, row = max(here, key=lambda x: abs(x[0] or 0.0))
+            cell, row = max(here, key=lambda x: abs(x[1].value or 0.0))
             parts.append(f"{edge_words(edge)} at {cell.place} {_valued(row)}")
+    if not parts:
+        return []
     return [f"Largest indirect effect, as a share of the total: {'; '.join(parts)}."]
 
 

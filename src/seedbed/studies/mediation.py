@@ -24,14 +24,15 @@ def report(folder: Path, seeds: Sequence[int], claims: Mapping[int, Sequence[str
     here = [folder / "seeds" / str(seed) for seed in seeds]
     tables = [load_units(path / "mediation" / "tables.npz") for path in here]
     rows = []
-    for name in tables[0]:
-        rows += measurements(name, [t[name] for t in tables])
+    for name in dict.fromkeys(n for t in tables for n in t):
+        # A seed may lack a table: none of its interchange trials can tell anything.
+        rows += measurements(name, [t[name] for t in tables if name in t])
     for outcome in dict.fromkeys(n.partition(":")[2] for n in tables[0] if n.startswith("map:")):
         named = {
             n: [Claim.load(path / f"find-{n}" / "claim.npz") for path in here]
             for n in claims[seeds[0]]
         }
-        cells = [_cells(t[f"map:{outcome}"], named) for t in tables]
+        cells = [_cells(t[f"map:{outcome}"], i, named) for i, t in enumerate(tables)]
         rows += measurements(f"agreement:{outcome}", agreements(named, cells))
     write_json(folder / FILE, [row.model_dump(mode="json") for row in rows])
 
@@ -81,9 +82,11 @@ def _with(table: Units, columns: Sequence[str]) -> Units:
     )
 
 
-def _cells(table: Units, claims: Mapping[str, Sequence[Claim]]) -> Units:
-    """The indirect effects of a map at the cells that claims speak of, columns named by cell."""
-    known = set(next(iter(claims.values()))[0].sites)
+def _cells(table: Units, seed: int, claims: Mapping[str, Sequence[Claim]]) -> Units:
+    """The indirect effects of a map at the cells that its seed's claims speak of, columns named
+    by cell.
+    """
+    known = set(next(iter(claims.values()))[seed].sites)
     kept = [c for c in table.columns if c.partition(" ")[2] in known]
     found = table.among(kept)
     return Units(found.units, found.causes, tuple(c.partition(" ")[2] for c in kept), found.values)

@@ -22,6 +22,7 @@ from seedbed.studies import planting, stages
 from seedbed.studies.organisms import Organism, Organisms
 from seedbed.studies.study import Study
 from seedbed.training.loop import Progress
+from seedbed.worlds.base import World
 
 
 class Work(Protocol):
@@ -54,11 +55,7 @@ class Plan:
 
     def data(self, seed: int) -> Task:
         """Rows and truth."""
-        world = self.study.world
-        key = {**self.base, "world": _config(world), "seed": seed}
-        if inputs := world.inputs():
-            key["inputs"] = digest_of_files(inputs)
-        return Task(seed, "data", "data", key, partial(_data, world, seed))
+        return self._rows(self.study.world, seed, "data")
 
     def train(self, seed: int) -> Task:
         """The trained subject."""
@@ -108,8 +105,13 @@ class Plan:
     def changed(self, seed: int, change: str) -> Task:
         """Rows of the world under one of the organisms' changes."""
         world = self._organisms.world(change, self.study.world)
+        return self._rows(world, seed, f"organisms/data-{change}")
+
+    def _rows(self, world: World, seed: int, name: str) -> Task:
         key = {**self.base, "world": _config(world), "seed": seed}
-        return Task(seed, "data", f"organisms/data-{change}", key, partial(_data, world, seed))
+        if inputs := world.inputs():
+            key["inputs"] = digest_of_files(inputs)
+        return Task(seed, "data", name, key, partial(_data, world, seed))
 
     def asked_before(self, seed: int, change: str) -> Task:
         """What the study's subject answers in a changed world."""

@@ -91,6 +91,11 @@ class Study(Config):
             raise ValueError("measured: retraining needs 'training'")
         if self.organisms is not None and not any(f.sites is SiteKind.LAYER for f in self.finders):
             raise ValueError("organisms: no finder of this study reads layers")
+        if self.measured is not None and sites is not SiteKind.DOCUMENT:
+            raise ValueError(
+                f"measured: the world '{self.world.kind}' plants no cause in documents;"
+                f" what was measured about {sites}s is 'mediation'"
+            )
         if self.mediation is not None and sites is not SiteKind.CELL:
             raise ValueError(f"mediation: the world '{self.world.kind}' plants no cause in cells")
         if sites is not SiteKind.DOCUMENT and not any(f.sites is sites for f in self.finders):
@@ -99,6 +104,17 @@ class Study(Config):
                 f"finders: the world '{self.world.kind}' declares its truth about {sites}s, and"
                 f" none of these reads {sites}s; there are: {', '.join(known)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _changes_fit_the_world(self) -> "Study":
+        organisms = self.organisms
+        if organisms is not None:
+            for change in organisms.changes:
+                try:
+                    organisms.world(change, self.world)
+                except ConfigError as error:
+                    raise ValueError(str(error)) from error
         return self
 
     @field_validator("seeds")
