@@ -76,13 +76,41 @@ def test_mediation_on_files(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     subject = counting_run / "seeds" / "0" / "train" / "subject"
+    (files / "m").mkdir()
+    (files / "m" / "notes.txt").write_text("mine")
     done = call(monkeypatch, "mediate", subject, files / "pairs.jsonl", "--out", files / "m",
                 "--set", "streams=[mlp_out]")  # fmt: skip
     assert done == 0
     rows = json.loads((files / "m" / "mediation.json").read_text())
     found = [Measurement.model_validate(r) for r in rows]
     assert {r.section for r in found} == {"total", "effects", "map", "controls"}
-    assert "equals the total effect" in " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "equals the total effect" in said
+    # Nothing was asked about the residual stream, so nothing is said of it.
+    assert "Largest indirect effect" not in said
+    assert "Indirect effects by place" not in said
+    assert (files / "m" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ({"q0": {"item1": "two"}}, "states.json: q0.item1"),
+        ([1], "states.json: the file"),
+        ({"q0": {"item77": 1}}, "question 'q0' has no place 'item77'"),
+    ],
+)
+def test_states_that_do_not_fit_are_named(
+    states: object, said: str, counting_run: Path, files: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (files / "states.json").write_text(json.dumps(states))
+    subject = counting_run / "seeds" / "0" / "train" / "subject"
+    assert call(monkeypatch, "mediate", subject, files / "pairs.jsonl", "--out", files / "m",
+                "--states", files / "states.json") == 2  # fmt: skip
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from seedbed.core.cells import Cell
-from seedbed.finders import answer_probes, asking
+from seedbed.finders import answer_probes, asking, probes
 from seedbed.finders.answer_probes import AnswerProbes
 from seedbed.finders.contract_cells import LAYERS, WORDS, example_pairs, list_question
 from seedbed.models import hooks
@@ -38,7 +38,7 @@ def test_it_finds_the_cell_that_holds_the_answer_and_no_other(
         return held
 
     monkeypatch.setattr(answer_probes, "ask", remembered)
-    monkeypatch.setattr(answer_probes, "read", written)
+    monkeypatch.setattr(probes, "read", written)
     claim = AnswerProbes().find(subject, [], questions, [])
     row = dict(zip(claim.sites, claim.scores[0].tolist(), strict=True))
     best = max(row, key=lambda name: row[name])

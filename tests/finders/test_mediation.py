@@ -8,6 +8,7 @@ from seedbed.core.cells import Cell, residual_cells
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Pair, Question
 from seedbed.core.units import Units
+from seedbed.finders import mediation
 from seedbed.finders import probes as module
 from seedbed.finders.asking import Asked, aligned, ask
 from seedbed.finders.contract_cells import LAYERS, WORDS, example_pairs, list_question
@@ -18,6 +19,7 @@ from seedbed.finders.mediation import Mediated, Mediation, mediate
 from seedbed.finders.pairs import sides_of
 from seedbed.finders.patches import Patch, Run, patched_logits
 from seedbed.finders.probes import FOLDS, predicted, probes
+from seedbed.models.blocks import Site
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
 
@@ -114,6 +116,28 @@ def test_no_pair_no_mediation() -> None:
         mediate(ALL, subject, pairs, [pairs[0].clean], {"q0": {"item9": 1}})
 
 
+def test_pairs_that_cannot_be_told_apart_or_read_are_named_before_anything_is_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("patched all the same")
+
+    monkeypatch.setattr(mediation, "effects", never)
+    subject, pairs = example_pairs(2)
+    same = pairs[1].model_copy(update={"corrupt": pairs[1].clean})
+    fewer = [q.model_copy(update={"choices": q.choices[:3]})
+             for q in (pairs[1].clean, pairs[1].corrupt)]  # fmt: skip
+    words = [q.model_copy(update={"choices": (" ant", " bee"), "answer": f" {a}"})
+             for q, a in ((pairs[1].clean, "ant"), (pairs[1].corrupt, "bee"))]  # fmt: skip
+    for given, said in (
+        ([pairs[0], same], "question 'q1': .* do not differ"),
+        ([pairs[0], Pair(id="p1", clean=fewer[0], corrupt=fewer[1])], "'p1': 3 choices"),
+        ([Pair(id="p1", clean=words[0], corrupt=words[1])], "use 'logit-difference'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            mediate(ALL, subject, given, [], {})
+
+
 def states_of(questions: Sequence[Question]) -> dict[str, dict[str, int]]:
     """Counts vowels-first words: any running count will do for an untrained subject."""
     found = {}
@@ -191,18 +215,18 @@ def test_a_probe_reads_what_is_written_into_the_stream_and_its_control_does_not(
     columns = by_name(table)
     # An untrained subject's embedding does not know what stood before.
     first = columns["probe resid_pre.0@item"].mean()
-    real = module._features
+    real = module.states_at
 
     def written(
         subject: Subject, asked: Sequence[Asked], spots: Sequence[tuple[int, str]],
-        edges: Sequence[Cell],
+        sites: Sequence[Site],
     ) -> torch.Tensor:  # fmt: skip
-        features = real(subject, asked, spots, edges)
+        features = real(subject, asked, spots, sites)
         labels = torch.tensor([states[questions[i].id][place] for i, place in spots])
         features[-1, :, :8] += 50 * torch.eye(8, dtype=features.dtype)[labels]
         return features
 
-    monkeypatch.setattr(module, "_features", written)
+    monkeypatch.setattr(module, "states_at", written)
     again = by_name(probes(subject, questions, states, EDGES))
     last = Cell("resid_post", LAYERS - 1, "item").name
     assert again[f"probe {last}"].mean() > 0.99 > first
@@ -283,3 +307,17 @@ def test_what_no_other_fold_tells_is_wrong_and_states_may_be_negative() -> None:
                     strict=True):  # fmt: skip
         assert a.shape == b.shape
         assert np.isfinite(b).all()
+
+
+def test_no_trial_predicts_an_answer_that_no_question_has() -> None:
+    subject, questions, states = long_lists(30)
+    # A wider list of choices changes nothing: none of the new ones is ever an answer.
+    wider = [q.model_copy(update={"choices": (*q.choices, " 4", " 5")}) for q in questions]
+    drawn = []
+    for rows in (questions, wider):
+        texts = [f"{q.prompt} 0 1 2 3 4 5" for q in rows]
+        subject = Tiny(layers=LAYERS, width=16, heads=2).build(texts, [], 0)
+        table = interchange(subject, rows, states, EDGES[:1], 40)
+        assert table is not None
+        drawn.append(table.units)
+    assert drawn[0] == drawn[1]

@@ -11,6 +11,7 @@ from torch import Tensor
 from seedbed.core.cells import Stream
 from seedbed.core.errors import InputError
 from seedbed.finders.patches import Patch, Patched, Run, can_matter, patched_logits
+from seedbed.models.blocks import Site, blocks_of
 from seedbed.models.hooks import Add, edited
 from seedbed.models.subject import Subject
 
@@ -258,6 +259,10 @@ def test_values_may_be_given(architecture: Any) -> None:
         Patch(0, s, n, ((1, 0), (5, 0)), values=values)  # type: ignore[arg-type]  # from a tuple of strings
         for s in streams for n in range(LAYERS)
     ]  # fmt: skip
+    if architecture.parts:
+        size = blocks_of(architecture.model).numbers(Site("head", 1, 2))
+        assert size * HEADS >= WIDTH
+        patches.append(Patch(0, "head", 1, ((1, 0), (5, 0)), 2, values=values[:, :size]))
     run = Run(A, ())
     found = patched_logits(architecture.model, [run], patches)
     assert found.donor.isnan().all()

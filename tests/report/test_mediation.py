@@ -124,3 +124,16 @@ def test_numbers_read_as_a_person_would_write_them(
     number: Number, text: str, interval: str
 ) -> None:
     assert (number.text, number.interval) == (text, interval)
+
+
+def test_a_run_that_stopped_at_the_gate_has_a_page_without_cells(run: Path) -> None:
+    for path in (*run.glob("seeds/*/cells"), *run.glob("seeds/*/find-*"),
+                 *run.glob("seeds/*/mediation")):  # fmt: skip
+        shutil.rmtree(path)
+    for name in ("scores.json", "mediation.json", "organisms.json"):
+        (run / name).unlink()
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "stopped": "not learned"}))
+    page = write_report(run).read_text()
+    assert "not learned" in page
+    assert "Inside the subject" not in page

@@ -50,8 +50,8 @@ def test_too_few_cells_that_move_are_not_defined() -> None:
 
 def test_rows_and_columns_are_matched_by_name() -> None:
     claim = claim_of([1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1])
-    turned = Units(("q1", "q0"), ("x", "y"), CELLS[::-1], np.array([[1.0, 2, 3, 4, 5, 6],
-                                                                    [6, 5, 4, 3, 2, 1]]))  # fmt: skip
+    values = np.array([[1.0, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1]])
+    turned = Units(("q1", "q0"), ("x", "y"), CELLS[::-1], values)
     table = agreements({"one": [claim]}, [turned])[0]
     assert table.columns == ("pearson one", "recall one")
     assert table.causes == ("x", "y")

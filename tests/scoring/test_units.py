@@ -75,7 +75,8 @@ def test_the_interval_of_a_ratio_is_that_of_a_slow_bootstrap() -> None:
             of = tables[chosen]
             causes = np.array(of.causes)
             names = np.unique(causes)
-            rows = np.concatenate([np.flatnonzero(causes == c) for c in rng.choice(names, len(names))])
+            drawn = rng.choice(names, len(names))
+            rows = np.concatenate([np.flatnonzero(causes == c) for c in drawn])
             kept = of.values[rows][np.isfinite(of.values[rows, 1])]
             ratios.append(kept[:, 1].sum() / kept[:, 0].sum())
         draws.append(np.mean(ratios))

@@ -61,6 +61,13 @@ def test_claims_of_other_cells_are_refused(counting_run: Path, tmp_path: Path) -
         ({"finders": ["patching"]}, "no finder of this study reads layers"),
         ({"training": None, "measured": {"subsets": 4}}, "retraining needs 'training'"),
         ({"world": {"kind": "hops"}, "finders": ["bm25"], "organisms": None}, "no cause in cells"),
+        (
+            {"measured": {"subsets": 4}},
+            "measured: the world 'counting' plants no cause in documents",
+        ),
+        ({"organisms": {"changes": {"x": {"rull": "half"}}}}, r"organisms\.changes\.x: .*rule"),
+        ({"organisms": {"changes": {"x": {"rule": "members"}}}}, "like that already"),
+        ({"mediation": {"streams": []}}, r"mediation\.streams"),
     ],
 )
 def test_a_study_that_cannot_be_is_refused(

@@ -1,10 +1,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seedbed.core.mediation import Measurement
-from seedbed.core.units import load_units
+from seedbed.core.sites import Claim, SiteKind
+from seedbed.core.units import Units, load_units, save_units
 from seedbed.studies.mediation import FILE, report
 
 
@@ -27,6 +29,10 @@ def test_what_must_be_0_is_0_and_what_must_be_1_is_1(counting_run: Path) -> None
             and r.cell in ("resid_pre.0@swapped", "resid_post.1@last")]  # fmt: skip
     assert len(ends) == 4
     assert ends == pytest.approx([1] * 4, abs=1e-4)
+    # A subject that counts follows the swapped item: outcomes point to the corrupt answer.
+    totals = [r.low for r in rows if r.section == "total"]
+    assert len(totals) == 2
+    assert all(low is not None and low > 0 for low in totals)
 
 
 def test_every_number_is_a_ratio_of_means_over_pairs_mean_over_seeds(counting_run: Path) -> None:
@@ -64,3 +70,26 @@ def test_the_same_tables_give_the_same_bytes(counting_run: Path) -> None:
     before = (counting_run / FILE).read_bytes()
     report(counting_run, [0, 1], {0: ["patching", "chance"], 1: ["patching", "chance"]})
     assert (counting_run / FILE).read_bytes() == before
+
+
+def test_seeds_may_reach_other_places_and_lack_a_table(tmp_path: Path) -> None:
+    places = (("item1", "item2", "last"), ("item1", "item2", "item3", "last"))
+    for seed, mine in enumerate(places):
+        here = tmp_path / "seeds" / str(seed)
+        sites = tuple(f"resid_pre.0@{p}" for p in mine)
+        # Each seed patches one place that none of its claims speaks of.
+        columns = ("total", *(f"indirect {s}" for s in sites), "indirect resid_pre.0@item3")[:5]
+        values = np.arange(1.0, 1 + 2 * len(columns)).reshape(2, -1)
+        tables = {"map:expected": Units(("a", "b"), ("x", "y"), columns, values)}
+        if seed == 1:
+            tables["interchange:"] = Units(("t",), ("x",), ("other resid_pre.0@item",),
+                                           np.ones((1, 1)))  # fmt: skip
+        save_units(here / "mediation" / "tables.npz", tables)
+        scores = values[:, 1 : 1 + len(sites)]
+        Claim(("a", "b"), sites, scores, SiteKind.CELL).save(here / "find-one" / "claim.npz")
+    report(tmp_path, [0, 1], {0: ["one"], 1: ["one"]})
+    rows = {(r.section, r.name, r.cell): r for r in rows_of(tmp_path)}
+    assert rows["agreement", "pearson", "one"].value == pytest.approx(1)
+    assert rows["agreement", "pearson", "one"].units == 4
+    assert rows["map", "indirect", "resid_pre.0@item3"].units == 4
+    assert rows["interchange", "other", "resid_pre.0@item"].units == 1

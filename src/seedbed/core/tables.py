@@ -99,11 +99,17 @@ def read_truth(path: Path, questions: tuple[str, ...], sites: tuple[str, ...]) -
     (`first@item4`) is spelt out for them.
     """
     blocks = depth(sites)
-    if blocks is None:
+    if blocks is None or depth(_sites_in(path)) is not None:
         return _read_truth(path, questions, sites, strict=True)
     places = dict.fromkeys(Cell.parse(site).place for site in sites)
     bands = tuple(symbolic(band, place) for band in BANDS for place in places)
     return at_cells(_read_truth(path, questions, bands, strict=False), sites, blocks)
+
+
+def _sites_in(path: Path) -> tuple[str, ...]:
+    if path.suffix == ".npz":
+        return Truth.load(path).sites
+    return tuple(_text(path, line, row, "site", "document") for line, row in read_objects(path))
 
 
 def _read_truth(
@@ -122,7 +128,7 @@ def _read_truth(
         if q is None:
             continue
         if site not in column_of:
-            if not strict:
+            if not strict and site.startswith(tuple(symbolic(band, "") for band in BANDS)):
                 continue
             raise DataError(path, line, f"site {site!r} is not among the claim's sites")
         value = row.get("value")

@@ -7,7 +7,6 @@ intervene (Belinkov 2022, section 4).
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from seedbed.core.cells import Cell, places_of, residual_cells
 from seedbed.core.rows import Document, Pair, Question
@@ -15,11 +14,9 @@ from seedbed.core.seeds import derive
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.asking import Asked, ask
 from seedbed.finders.base import Finder
-from seedbed.finders.probes import FOLDS, predicted
+from seedbed.finders.probes import FOLDS, predicted, states_at
 from seedbed.models.blocks import Site, blocks_of
-from seedbed.models.hooks import read
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import TokenSequence
 
 LEAST = 8
 """Examples below which a cell is not probed."""
@@ -72,27 +69,17 @@ def _accuracies(
     cells: Sequence[Cell],
     places: Sequence[str],
 ) -> dict[Cell, float]:
-    edges = dict.fromkeys(Site(c.stream, c.layer) for c in cells)
-    found = {s: torch.zeros(len(asked), len(places), _width(subject)).double() for s in edges}
-    sequences = [TokenSequence(a.ids, (False,) * len(a.ids)) for a in asked]
-    for index, batch in subject.batches(sequences):
-        for site, hidden in read(subject.model, batch, list(edges)).items():
-            for row, i in enumerate(index):
-                for j, place in enumerate(places):
-                    if place in asked[i].places:
-                        found[site][i, j] = hidden[row, asked[i].places[place][-1]].double().cpu()
+    sites = list(dict.fromkeys(Site(c.stream, c.layer) for c in cells))
+    spots = [(i, place) for place in places for i, a in enumerate(asked) if place in a.places]
+    states = states_at(subject, asked, spots, sites)
     accuracy = {}
     for cell in cells:
-        j = places.index(cell.place)
-        known = np.array([cell.place in a.places for a in asked])
-        if known.sum() < LEAST:
+        here = [n for n, (_, place) in enumerate(spots) if place == cell.place]
+        if len(here) < LEAST:
             accuracy[cell] = 0.0
             continue
-        x = found[Site(cell.stream, cell.layer)][torch.from_numpy(known), j]
+        known = [spots[n][0] for n in here]
+        x = states[sites.index(Site(cell.stream, cell.layer)), here]
         right = predicted(x, labels[known], fold[known]) == labels[known]
         accuracy[cell] = float(right.mean())
     return accuracy
-
-
-def _width(subject: Subject) -> int:
-    return int(subject.model.get_input_embeddings().weight.shape[1])

@@ -1,8 +1,8 @@
 """Controls of patching: what must come out as nothing, as everything, and as no more than luck.
 
 `identity` puts a run's own states back (exactly 0), `full` all of the donor's (the total
-effect); `random-place` patches some other place of each pair, `random-donor` takes the swapped place
-from another question.
+effect); `random-place` patches some other place of each pair, `random-donor` takes the swapped
+place from another question.
 """
 
 from collections.abc import Mapping, Sequence

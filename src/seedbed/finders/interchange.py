@@ -91,20 +91,24 @@ def _items(
             groups.setdefault((question.cause, tuple(question.places)), []).append(question)
     able = [group for group in groups.values() if len(group) > 1]
     rng = stream(subject.seed, "interchange", "items")
+    # A choice that is no question's answer is one that no subject has reason to give.
+    given = frozenset(q.answer for q in questions)
     found: dict[tuple[str, str, str], Trial] = {}
     for _ in range(20 * count):
         if not able or len(found) == count:
             break
         recipient, donor = rng.sample(rng.choice(able), 2)
         place = rng.choice([p for p in _reading(recipient) if p in states[recipient.id]])
-        trial = _trial(recipient, donor, place, states)
+        trial = _trial(recipient, donor, place, states, given)
         if trial is not None:
             found.setdefault((recipient.id, donor.id, place), trial)
     return list(found.values())
 
 
-def _trial(recipient: Question, donor: Question, place: str, states: States) -> Trial | None:
-    """The trial, if its hypotheses predict different answers that are all among the choices."""
+def _trial(
+    recipient: Question, donor: Question, place: str, states: States, given: frozenset[str]
+) -> Trial | None:
+    """The trial, if its hypotheses predict different answers that are all among those `given`."""
     ours, theirs = states[recipient.id], states[donor.id]
     order = _reading(recipient)
     own, other = step_at(ours, place, order), step_at(theirs, place, order)
@@ -117,7 +121,7 @@ def _trial(recipient: Question, donor: Question, place: str, states: States) -> 
         "membership": end - own + other,
         "running": end - ours[place] + theirs[place],
     }
-    by_number = {_number(c): c for c in recipient.choices}
+    by_number = {_number(c): c for c in recipient.choices if c in given}
     if len(set(values.values())) < 3 or any(v not in by_number for v in values.values()):
         return None
     return Trial(recipient, donor, place, {n: by_number[v] for n, v in values.items()})

@@ -21,7 +21,7 @@ from seedbed.finders.asking import uneven
 from seedbed.finders.controls import EVERYWHERE, controls
 from seedbed.finders.groups import grouped, series
 from seedbed.finders.interchange import interchange
-from seedbed.finders.outcomes import Outcome
+from seedbed.finders.outcomes import Outcome, numbers_of
 from seedbed.finders.pairs import Effects, Sides, effects, sides_of
 from seedbed.finders.probes import probes
 from seedbed.models.blocks import Blocks, blocks_of
@@ -68,8 +68,9 @@ def mediate(
     """Measure all of it on one subject.
 
     `pairs` are patched, `questions` lend donors and probe examples; `states` hold the true
-    running state by question and place. Raises InputError without pairs, and for states of a
-    place that its question lacks.
+    running state by question and place. Raises InputError without pairs, for a pair that does
+    not differ at a place, for choices that an outcome cannot read, and for states of a place
+    that its question lacks.
     """
     if not pairs:
         raise InputError("mediation: there is no pair to patch")
@@ -79,6 +80,10 @@ def mediate(
                 raise InputError(f"states: question {question.id!r} has no place {place!r}")
     blocks = blocks_of(subject.model)
     sides = sides_of(subject, pairs)
+    # What cannot be told is refused before anything is run.
+    listed = series(sides)
+    for side in sides if "expected" in config.outcomes else ():
+        numbers_of(side.choices)
     places = places_of([q for p in pairs for q in (p.clean, p.corrupt)])
     cells = cells_of(config, blocks, places)
     noised = effects(subject, sides, cells, config.outcomes, "noising", config.patch)
@@ -86,8 +91,7 @@ def mediate(
     edges = residual_cells(len(blocks), [EVERYWHERE])
     tables: dict[str, Units] = {}
     for outcome in config.outcomes:
-        named = _tables(outcome, sides, cells, noised[outcome], denoised[outcome])
-        tables |= named
+        tables |= _tables(outcome, sides, listed, cells, noised[outcome], denoised[outcome])
     tables |= controls(subject, sides, edges, config.outcomes, questions, states)
     if states and config.trials:
         found = interchange(subject, questions, states, edges, config.trials)
@@ -115,15 +119,14 @@ def cells_of(config: Mediation, blocks: Blocks, places: Sequence[str]) -> list[C
 
 
 def _tables(
-    outcome: Outcome, sides: Sequence[Sides], cells: Sequence[Cell], noised: Effects,
-    denoised: Effects,
+    outcome: Outcome, sides: Sequence[Sides], listed: frozenset[str], cells: Sequence[Cell],
+    noised: Effects, denoised: Effects,
 ) -> dict[str, Units]:  # fmt: skip
     total = noised.donor - noised.start
     indirect = noised.moved
     # Denoising undoes a part of the total; the direct effect is what it leaves.
     direct = total[:, None] + denoised.moved
     units, causes = tuple(s.id for s in sides), tuple(s.cause for s in sides)
-    listed = series(sides)
     columns, values = ["total"], [total]
     for name, array in (("indirect", indirect), ("direct", direct)):
         for cell, column in grouped(name, array, cells, sides, listed, total):

@@ -48,7 +48,9 @@ class Sides:
             theirs = [self.corrupt.ids[i] for i in self.corrupt.places.get(place, ())]
             if ours != theirs:
                 return place
-        raise InputError(f"pair {self.id!r}: its questions do not differ at any place")
+        raise InputError(
+            f"question {self.id!r}: it and the corrupt side of its pair do not differ at any place"
+        )
 
     def run(self, direction: Direction) -> Run:
         """Noising patches the clean run from the corrupt one, denoising the other way round."""
@@ -70,7 +72,17 @@ class Sides:
 
 
 def sides_of(subject: Subject, pairs: Sequence[Pair]) -> list[Sides]:
-    """Every pair as its runs; raises InputError for one that cannot be asked (see `ask_pair`)."""
+    """Every pair as its runs.
+
+    Raises InputError for one that cannot be asked (see `ask_pair`), and for another number of
+    choices than the first one's.
+    """
+    for pair in pairs:
+        if len(pair.clean.choices) != (count := len(pairs[0].clean.choices)):
+            raise InputError(
+                f"pair {pair.id!r}: {len(pair.clean.choices)} choices, pair {pairs[0].id!r} has"
+                f" {count}; pairs that are patched together need as many"
+            )
     return [
         Sides(p.clean.id, p.cause or p.clean.cause or p.id, p.clean.choices, *ask_pair(subject, p))
         for p in pairs

@@ -24,12 +24,15 @@ from seedbed.finders.patching_sweep import sweep
 from seedbed.models.blocks import Blocks, blocks_of, plain
 from seedbed.models.hooks import evaluating
 from seedbed.models.rotary import Rotary, rotary_of
+from seedbed.models.subject import Subject
 
 __all__ = ["Patch", "Patched", "Run", "can_matter", "patched_logits"]
 
 Tier = Literal["sweep", "prefix", "full"]
 # How far two ways may differ, relative to the largest logit: in float32, and in fewer bits.
-SLACK, COARSE = 1e-3, 0.1
+SLACK, COARSE = 1e-4, 0.1
+# Fewer tokens than this may not show what a model does otherwise.
+TRIED = 16
 # Models that were tried on the sweep: with how many tokens, and whether it followed them.
 _FOLLOWS: WeakKeyDictionary[Module, tuple[int, bool]] = WeakKeyDictionary()
 
@@ -161,6 +164,7 @@ def _by_sweep(work: _Work) -> _Logits | str:
 def _follows(rotary: Rotary, ids: tuple[int, ...]) -> bool:
     """Whether the model's states are those of its blocks taken apart, tried on as many tokens."""
     tokens, known = _FOLLOWS.get(rotary.model, (0, True))
+    ids = (ids * TRIED)[: max(len(ids), min(TRIED, rotary.context))]
     if known and len(ids) > tokens:
         known = agrees(rotary, ids, _slack(rotary.model))
         _FOLLOWS[rotary.model] = len(ids), known
@@ -231,7 +235,7 @@ def _slack(model: Any) -> float:
 
 
 def _model(subject: Any) -> Any:
-    found = getattr(subject, "model", None) if hasattr(subject, "tokenizer") else subject
+    found = subject.model if isinstance(subject, Subject) else subject
     return None if found is None else plain(found)
 
 

@@ -106,9 +106,10 @@ def base_of(
         attended = rotary.projected(layer, heads)
         middle = x[slots] + attended
         added = rotary.mlp(layer, middle)
-        for number, job in inner.get(layer, ()):
+        for alike in _alike(inner.get(layer, ())):
             parts = x, heads, attended, middle, added
-            base.made[number] = _made(rotary, tree, runs[job.run], job, parts)
+            made = _made(rotary, tree, runs, [job for _, job in alike], parts)
+            base.made |= zip((number for number, _ in alike), made, strict=True)
         after = middle + added
         x = after if slots is whole else torch.zeros_like(x).index_copy(0, slots, after)
         base._streams.append(x[asked])
@@ -197,26 +198,40 @@ class _Lookup:
         return found.flatten(0, 1)[self.back]
 
 
+def _alike(jobs: Sequence[tuple[int, Job]]) -> list[list[tuple[int, Job]]]:
+    """Jobs of the same stream and head together."""
+    found: dict[Site, list[tuple[int, Job]]] = {}
+    for number, job in jobs:
+        found.setdefault(job.site, []).append((number, job))
+    return list(found.values())
+
+
 def _made(
-    rotary: Rotary, tree: Tree, run: Trimmed, job: Job,
+    rotary: Rotary, tree: Tree, runs: Sequence[Trimmed], jobs: Sequence[Job],
     parts: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
-) -> Tensor:  # fmt: skip
-    """States behind the block at the job's positions once its part is replaced there."""
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """States behind the block at the positions of each job of one site once it is replaced."""
     before, heads, attended, middle, added = parts
-    here = [tree.slots[run.ids][r] for r, _ in job.pairs]
-    layer, stream, head = job.site.layer, job.site.stream, job.site.head
+    layer, stream, head = jobs[0].site.layer, jobs[0].site.stream, jobs[0].site.head
     columns = slice(None) if head is None else slice(head * rotary.size, (head + 1) * rotary.size)
-    if job.values is not None:
-        value = job.values.to(before)
-    else:
-        there = [tree.slots[run.donor][d] for _, d in job.pairs]
-        value = {"head": heads[there][:, columns], "attn_out": attended[there],
-                 "mlp_out": added[there]}[stream]  # fmt: skip
+    given = {"head": heads[:, columns], "attn_out": attended, "mlp_out": added}[stream]
+    here = [tree.slots[runs[job.run].ids][r] for job in jobs for r, _ in job.pairs]
+    # Values that are given stand behind those of the tree.
+    own = [job.values.to(before) for job in jobs if job.values is not None]
+    there, count = [], len(given)
+    for job in jobs:
+        if job.values is None:
+            there += [tree.slots[runs[job.run].donor][d] for _, d in job.pairs]
+        else:
+            there += range(count, count := count + len(job.pairs))
+    value = torch.cat([given, *own])[there]
     if stream == "mlp_out":
-        return middle[here] + value
-    if stream == "head":
-        changed = heads[here].clone()
-        changed[:, columns] = value
-        value = rotary.projected(layer, changed)
-    new = before[here] + value
-    return new + rotary.mlp(layer, new)
+        new = middle[here] + value
+    else:
+        if stream == "head":
+            changed = heads[here]
+            changed[:, columns] = value
+            value = rotary.projected(layer, changed)
+        new = before[here] + value
+        new += rotary.mlp(layer, new)
+    return torch.split(new, [len(job.pairs) for job in jobs])

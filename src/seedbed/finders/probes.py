@@ -51,7 +51,7 @@ def probes(
     rng = generator(subject.seed, "probes")
     fold = rng.permutation(len(known))[owner] % FOLDS
     shuffled = _shuffled(labels, number, rng)
-    features = _features(subject, asked, spots, edges)
+    features = states_at(subject, asked, spots, [Site(e.stream, e.layer) for e in edges])
     columns = {"number": _by_number(labels, number, fold) == labels}
     for edge, x in zip(edges, features, strict=True):
         columns[f"probe {replace(edge, place=ITEM).name}"] = predicted(x, labels, fold) == labels
@@ -66,12 +66,11 @@ def probes(
     return Units(units, causes, tuple(columns), sums / count[:, None])
 
 
-def _features(
+def states_at(
     subject: Subject, asked: Sequence[Asked], spots: Sequence[tuple[int, str]],
-    edges: Sequence[Cell],
+    sites: Sequence[Site],
 ) -> Tensor:  # fmt: skip
-    """States at the last token of each place, float64 [edges, spots, width]."""
-    sites = [Site(e.stream, e.layer) for e in edges]
+    """States at the last token of each spot (question, place), float64 [sites, spots, width]."""
     sequences = [TokenSequence(a.ids, (False,) * len(a.ids)) for a in asked]
     mine: dict[int, list[tuple[int, int]]] = {}
     for n, (i, place) in enumerate(spots):

@@ -41,6 +41,11 @@ class Rotary:
         """Numbers in the residual stream of one token."""
         return int(self.model.get_input_embeddings().weight.shape[1])
 
+    @property
+    def context(self) -> int:
+        """Most tokens that it was made for."""
+        return int(self.model.config.get_text_config().max_position_embeddings)
+
     def embed(self, ids: Tensor) -> Tensor:
         """What the first block takes in: ids [tokens] → [tokens, width]."""
         found: Tensor = self.model.get_input_embeddings()(ids)

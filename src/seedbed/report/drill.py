@@ -149,17 +149,17 @@ class _Texts:
     """The documents that some list names, numbered in the order of their first mention."""
 
     def __init__(self, seed: Seed) -> None:
-        if seed.truth.site_kind is SiteKind.CELL:
-            self._texts = {site: mediation.cell_words(site) for site in seed.truth.sites}
-        else:
-            self._texts = {row.id: row.text for row in seed.documents}
+        # A run that stopped at the gate has no cells yet, only the bands of its world's truth.
+        self._cells = seed.truth.site_kind is SiteKind.CELL
+        self._texts = {} if self._cells else {row.id: row.text for row in seed.documents}
         self._numbers: dict[str, int] = {}
         self.rows: list[list[str]] = []
 
     def index(self, site: str) -> int:
         if site not in self._numbers:
             self._numbers[site] = len(self.rows)
-            self.rows.append([site, self._texts.get(site, "")])
+            text = mediation.cell_words(site) if self._cells else self._texts.get(site, "")
+            self.rows.append([site, text])
         return self._numbers[site]
 
 

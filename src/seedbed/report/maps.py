@@ -54,7 +54,7 @@ def effects(run: Run) -> Made | None:
         f"item; outcome: {OUTCOMES.get(found.lead, found.lead)}. Indirect: the cell alone is taken "
         "from the corrupt run (noising); direct: everything but the cell (from denoising). Ratios "
         "of means; intervals stand in the tables. +1: the item after the swapped one; before and "
-        "later: all such items together."
+        "later: the effects of all such items, each alone, added up."
     )
     return _title(found), note, (9.2, sum(heights) + 0.4), draw
 

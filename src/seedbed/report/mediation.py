@@ -108,7 +108,7 @@ def _effects(found: Mediation) -> Grid | None:
         f"Indirect effect of each cell alone as a share of the total effect, a ratio of means over "
         f"{wording.plural(total.units if total else 0, 'pair')}, 95 % intervals over seeds and "
         f"causes. Outcome: {OUTCOMES.get(found.lead, found.lead)}. +1: the next item after the "
-        "swapped one; before, later: all such items together."
+        "swapped one; before, later: the effects of all such items, each alone, added up."
     )
     return Grid("effects", "Indirect effects by place and depth", note, heads, kept)
 
@@ -224,8 +224,11 @@ def _where(found: Mediation) -> list[str]:
     cells = {c: r for c, r in found.of("effects", "indirect").items() if c.stream in BEHIND}
     parts = []
     for edge in found.edges(list(cells)):
-        here = [(c, r) for c, r in cells.items()
-                if (c.stream, c.layer) == (edge.stream, edge.layer) and r.value is not None]  # fmt: skip
+        here = [
+            (c, r)
+            for c, r in cells.items()
+            if (c.stream, c.layer) == (edge.stream, edge.layer) and r.value is not None
+        ]
         if here:
             cell, row = max(here, key=lambda x: abs(x[1].value or 0.0))
             parts.append(f"{edge_words(edge)} at {cell.place} {_valued(row)}")

@@ -36,16 +36,21 @@ def headline(run: Run) -> str:
         return f"The subject did not learn what was planted{where}, so no finder was run."
     found = [best_on(run, truth, LEADING[truth], "all") for truth in run.truths]
     best = [row for row in found if row is not None]
-    return " ".join(map(_lead, best)) or "No finder has a score."
+    return " ".join(_lead(run, row) for row in best) or "No finder has a score."
 
 
-def _lead(best: Score) -> str:
+def _lead(run: Run, best: Score) -> str:
     measured = best.truth == MEASURED
     value = f"{wording.metric(best.metric)} {wording.valued(best)}"
     limit = f" of a possible {wording.number(best.oracle, 2)}" if best.oracle is not None else ""
     chance = f" against {wording.number(best.chance, 2)} by chance"
     against = value + (limit if measured else chance)
     if best.standing == "above":
+        ranked = ranked_on(run, best.truth, best.metric, "all")
+        level = [row.finder for row in ranked if row.value == best.value]
+        if len(level) > 1:
+            did = "predict retraining" if measured else "found the cause"
+            return f"{wording.listed(level)} {did} equally well: {against}."
         did = "predicts retraining best" if measured else "found the cause best"
         return f"{best.finder} {did}: {against}."
     which = "predicts retraining" if measured else "is distinguishable from chance"

@@ -17,10 +17,11 @@ TOP, LEAST = 0.02, 2
 
 
 def agreement(claim: Claim, effects: Units) -> tuple[Floats, Floats]:
-    """(Pearson correlation, recall of the top 2 %, at least two cells) of each unit [U] of `effects`.
+    """(Pearson correlation, recall of the top 2 %) of each unit [U] of `effects`.
 
-    `effects` has one unit a question and one column a cell; sizes are compared, whatever their
-    sign. NaN for a question with fewer than three cells that move anything.
+    The top are at least two cells. `effects` has one unit a question and one column a cell; sizes
+    are compared, whatever their sign. NaN for a question with fewer than three cells that move
+    anything.
     """
     row = {q: i for i, q in enumerate(claim.questions)}
     column = {s: i for i, s in enumerate(claim.sites)}

@@ -99,7 +99,8 @@ class Plan:
             "mediation": config.model_dump(mode="json"),
             "asked": asked,
         }
-        work = partial(_mediate, config, asked, self.study.subject, trained[1], data[1])
+        given = (config, asked, self.study.world.gate.by, self.study.subject)
+        work = partial(_mediate, *given, trained[1], data[1])
         return Task(seed, "mediate", "mediation", key, work)
 
     def changed(self, seed: int, change: str) -> Task:
@@ -231,13 +232,14 @@ def _find(
 def _mediate(
     config: Any,
     asked: Any,
+    by: str,
     subject: Any,
     trained: Path,
     data: Path,
     folder: Path,
     progress: Progress | None,
 ) -> None:
-    stages.mediate_stage(config, asked, subject, trained, data, folder)
+    stages.mediate_stage(config, asked, by, subject, trained, data, folder)
 
 
 def _drift(

@@ -190,16 +190,23 @@ def find_stage(
 def mediate_stage(
     config: Mediation,
     asked: Sequence[str],
+    by: str,
     subject: SubjectConfig,
     trained: Path,
     data: Path,
     folder: Path,
 ) -> None:
-    """Causal mediation on the pairs of the questions named; states.json lends the true states."""
+    """Causal mediation on the pairs of the questions named; states.json lends the true states.
+
+    Donors and probes take every held-out question of the gate's groups (values of the slice
+    `by`) that the questions named are from: those that passed.
+    """
     ready = load_stage(subject, trained)
     wanted = set(asked)
     pairs = [p for p in read_pairs(data) if p.clean.id in wanted]
-    questions = [q for q in read_rows(data / "questions.jsonl", Question) if q.split == "id"]
+    held_out = [q for q in read_rows(data / "questions.jsonl", Question) if q.split == "id"]
+    passed = {q.slices.get(by) for q in held_out if q.id in wanted}
+    questions = [q for q in held_out if q.slices.get(by) in passed]
     with measured() as cost:
         found = mediate(
             config,
