@@ -55,7 +55,7 @@ def test_level_with_chance_is_said_where_the_interval_holds_it(fresh: Path, edit
     )
     text = said(Run(fresh))["Against chance"]
     assert "Hop 1 (ROC-AUC): level with chance: bm25; below chance: minilm-cosine." in text
-    assert "found the cause best" in headline(Run(fresh))
+    assert "found the cause equally well" in headline(Run(fresh))
 
 
 def test_nobody_above_chance_is_the_headline(fresh: Path, edit: Any) -> None:
