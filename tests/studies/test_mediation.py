@@ -1,13 +1,19 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from seedbed.core.config import read_yaml
+from seedbed.core.files import read_rows, write_rows
 from seedbed.core.mediation import Measurement
+from seedbed.core.rows import Question
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.core.units import Units, load_units, save_units
 from seedbed.studies.mediation import FILE, report
+from seedbed.studies.stages import mediate_stage
+from seedbed.studies.study import Study
 
 
 def rows_of(run: Path) -> list[Measurement]:
@@ -93,3 +99,28 @@ def test_seeds_may_reach_other_places_and_lack_a_table(tmp_path: Path) -> None:
     assert rows["agreement", "pearson", "one"].units == 4
     assert rows["map", "indirect", "resid_pre.0@item3"].units == 4
     assert rows["interchange", "other", "resid_pre.0@item"].units == 1
+
+
+def test_questions_of_a_group_that_was_not_learned_lend_nothing(
+    counting_run: Path, tmp_path: Path
+) -> None:
+    here = counting_run / "seeds" / "0"
+    data = Path(shutil.copytree(here / "data", tmp_path / "data"))
+    questions = read_rows(data / "questions.jsonl", Question)
+    failed = {q.id for i, q in enumerate(questions) if i % 3 == 0}
+    write_rows(
+        data / "questions.jsonl",
+        [q.model_copy(update={"slices": {"form": "b" if q.id in failed else "a"}})
+         for q in questions],
+    )  # fmt: skip
+    study = Study.model_validate(read_yaml(counting_run / "config.yaml"))
+    assert study.mediation is not None
+    asked = [q.id for q in questions if q.split == "id" and q.id not in failed][:6]
+    mediate_stage(study.mediation, asked, "form", study.subject, here / "train", data, tmp_path)
+    tables = load_units(tmp_path / "tables.npz")
+    held_out = {q.id for q in questions if q.split == "id"}
+    assert set(tables["probes:"].units) == held_out - failed
+    sides = {side for u in tables["interchange:"].units for side in u.split("@")[0].split("<")}
+    assert len(sides) > 2
+    assert not sides & failed
+    assert set(tables["effects:expected"].units) == set(asked)

@@ -92,26 +92,27 @@ def base_of(
     for number, job in jobs:
         if not job.site.stream.startswith("resid"):
             inner.setdefault(job.site.layer, []).append((number, job))
-    whole = torch.arange(len(tree.ids), device=device)
-    lookup = _Lookup(tree, whole)
+    lookup = _Lookup(tree, torch.arange(len(tree.ids), device=device))
     for layer in range(layers):
         normed = rotary.normed(layer, x)
         keys, values = rotary.keys_values(layer, normed, cos, sin)
-        slots = whole
-        if layer == layers - 1 and layer not in inner:
+        turns, now = (cos, sin), x
+        trimmed = layer == layers - 1 and layer not in inner
+        if trimmed:
             # Behind the last block only what is read counts.
-            slots, lookup = ends, _Lookup(tree, ends)
-        queries = rotary.queries(layer, normed[slots], cos[slots], sin[slots])
+            lookup, now, normed = _Lookup(tree, ends), x[ends], normed[ends]
+            turns = cos[ends], sin[ends]
+        queries = rotary.queries(layer, normed, *turns)
         heads = lookup.attend(queries, keys, values, rotary.layers[layer].self_attn.scaling)
         attended = rotary.projected(layer, heads)
-        middle = x[slots] + attended
+        middle = now + attended
         added = rotary.mlp(layer, middle)
         for alike in _alike(inner.get(layer, ())):
             parts = x, heads, attended, middle, added
             made = _made(rotary, tree, runs, [job for _, job in alike], parts)
             base.made |= zip((number for number, _ in alike), made, strict=True)
         after = middle + added
-        x = after if slots is whole else torch.zeros_like(x).index_copy(0, slots, after)
+        x = torch.zeros_like(x).index_copy(0, ends, after) if trimmed else after
         base._streams.append(x[asked])
         base._pasts.append((keys[past], values[past]))
     return base
