@@ -184,6 +184,9 @@ def test_interchange_trials_fall_to_exactly_one_hypothesis_and_match_slow_patchi
         at = f"{edge.stream}.{edge.layer}@item"
         sums = sum(columns[f"{h} {at}"] for h in HYPOTHESES)
         assert np.nansum(sums) == len(items)
+        mirror = columns.get(f"mirror {at}", np.full(len(table.units), np.nan))
+        both = np.nan_to_num(mirror) * np.nan_to_num(columns[f"running {at}"])
+        assert not both.any()
         for i in items[:5]:
             pair, place = table.units[i].split("@")
             recipient, donor = (by_id[name] for name in pair.split("<"))

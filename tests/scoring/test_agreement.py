@@ -43,6 +43,13 @@ def test_ties_go_against_the_claim() -> None:
     assert agreement(claim_of([2, 1.5, 1, 1, 1, 1]), effects)[1][0] == 1
 
 
+def test_effects_that_only_rounding_tells_apart_are_one_rank() -> None:
+    effects = effects_of([1.0, 1.0 - 1e-6, 1.0 - 2e-6, 0.5, 0.1, 0.1])
+    for claim in ([6, 5, 1, 1, 1, 1], [1, 6, 5, 1, 1, 1], [6, 1, 5, 1, 1, 1]):
+        assert agreement(claim_of([float(c) for c in claim]), effects)[1][0] == 1
+    assert agreement(claim_of([6, 1, 1, 5, 1, 1]), effects)[1][0] == 0.5
+
+
 def test_too_few_cells_that_move_are_not_defined() -> None:
     pearson, recall = agreement(claim_of([1, 2, 3, 4, 5, 6]), effects_of([1, 2, 0, 0, 0, 0]))
     assert np.isnan([pearson[0], recall[0]]).all()

@@ -150,6 +150,13 @@ def test_cells_are_every_change_in_every_block() -> None:
         Organisms(changes=both, layers=(4,)).cells(2)
 
 
+def test_a_nested_change_leaves_the_other_knobs_alone() -> None:
+    world = Hops(texts={"redundancy": 4, "names": "words"})
+    changed = Organisms(changes={"more": {"texts": {"redundancy": 5}}}).world("more", world)
+    assert isinstance(changed, Hops)
+    assert (changed.texts.redundancy, changed.texts.names) == (5, "words")
+
+
 def test_a_changed_world_is_checked() -> None:
     world = Hops(depth=2)
     organisms = Organisms(changes={"deep": {"depth": 3}, "same": {"depth": 2}, "typo": {"dept": 3}})

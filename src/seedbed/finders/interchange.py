@@ -32,6 +32,8 @@ class Trial:
     donor: Question
     place: str
     predicted: dict[str, str]
+    mirror: str = ""
+    """The answer as far off as `running` predicts, the other way; "" if it cannot be told apart."""
 
 
 def interchange(
@@ -46,7 +48,8 @@ def interchange(
     At an item the place may hold nothing that matters, its own item's part (`membership`), or
     the state so far (`running`): only trials count in which the three predict different
     answers. At the last place it may hold the whole `answer`. Values are 1 or 0, NaN for
-    trials of the other sort; None if no trial can tell the hypotheses apart.
+    trials of the other sort; None if no trial can tell the hypotheses apart. `mirror` is the
+    control of `running`: how often the answer is as far off on the other side.
     """
     trials = [*_items(subject, questions, states, count), *_answers(subject, questions, count)]
     if not trials:
@@ -76,6 +79,10 @@ def interchange(
                     f"{name} {replace(edge, place=where).name}", [float("nan")] * len(trials)
                 )
                 column[i] = float(name == hit)
+            if trial.mirror:
+                at = f"mirror {replace(edge, place=where).name}"
+                column = columns.setdefault(at, [float("nan")] * len(trials))
+                column[i] = float(said == trial.mirror)
     units = tuple(f"{t.recipient.id}<{t.donor.id}@{t.place}" for t in trials)
     causes = tuple(t.recipient.cause or t.recipient.id for t in trials)
     return Units(units, causes, tuple(columns), np.array(list(columns.values())).T)
@@ -124,7 +131,9 @@ def _trial(
     by_number = {_number(c): c for c in recipient.choices if c in given}
     if len(set(values.values())) < 3 or any(v not in by_number for v in values.values()):
         return None
-    return Trial(recipient, donor, place, {n: by_number[v] for n, v in values.items()})
+    mirror = 2 * end - values["running"]
+    known = "" if mirror in values.values() else by_number.get(mirror, "")
+    return Trial(recipient, donor, place, {n: by_number[v] for n, v in values.items()}, known)
 
 
 def _reading(question: Question) -> list[str]:

@@ -132,6 +132,7 @@ _READ = (
     ("interchange", "nothing", "item", "item: nothing"),
     ("interchange", "membership", "item", "item: its own part"),
     ("interchange", "running", "item", "item: running state"),
+    ("interchange", "mirror", "item", "its mirror (control)"),
     ("interchange", "answer", "last", "last: whole answer"),
     ("probes", "probe", "item", "probe"),
     ("probes", "shuffled", "item", "shuffled labels"),
@@ -155,7 +156,8 @@ def _running(found: Mediation) -> Grid | None:
     note = (
         "Interchange: share of trials in which the answer is what a donor's state at an item would "
         "give if the item held nothing that matters, its own part, or the running state (trials in "
-        "which the three differ), and at the last place if that held the whole answer. Probe: "
+        "which the three differ), and at the last place if that held the whole answer; mirror: an "
+        "answer as far off as the running state would make it, on the other side. Probe: "
         f"share of items whose running state ridge regression reads on held-out questions.{level}"
     )
     return Grid("running", "Is a running state carried along?", note, heads, kept)
@@ -265,9 +267,12 @@ def _running_said(found: Mediation) -> list[str]:
     running, own = best("running"), best("membership")
     if running is None or own is None:
         return []
+    mirror = found.of("interchange", "mirror").get(running[0])
+    control = f"; as far off on the other side: {_valued(mirror)}" if mirror else ""
     lines = [
         f"With a donor's state at one item the answer follows the running state in at most "
-        f"{_valued(running[1])} of trials ({edge_words(running[0])}), the item's own part in up to "
+        f"{_valued(running[1])} of trials ({edge_words(running[0])}{control}), the item's own part "
+        "in up to "
         f"{_valued(own[1])} ({edge_words(own[0])})."
     ]
     read = [(c, r) for c, r in found.of("probes", "probe").items() if r.value is not None]
