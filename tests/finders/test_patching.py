@@ -82,3 +82,25 @@ def test_a_question_without_a_pair_is_named() -> None:
     _, pairs = example_pairs(2)
     with pytest.raises(InputError, match="'q1'"):
         pairs_for([p.clean for p in pairs], pairs[:1])
+
+
+def test_pairs_without_places_are_patched_token_by_token() -> None:
+    subject, pairs = example_pairs(3)
+    bare = [
+        p.model_copy(update={"clean": p.clean.model_copy(update={"places": {}}),
+                             "corrupt": p.corrupt.model_copy(update={"places": {}})})
+        for p in pairs
+    ]  # fmt: skip
+    claim = Patching().find(subject, [], [p.clean for p in bare], bare)
+    named = Patching().find(subject, [], [p.clean for p in pairs], pairs)
+    assert "resid_pre.0@t-2" in claim.sites
+    assert len(claim.sites) == 3 * max(len(s.clean.ids) for s in sides_of(subject, bare))
+    for i, (side, twin) in enumerate(zip(sides_of(subject, bare), sides_of(subject, pairs),
+                                         strict=True)):  # fmt: skip
+        count = len(side.clean.ids)
+        for place, positions in twin.clean.places.items():
+            name = "last" if positions[0] == count - 1 else f"t{positions[0] - count}"
+            for edge in ("resid_pre.0", "resid_pre.1", f"resid_post.{LAYERS - 1}"):
+                mine = claim.scores[i, claim.sites.index(f"{edge}@{name}")]
+                theirs = named.scores[i, named.sites.index(f"{edge}@{place}")]
+                assert mine == pytest.approx(theirs, abs=1e-6)

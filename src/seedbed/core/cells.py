@@ -69,9 +69,14 @@ LAST = "last"
 
 def places_of(questions: Sequence[Question]) -> tuple[str, ...]:
     """The names of all places, as they follow one another in prompts; `last` ends the list."""
+    return in_order([sorted(q.places, key=lambda n: q.places[n]) for q in questions])
+
+
+def in_order(prompts: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """One order of places for prompts whose places are given in theirs; `last` ends the list."""
     latest: dict[str, int] = {}
-    for question in questions:
-        for i, name in enumerate(sorted(question.places, key=lambda n: question.places[n])):
+    for prompt in prompts:
+        for i, name in enumerate(prompt):
             latest[name] = max(latest.get(name, 0), i)
     return (*sorted(latest.keys() - {LAST}, key=lambda name: (latest[name], name)), LAST)
 

@@ -11,14 +11,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from seedbed.core.cells import Cell, places_of, residual_cells
+from seedbed.core.cells import Cell, residual_cells
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import generator
 from seedbed.core.sites import Claim, Floats, SiteKind
 from seedbed.finders.asking import uneven
 from seedbed.finders.base import Finder
 from seedbed.finders.outcomes import Outcome
-from seedbed.finders.pairs import Direction, Sides, pairs_for, sides_of
+from seedbed.finders.pairs import Direction, Sides, pairs_for, places_in, sides_of
 from seedbed.finders.patches import Patch, Run, can_matter, patched_logits
 from seedbed.models.blocks import Site, blocks_of
 from seedbed.models.hooks import Change, evaluating, hooked, read
@@ -58,7 +58,7 @@ class AttributionPatching(Finder):
         for a question without a pair.
         """
         sides = sides_of(subject, pairs_for(questions, pairs))
-        cells = residual_cells(len(blocks_of(subject.model)), places_of(questions))
+        cells = residual_cells(len(blocks_of(subject.model)), places_in(sides))
         patches, where = _patches(sides, cells, self.direction)
         runs = [s.run(self.direction) for s in sides]
         alive = can_matter(subject, runs, patches)

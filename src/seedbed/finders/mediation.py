@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from seedbed.core.cells import Cell, Stream, places_of, residual_cells
+from seedbed.core.cells import Cell, Stream, residual_cells
 from seedbed.core.config import Config
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Pair, Question
@@ -22,7 +22,7 @@ from seedbed.finders.controls import EVERYWHERE, controls
 from seedbed.finders.groups import grouped, series
 from seedbed.finders.interchange import interchange
 from seedbed.finders.outcomes import Outcome, numbers_of
-from seedbed.finders.pairs import Effects, Sides, effects, sides_of
+from seedbed.finders.pairs import Effects, Sides, effects, places_in, sides_of
 from seedbed.finders.probes import probes
 from seedbed.models.blocks import Blocks, blocks_of
 from seedbed.models.subject import Subject
@@ -84,7 +84,7 @@ def mediate(
     listed = series(sides)
     for side in sides if "expected" in config.outcomes else ():
         numbers_of(side.choices)
-    places = places_of([q for p in pairs for q in (p.clean, p.corrupt)])
+    places = places_in(sides)
     cells = cells_of(config, blocks, places)
     noised = effects(subject, sides, cells, config.outcomes, "noising", config.patch)
     denoised = effects(subject, sides, cells, config.outcomes, "denoising", config.patch)

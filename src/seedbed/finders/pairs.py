@@ -5,7 +5,7 @@ pairs that add and pairs that take away can be averaged.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seedbed.core.cells import Cell
+from seedbed.core.cells import LAST, Cell, in_order
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Pair, Question
 from seedbed.finders.asking import Asked, aligned, ask_pair
@@ -72,7 +72,7 @@ class Sides:
 
 
 def sides_of(subject: Subject, pairs: Sequence[Pair]) -> list[Sides]:
-    """Every pair as its runs.
+    """Every pair as its runs; without places on either side, its tokens are … t-3, t-2, last
 
     Raises InputError for one that cannot be asked (see `ask_pair`), and for another number of
     choices than the first one's.
@@ -83,10 +83,26 @@ def sides_of(subject: Subject, pairs: Sequence[Pair]) -> list[Sides]:
                 f"pair {pair.id!r}: {len(pair.clean.choices)} choices, pair {pairs[0].id!r} has"
                 f" {count}; pairs that are patched together need as many"
             )
-    return [
-        Sides(p.clean.id, p.cause or p.clean.cause or p.id, p.clean.choices, *ask_pair(subject, p))
-        for p in pairs
-    ]
+    found = []
+    for pair in pairs:
+        sides = ask_pair(subject, pair)
+        if not pair.clean.places and not pair.corrupt.places:
+            sides = _by_token(sides[0]), _by_token(sides[1])
+        cause = pair.cause or pair.clean.cause or pair.id
+        found.append(Sides(pair.clean.id, cause, pair.clean.choices, *sides))
+    return found
+
+
+def _by_token(asked: Asked) -> Asked:
+    # From the end, so that what two prompts of unequal length end in stands at the same place.
+    count = len(asked.ids)
+    places = {f"t{i - count}": (i,) for i in range(count - 1)}
+    return replace(asked, places={**places, LAST: (count - 1,)})
+
+
+def places_in(sides: Sequence[Sides]) -> tuple[str, ...]:
+    """The places of all pairs in one order, `last` at the end."""
+    return in_order([[p for p in s.places if p != LAST] for s in sides])
 
 
 def pairs_for(questions: Sequence[Question], pairs: Sequence[Pair]) -> list[Pair]:

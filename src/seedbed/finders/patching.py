@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seedbed.core.cells import places_of, residual_cells
+from seedbed.core.cells import residual_cells
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.asking import uneven
 from seedbed.finders.base import Finder
 from seedbed.finders.outcomes import Outcome
-from seedbed.finders.pairs import Direction, effects, pairs_for, sides_of
+from seedbed.finders.pairs import Direction, effects, pairs_for, places_in, sides_of
 from seedbed.models.blocks import blocks_of
 from seedbed.models.subject import Subject
 
@@ -42,7 +42,7 @@ class Patching(Finder):
         Raises InputError for a question without a pair.
         """
         sides = sides_of(subject, pairs_for(questions, pairs))
-        cells = residual_cells(len(blocks_of(subject.model)), places_of(questions))
+        cells = residual_cells(len(blocks_of(subject.model)), places_in(sides))
         found = effects(subject, sides, cells, [self.outcome], self.direction)[self.outcome]
         given = found.given
         ran = int((~given.noop).sum())

@@ -268,10 +268,10 @@ def _running_said(found: Mediation) -> list[str]:
     if running is None or own is None:
         return []
     mirror = found.of("interchange", "mirror").get(running[0])
-    control = f"; as far off on the other side: {_valued(mirror)}" if mirror else ""
+    aside = f"; as far off on the other side: {_valued(mirror)}" if mirror else ""
     lines = [
         f"With a donor's state at one item the answer follows the running state in at most "
-        f"{_valued(running[1])} of trials ({edge_words(running[0])}{control}), the item's own part "
+        f"{_valued(running[1])} of trials ({edge_words(running[0])}{aside}), the item's own part "
         "in up to "
         f"{_valued(own[1])} ({edge_words(own[0])})."
     ]
