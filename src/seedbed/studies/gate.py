@@ -76,8 +76,9 @@ def stop_reason(rows: Sequence[GateRow]) -> str:
         for r in worst.values()
     )
     return (
-        f"not learned, so no finder was run: {figures}. The report says what to change; "
-        "world.gate.required lets a study go on without these questions"
+        f"not learned, so no finder was run: {figures}. Change: more training.steps, another "
+        "subject, a world with less to learn (the report says more), or world.gate.required to go "
+        "on without these questions"
     )
 
 
