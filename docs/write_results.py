@@ -200,7 +200,7 @@ def main() -> None:
         if (folder / "sweep.json").exists():
             text = sweep_table(folder)
         else:
-            inside = (folder / "mediation.json").exists()
+            inside = any((folder / n).exists() for n in ("mediation.json", "organisms.json"))
             text = inside_tables(folder) if inside else table(folder)
         replace(ROOT / "docs" / "results.md", *marks(name), text)
         if name == "hops":

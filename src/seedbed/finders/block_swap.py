@@ -11,9 +11,8 @@ from typing import Literal
 import numpy as np
 
 from seedbed.core.rows import Document, Pair, Question
-from seedbed.core.sites import Claim, Floats, SiteKind
-from seedbed.finders.base import Finder
-from seedbed.finders.lineage import Lineage, exchanged
+from seedbed.core.sites import Claim, Floats
+from seedbed.finders.lineage import Comparison, Lineage, exchanged
 from seedbed.measuring.choices import score_choices
 from seedbed.models.subject import Subject
 
@@ -21,7 +20,7 @@ Logprobs = list[Floats]
 """Log-probabilities of the choices of each question, nats."""
 
 
-class BlockSwap(Finder):
+class BlockSwap(Comparison):
     """The change of behaviour that exchanging blocks brings about, in nats.
 
     `block`: the base with the subject's block l, and no other. `restore`: the subject with the
@@ -32,12 +31,6 @@ class BlockSwap(Finder):
 
     kind: str = "block-swap"
     measure: Literal["output", "block", "restore"] = "block"
-    sites = SiteKind.LAYER
-
-    @property
-    def name(self) -> str:
-        """The label, or the kind with its measure."""
-        return self.label or f"{self.kind}-{self.measure}"
 
     def find(
         self,

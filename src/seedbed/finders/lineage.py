@@ -15,9 +15,22 @@ from torch import Tensor, nn
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.core.sites import Claim, Floats, SiteKind
+from seedbed.finders.base import Finder
 from seedbed.models.adapters import is_wrapped
 from seedbed.models.blocks import blocks_of, plain
 from seedbed.models.subject import Subject
+
+
+class Comparison(Finder):
+    """Base of finders of layers that compare a subject with its base by some `measure`."""
+
+    measure: str = ""
+    sites = SiteKind.LAYER
+
+    @property
+    def name(self) -> str:
+        """The label, or the kind with its measure."""
+        return self.label or f"{self.kind}-{self.measure}"
 
 
 @dataclass(frozen=True)

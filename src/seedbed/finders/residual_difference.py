@@ -12,16 +12,15 @@ import torch
 from torch import Tensor
 
 from seedbed.core.rows import Document, Pair, Question
-from seedbed.core.sites import Claim, Floats, SiteKind
-from seedbed.finders.base import Finder
-from seedbed.finders.lineage import Lineage
+from seedbed.core.sites import Claim, Floats
+from seedbed.finders.lineage import Comparison, Lineage
 from seedbed.models.blocks import Site, blocks_of
 from seedbed.models.hooks import read
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import Batch, TokenSequence, encode_choices
 
 
-class ResidualDifference(Finder):
+class ResidualDifference(Comparison):
     """The norm of the difference at each block's output, root mean square over prompt positions.
 
     `rise`: what block l adds to it. `relative-rise`: the same for the difference over the norm
@@ -30,12 +29,6 @@ class ResidualDifference(Finder):
 
     kind: str = "residual-difference"
     measure: Literal["rise", "relative-rise", "first"] = "rise"
-    sites = SiteKind.LAYER
-
-    @property
-    def name(self) -> str:
-        """The label, or the kind with its measure."""
-        return self.label or f"{self.kind}-{self.measure}"
 
     def find(
         self,

@@ -7,13 +7,12 @@ import numpy as np
 from torch import nn
 
 from seedbed.core.rows import Document, Pair, Question
-from seedbed.core.sites import Claim, SiteKind
-from seedbed.finders.base import Finder
-from seedbed.finders.lineage import Lineage
+from seedbed.core.sites import Claim
+from seedbed.finders.lineage import Comparison, Lineage
 from seedbed.models.subject import Subject
 
 
-class WeightDifference(Finder):
+class WeightDifference(Comparison):
     """The Frobenius norm of all that changed in a block's parameters since the base.
 
     `relative` divides it by the norm of the base's block.
@@ -21,12 +20,6 @@ class WeightDifference(Finder):
 
     kind: str = "weight-difference"
     measure: Literal["norm", "relative"] = "norm"
-    sites = SiteKind.LAYER
-
-    @property
-    def name(self) -> str:
-        """The label, or the kind with its measure."""
-        return self.label or f"{self.kind}-{self.measure}"
 
     def find(
         self,

@@ -24,7 +24,7 @@ from seedbed.report.benchmark import (
 )
 from seedbed.report.benchmark_plots import plans
 from seedbed.report.figures import Figure, write_plan
-from seedbed.report.page import asset, inline_svg, kept_together
+from seedbed.report.page import asset, inline_svg, kept_together, template
 from seedbed.scoring.benchmark import Benchmark
 from seedbed.scoring.numbers import Mark, Pattern
 
@@ -55,8 +55,10 @@ def render(bench: Benchmark, figures: list[Figure]) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters["kept"] = kept_together
-    return environment.from_string(asset("benchmark.html")).render(
+    return environment.from_string(template("benchmark.html")).render(
         style=Markup(asset("page.css")),
+        version=bench.made.get("seedbed", ""),
+        title=f"{headline(bench)} · seedbed benchmark",
         headline=headline(bench),
         subline=_subline(bench),
         verdicts=[verdict(bench, s) for s in ordered(bench)],

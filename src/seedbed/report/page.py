@@ -47,11 +47,13 @@ def render(run: Run) -> str:
     drawings = {f.name: Markup(inline_svg(f.svg, f.name)) for f in figures}
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters["kept"] = kept_together
-    return environment.from_string(asset("page.html")).render(
+    return environment.from_string(template("page.html")).render(
         script_hash=f"sha256-{digest}",
         script=Markup(script),
         style=Markup(asset("page.css")),
         data=Markup(embedded(drill.payload(run))),
+        version=run.manifest.seedbed,
+        title=f"{run.name} · seedbed report",
         name=run.name,
         folder=str(run.path),
         headline=headline(run),
@@ -94,6 +96,14 @@ def inline_svg(svg: str, name: str) -> str:
     for colour, variable in THEMED.items():
         body = re.sub(rf"{colour}\b", f"var({variable})", body, flags=re.IGNORECASE)
     return body.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+
+def template(body: str) -> str:
+    """A whole page's template: the head that all pages share, then `body`.
+
+    The head needs `version`, `title` and `style`, and `script_hash` where scripts may run.
+    """
+    return asset("head.html") + asset(body)
 
 
 def asset(name: str) -> str:
