@@ -106,7 +106,8 @@ def inside_tables(folder: Path) -> str:
     for one in (*mediation.grids(opened.mediation), *organisms.grids(opened)):
         lines = [[name, *(f"{n.text} {n.interval}".strip() for n in numbers)]
                  for name, numbers in one.rows]  # fmt: skip
-        parts.append(f"**{one.title}.** {one.note}\n\n" + "\n".join(grid(one.heads, lines)))
+        title = one.title if one.title.endswith("?") else f"{one.title}."
+        parts.append(f"**{title}** {one.note}\n\n" + "\n".join(grid(one.heads, lines)))
     manifest = opened.manifest
     learned = "; ".join(
         f"{name} {min(g.accuracy for g in opened.gate if g.slice == name):.2f}"
