@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -250,6 +251,19 @@ def test_a_way_that_does_not_fit_is_refused(architecture_of: Callable[[str], Any
             patched_logits(architecture_of(name).model, [Run(A, B)], patches, tier=tier)  # type: ignore[arg-type]  # from a list of strings
     with pytest.raises(InputError, match="'fast' is none of auto, sweep, prefix, full"):
         patched_logits(architecture_of("llama").model, [Run(A, B)], patches, tier="fast")  # type: ignore[arg-type]  # as meant
+
+
+@pytest.mark.parametrize("name", ["smollm3"])
+def test_a_first_prompt_of_one_token_repeated_does_not_settle_the_way(
+    name: str, architecture_of: Callable[[str], Any]
+) -> None:
+    # Attention over equal tokens looks the same with and without rotary positions.
+    model = deepcopy(architecture_of(name).model)
+    patched_logits(model, [Run((3,) * 9, (3,) * 8)], [])
+    # Without a patch there is none to check.
+    found = patched_logits(model, [Run(A, B)], [])
+    _close(found.base, patched_logits(model, [Run(A, B)], [], tier="full").base)
+    assert found.tier == "prefix"
 
 
 def test_values_may_be_given(architecture: Any) -> None:

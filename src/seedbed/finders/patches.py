@@ -156,18 +156,24 @@ def _by_sweep(work: _Work) -> _Logits | str:
     rotary = rotary_of(work.model, longest)
     if isinstance(rotary, str):
         return rotary
-    if not _follows(rotary, max((r.ids for r in work.runs), key=len)):
+    if not _follows(rotary, longest):
         return "its blocks compute something else than Llama's"
     return sweep(rotary, work.runs, work.jobs, work.wanted, work.budget)
 
 
-def _follows(rotary: Rotary, ids: tuple[int, ...]) -> bool:
-    """Whether the model's states are those of its blocks taken apart, tried on as many tokens."""
+def _follows(rotary: Rotary, longest: int) -> bool:
+    """Whether the model's states are those of its blocks taken apart, tried on as many tokens.
+
+    The tokens are drawn: where all are alike, attention looks the same whatever it does with
+    positions.
+    """
     tokens, known = _FOLLOWS.get(rotary.model, (0, True))
-    ids = (ids * TRIED)[: max(len(ids), min(TRIED, rotary.context))]
-    if known and len(ids) > tokens:
+    length = max(longest, min(TRIED, rotary.context))
+    if known and length > tokens:
+        rng, vocabulary = stream(0, "patching", "trial"), _vocabulary(rotary.model)
+        ids = tuple(rng.randrange(vocabulary) for _ in range(length))
         known = agrees(rotary, ids, _slack(rotary.model))
-        _FOLLOWS[rotary.model] = len(ids), known
+        _FOLLOWS[rotary.model] = length, known
     return known
 
 
