@@ -3,18 +3,15 @@
 One row an intervention: which documents were trained on, and what each retraining answered.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.core.errors import DataError
-from seedbed.core.files import atomic_file
+from seedbed.core.arrays import save_arrays, saved_arrays
 
 InterventionKind = Literal["none", "subset", "group", "single", "top"]
 
@@ -68,22 +65,15 @@ class Outcomes:
 
     def save(self, path: Path) -> None:
         """Write as .npz, whose bytes depend on the values only."""
-        meta = json.dumps(
-            {"kinds": self.kinds, "names": self.names, "questions": self.questions,
-             "sites": self.sites}, sort_keys=True,
-        )  # fmt: skip
-        with atomic_file(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, meta=np.array(meta), kept=self.kept, outputs=self.outputs)
+        meta = {"kinds": self.kinds, "names": self.names, "questions": self.questions,
+                "sites": self.sites}  # fmt: skip
+        save_arrays(path, meta, {"kept": self.kept, "outputs": self.outputs})
 
     @classmethod
     def load(cls, path: Path) -> "Outcomes":
         """Read what `save` wrote; raises DataError if it is not such a file."""
-        if not path.exists():
-            raise DataError(path, None, "no such file")
-        try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                meta: dict[str, Any] = json.loads(str(file["meta"]))
-                named = {k: tuple(meta[k]) for k in ("kinds", "names", "questions", "sites")}
-                return cls(**named, kept=file["kept"], outputs=file["outputs"])
-        except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
-            raise DataError(path, None, f"no saved outcomes of retraining: {error}") from error
+        with saved_arrays(path, "saved outcomes of retraining") as (meta, file):
+            named: dict[str, Any] = {
+                k: tuple(meta[k]) for k in ("kinds", "names", "questions", "sites")
+            }
+            return cls(**named, kept=file["kept"], outputs=file["outputs"])

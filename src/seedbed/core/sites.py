@@ -3,18 +3,15 @@
 Arrays are saved as .npz, whose bytes depend on the values only.
 """
 
-import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.core.errors import DataError
-from seedbed.core.files import atomic_file
+from seedbed.core.arrays import save_arrays, saved_arrays
 
 Floats = NDArray[np.floating[Any]]
 
@@ -129,20 +126,12 @@ def _save(
     meta: dict[str, Any],
     **arrays: NDArray[Any],
 ) -> None:
-    text = json.dumps({"questions": questions, "sites": sites, **meta}, sort_keys=True)
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, meta=np.array(text), **arrays)  # type: ignore[arg-type]  # numpy's stub takes **arrays as allow_pickle
+    save_arrays(path, {"questions": questions, "sites": sites, **meta}, arrays)
 
 
 def _load(
     path: Path, *names: str
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, Any], dict[str, NDArray[Any]]]:
-    if not path.exists():
-        raise DataError(path, None, "no such file")
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            meta = json.loads(str(file["meta"]))
-            arrays = {name: file[name] for name in names}
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
-        raise DataError(path, None, f"not a saved matrix of seedbed: {error}") from error
-    return tuple(meta.pop("questions")), tuple(meta.pop("sites")), meta, arrays
+    with saved_arrays(path, "a saved matrix of seedbed") as (meta, file):
+        arrays = {name: file[name] for name in names}
+        return tuple(meta.pop("questions")), tuple(meta.pop("sites")), meta, arrays

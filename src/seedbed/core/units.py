@@ -3,17 +3,14 @@
 The form in which measurements travel from finders to scoring, where intervals are made.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.core.errors import DataError
-from seedbed.core.files import atomic_file
+from seedbed.core.arrays import save_arrays, saved_arrays
 
 Floats = NDArray[np.float64]
 
@@ -49,25 +46,16 @@ def save_units(path: Path, tables: dict[str, Units]) -> None:
     """Write tables by name as one .npz, whose bytes depend on the values only."""
     meta = {n: {"units": t.units, "causes": t.causes, "columns": t.columns}
             for n, t in tables.items()}  # fmt: skip
-    text = np.array(json.dumps(meta))
-    arrays = {f"values/{name}": table.values for name, table in tables.items()}
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, meta=text, **arrays)  # type: ignore[arg-type]  # numpy's stub takes **arrays as allow_pickle
+    save_arrays(path, meta, {f"values/{name}": table.values for name, table in tables.items()})
 
 
 def load_units(path: Path) -> dict[str, Units]:
     """Read what `save_units` wrote; raises DataError if it is not such a file."""
-    if not path.exists():
-        raise DataError(path, None, "no such file")
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            meta = json.loads(str(file["meta"]))
-            return {
-                name: Units(
-                    tuple(m["units"]), tuple(m["causes"]), tuple(m["columns"]),
-                    file[f"values/{name}"],
-                )
-                for name, m in meta.items()
-            }  # fmt: skip
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
-        raise DataError(path, None, f"no saved tables of measurements: {error}") from error
+    with saved_arrays(path, "saved tables of measurements") as (meta, file):
+        return {
+            name: Units(
+                tuple(m["units"]), tuple(m["causes"]), tuple(m["columns"]),
+                file[f"values/{name}"],
+            )
+            for name, m in meta.items()
+        }  # fmt: skip

@@ -99,11 +99,11 @@ def inline_svg(svg: str, name: str) -> str:
 
 
 def template(body: str) -> str:
-    """A whole page's template: the head that all pages share, then `body`.
+    """A whole page's template: the head that all pages share, then `body` with its figures.
 
     The head needs `version`, `title` and `style`, and `script_hash` where scripts may run.
     """
-    return asset("head.html") + asset(body)
+    return asset("head.html") + asset(body).replace("{# figures #}\n", asset("figures.html"))
 
 
 def asset(name: str) -> str:

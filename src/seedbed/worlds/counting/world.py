@@ -16,7 +16,7 @@ from seedbed.worlds.counting.truth import declared
 
 
 class Counting(Knobs):
-    """Word lists by category; the defaults are learned by the tiny subject in half a minute."""
+    """Word lists by category; the everyday form is for subjects with a word-level vocabulary."""
 
     kind: str = "counting"
     sites: ClassVar[SiteKind] = SiteKind.CELL
