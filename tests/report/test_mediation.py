@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from seedbed.core.mediation import Measurement
 from seedbed.report import maps, mediation, organisms
 from seedbed.report.figures import plans, render
 from seedbed.report.grids import Grid, Number, printed
 from seedbed.report.page import write_report
 from seedbed.report.reader import Run
+from seedbed.report.schema import Engine
 from seedbed.report.tables import show
 from seedbed.report.verdict import findings
 
@@ -59,6 +61,24 @@ def test_nothing_patched_is_the_first_thing_said(run: Path) -> None:
     )
     tones = {f.topic: f.tone for f in findings(opened)}
     assert tones["Mediation"] == "bad"
+
+
+def test_a_deep_model_is_told_in_spans_of_blocks() -> None:
+    def row(layer: int, place: str, value: float) -> Measurement:
+        return Measurement(section="effects", outcome="expected", name="indirect",
+                           cell=f"resid_pre.{layer}@{place}", value=value, low=value, high=value,
+                           units=2)  # fmt: skip
+
+    total = Measurement(section="total", outcome="expected", name="total", cell="", value=1.0,
+                        low=1.0, high=1.0, units=2)  # fmt: skip
+    shares = [1.0, 0.9, 0.8, 0.7, 0.6, 0.9, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1]
+    rows = [total]
+    for layer, share in enumerate(shares):
+        rows += [row(layer, "swapped", share), row(layer, "last", 1 - share)]
+    engine = Engine(pairs=2, patches=24, ran=24, tier="sweep", checked=0.0)
+    said = " ".join(mediation.findings(rows, [engine]))
+    assert "into block 0 to into block 5 at swapped 0.60 to 1.00" in said
+    assert "into block 6 to into block 11 at last 0.80 to 0.90" in said
 
 
 def test_tables_hold_every_depth_and_place(run: Path) -> None:

@@ -4,6 +4,7 @@ Every number comes from mediation.json; the first outcome of the study leads.
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from seedbed.core.cells import Cell
 from seedbed.core.mediation import Measurement
@@ -25,6 +26,7 @@ CONTROL_NAMES = {
 BEHIND = ("resid_pre", "resid_post")
 _OUTCOME_WORDS = {"expected": "expected answer", "logit-difference": "logit difference"}
 _EXACT = 1e-4
+_SPELT = 8
 
 
 def edge_words(cell: Cell) -> str:
@@ -224,7 +226,7 @@ def _patched(engines: Sequence[Engine]) -> list[str]:
 
 def _where(found: Mediation) -> list[str]:
     cells = {c: r for c, r in found.of("effects", "indirect").items() if c.stream in BEHIND}
-    parts = []
+    largest: list[tuple[Cell, Measurement]] = []
     for edge in found.edges(list(cells)):
         here = [
             (c, r)
@@ -232,11 +234,24 @@ def _where(found: Mediation) -> list[str]:
             if (c.stream, c.layer) == (edge.stream, edge.layer) and r.value is not None
         ]
         if here:
-            cell, row = max(here, key=lambda x: abs(x[1].value or 0.0))
-            parts.append(f"{edge_words(edge)} at {cell.place} {_valued(row)}")
-    if not parts:
+            largest.append(max(here, key=lambda x: abs(x[1].value or 0.0)))
+    if not largest:
         return []
+    parts = [f"{edge_words(c)} at {c.place} {_valued(r)}" for c, r in largest]
+    if len(largest) > _SPELT:
+        runs = [list(rows) for _, rows in groupby(largest, key=lambda x: x[0].place)]
+        parts = [_span(rows) for rows in runs]
     return [f"Largest indirect effect, as a share of the total: {'; '.join(parts)}."]
+
+
+def _span(rows: Sequence[tuple[Cell, Measurement]]) -> str:
+    """Neighbouring depths whose largest effect is at one place, with its range."""
+    (first, row), last = rows[0], rows[-1][0]
+    if len(rows) == 1:
+        return f"{edge_words(first)} at {first.place} {_valued(row)}"
+    values = sorted(r.value or 0.0 for _, r in rows)
+    low, high = (wording.number(v, 2) for v in (values[0], values[-1]))
+    return f"{edge_words(first)} to {edge_words(last)} at {first.place} {low} to {high}"
 
 
 def _certain(found: Mediation) -> list[str]:
