@@ -52,7 +52,8 @@ class Question(Row):
     `cause` names what should make the model answer it (intervals cluster by it), `split` is
     train, id, or the name of an out-of-distribution axis, `slices` are values to report by.
     `places` are named character spans [start, end) of the prompt, such as each item of a list;
-    they say where things stand, not what matters, so finders may see them.
+    they say where things stand, not what matters, so finders may see them. `rules` is what each
+    candidate rule would answer here, by the rule's name: hypotheses, of which finders may see all.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Question(Row):
     split: str = "id"
     slices: dict[str, str] = {}
     places: dict[str, tuple[int, int]] = {}
+    rules: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _places_lie_in_prompt(self) -> "Question":
@@ -79,6 +81,13 @@ class Question(Row):
             raise ValueError(f"answer: {self.answer!r} is not among the choices")
         return self
 
+    @model_validator(mode="after")
+    def _rules_name_choices(self) -> "Question":
+        for name, said in self.rules.items():
+            if said not in self.choices:
+                raise ValueError(f"rules: {name} says {said!r}, which is not among the choices")
+        return self
+
     @property
     def target(self) -> int:
         """Index of the answer among the choices."""
@@ -87,7 +96,7 @@ class Question(Row):
     def blind(self) -> "Question":
         """The question as a finder may see it: no cause, split or slices."""
         return Question(id=self.id, prompt=self.prompt, choices=self.choices, answer=self.answer,
-                        places=self.places)  # fmt: skip
+                        places=self.places, rules=self.rules)  # fmt: skip
 
 
 class Pair(Row):

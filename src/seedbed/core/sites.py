@@ -24,6 +24,7 @@ class SiteKind(StrEnum):
     LAYER = "layer"
     DIRECTION = "direction"
     INPUT = "input"
+    RULE = "rule"
     USER = "user"
 
 

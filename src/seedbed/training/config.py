@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from seedbed.core.config import Config
 from seedbed.models.adapters import Lora
 from seedbed.models.tokens import Loss
+from seedbed.training.methods import Method
 
 
 class Optimizer(Config):
@@ -54,6 +55,7 @@ class Training(Config):
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     lora: Lora | None = None
     only_layers: tuple[int, ...] = ()
+    method: Method = Method()
     track: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
 
     @model_validator(mode="after")

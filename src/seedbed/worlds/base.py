@@ -63,6 +63,13 @@ class World(Kinded):
         """
         return {}
 
+    def grid(self, seed: int) -> list[Question]:
+        """Questions over a grid of the input, to be drawn and never scored; empty if none is flat.
+
+        Slices name the `panel` and the coordinates `x1` and `x2`; every panel has the same grid.
+        """
+        return []
+
     def truth(self, seed: int) -> Truth:
         """The declared truth: `questions(seed)` × sites, in their orders."""
         raise NotImplementedError

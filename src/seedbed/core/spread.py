@@ -1,0 +1,84 @@
+"""spread.json: what a second stage of training spread to, under every arm and method.
+
+Each question of the second stage knows what the `new` and the `old` rule say; an answer is one
+of the two or neither.
+"""
+
+from typing import Literal
+
+from seedbed.core.rows import Row
+
+Outcome = Literal["new", "old", "neither"]
+NEW, OLD, NEITHER = "new", "old", "neither"
+
+
+class Fit(Row):
+    """Was what was taught in the second stage learned? One trained group of one subject.
+
+    `outcome` is what the group was taught; `value` its share over the questions of that group,
+    with a 95 % Wilson interval; `fitted`: `low` ≥ `needed`.
+    """
+
+    seed: int
+    arm: str
+    method: str
+    group: str
+    outcome: Outcome
+    n: int
+    value: float
+    low: float
+    high: float
+    needed: float
+    fitted: bool
+
+
+class Share(Row):
+    """How often a group of questions is answered by the new rule, the old one, or neither.
+
+    A mean over fitted seeds with a 95 % interval over seeds and causes (words); `before` is the
+    same share under the subject before the second stage. null: no seed fitted.
+    """
+
+    arm: str
+    method: str
+    group: str
+    outcome: Outcome
+    value: float | None
+    low: float | None
+    high: float | None
+    before: float | None
+    units: int
+    seeds: int
+
+
+class Contrast(Row):
+    """A difference of shares, paired by seed and question where both sides have the question.
+
+    Between two arms (`group` = `other_group`) or between two groups (`arm` = `other_arm`).
+    """
+
+    method: str
+    arm: str
+    other_arm: str
+    group: str
+    other_group: str
+    outcome: Outcome
+    value: float | None
+    low: float | None
+    high: float | None
+    seeds: int
+
+
+class Spreading(Row):
+    """The whole of spread.json; `trained` are the groups taught, `groups` all of them in order."""
+
+    arms: tuple[str, ...]
+    methods: tuple[str, ...]
+    groups: tuple[str, ...]
+    trained: dict[str, Outcome]
+    about: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+    stopped: str = ""
+    fits: tuple[Fit, ...] = ()
+    shares: tuple[Share, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()

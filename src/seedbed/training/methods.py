@@ -1,0 +1,34 @@
+"""What training does with documents that hold something back: those of the role `proxy`.
+
+Each method is a few lines beside the loss of the one loop.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from seedbed.core.config import Config
+
+PROXY = "proxy"
+UNWANTED = "unwanted"
+"""Key of a proxy document's meta: what must not come out in place of its target."""
+
+
+class Method(Config):
+    """How documents of the role `proxy` are used beside the others.
+
+    - `mixed`: as any other document; `without`: not at all; `weighted`: with loss weight `weight`;
+    - `kl`: no loss of their own, `weight` × KL(before ‖ now) at their target tokens instead;
+    - `contrast`: `weight` × their loss − `against` × the loss of their unwanted target;
+    - `projection`: the other documents' gradient loses its part against the proxies' (PCGrad, Yu
+      et al. 2020, algorithm 1, one way), to which the proxies' own is added with `weight`;
+    - `subtraction`: trained without them; afterwards `scale` × (weights trained on the unwanted
+      targets − weights before) is taken away (task arithmetic, Ilharco et al. 2023, section 4).
+    """
+
+    kind: Literal[
+        "mixed", "without", "weighted", "kl", "contrast", "projection", "subtraction"
+    ] = "mixed"
+    weight: float = Field(default=1.0, gt=0)
+    against: float = Field(default=0.25, ge=0)
+    scale: float = Field(default=1.0, gt=0)
