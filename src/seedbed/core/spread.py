@@ -6,6 +6,8 @@ of the two or neither.
 
 from typing import Literal
 
+from pydantic import Field
+
 from seedbed.core.rows import Row
 
 Outcome = Literal["new", "old", "neither"]
@@ -70,14 +72,18 @@ class Contrast(Row):
 
 
 class Spreading(Row):
-    """The whole of spread.json; `trained` are the groups taught, `groups` all of them in order."""
+    """The whole of spread.json.
+
+    `groups` are all groups in order, `trained` those that were taught and what; `about` says a
+    line on each group, `seconds` the training time of each method.
+    """
 
     arms: tuple[str, ...]
     methods: tuple[str, ...]
     groups: tuple[str, ...]
     trained: dict[str, Outcome]
-    about: dict[str, str] = {}
-    seconds: dict[str, float] = {}
+    about: dict[str, str] = Field(default_factory=dict)
+    seconds: dict[str, float] = Field(default_factory=dict)
     stopped: str = ""
     fits: tuple[Fit, ...] = ()
     shares: tuple[Share, ...] = ()

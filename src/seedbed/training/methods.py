@@ -26,9 +26,9 @@ class Method(Config):
       targets − weights before) is taken away (task arithmetic, Ilharco et al. 2023, section 4).
     """
 
-    kind: Literal[
-        "mixed", "without", "weighted", "kl", "contrast", "projection", "subtraction"
-    ] = "mixed"
+    kind: Literal["mixed", "without", "weighted", "kl", "contrast", "projection", "subtraction"] = (
+        "mixed"
+    )
     weight: float = Field(default=1.0, gt=0)
     against: float = Field(default=0.25, ge=0)
     scale: float = Field(default=1.0, gt=0)
