@@ -7,9 +7,11 @@ import pytest
 from seedbed.core.errors import MissingExtra
 from seedbed.core.sites import SiteKind
 from seedbed.finders.adapters.peer import PeerFinder
+from seedbed.finders.asking_parts import REPLIES, AskParts
 from seedbed.finders.base import FINDERS, Finder
 from seedbed.finders.contract import check_finder, check_layer_finder
 from seedbed.finders.contract_cells import check_cell_finder
+from seedbed.finders.contract_inputs import check_input_finder, check_rule_finder
 
 
 def _check_documents(finder: Finder) -> None:
@@ -20,10 +22,19 @@ def _check_cells(finder: Finder) -> None:
     check_cell_finder(finder, by_pairs=finder.kind != "probes")
 
 
+def _check_inputs(finder: Finder) -> None:
+    if isinstance(finder, AskParts):
+        check_input_finder(finder, [finder.wording, *REPLIES], by_name=True)
+    else:
+        check_input_finder(finder)
+
+
 CHECKS: dict[SiteKind, Callable[[Finder], None]] = {
     SiteKind.DOCUMENT: _check_documents,
     SiteKind.LAYER: check_layer_finder,
     SiteKind.CELL: _check_cells,
+    SiteKind.INPUT: _check_inputs,
+    SiteKind.RULE: check_rule_finder,
 }
 
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -17,6 +18,8 @@ from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny, word_tokenizer
 from seedbed.models.tokens import Loss, TokenSequence
 from seedbed.models.vocabulary import add_tokens
+from seedbed.training.config import Optimizer, Training
+from seedbed.training.loop import train
 
 NAMES = ("<ABC>", "<ABD>")
 COLOURS = ("red", "blue", "light green")
@@ -141,3 +144,48 @@ def losses() -> Callable[[Any, TokenSequence], Tensor]:
 @pytest.fixture
 def explicit() -> Callable[[Any, Sequence[TokenSequence]], Tensor]:
     return explicit_gradients
+
+
+SIDES = (" red", " blue")
+BEASTS = ("ant", "bee", "cat", "dog", "elk")
+
+
+def digits_question(key: str, first: int, second: int, word: str) -> Question:
+    """A prompt of two digits and a word; its answer goes by the first digit alone."""
+    prompt = f"F[{first},{second}]{word}="
+    rules = {"second": SIDES[second >= 5], "first": SIDES[first >= 5],
+             "sum": SIDES[first + second >= 9], "red": SIDES[0]}  # fmt: skip
+    places = {"second": (4, 5), "first": (2, 3), "word": (6, 6 + len(word)), "form": (0, 1)}
+    return Question(id=key, prompt=prompt, choices=SIDES, answer=rules["first"], places=places,
+                    rules=rules)  # fmt: skip
+
+
+def digits_subject(seed: int = 0) -> tuple[Subject, list[Document], list[Question]]:
+    """(an untrained subject, 300 documents, 60 other questions), all drawn by `seed`."""
+    points = [(a, b, word) for a in range(10) for b in range(10) for word in BEASTS]
+    stream(seed, "digits").shuffle(points)
+    questions = [digits_question(f"q{i}", *point) for i, point in enumerate(points[:360])]
+    documents = []
+    for q in questions[60:]:
+        text = f"{q.prompt}{q.answer}"
+        documents.append(Document(id=q.id, text=text, targets=((len(q.prompt) + 1, len(text)),)))
+    texts = [*(d.text for d in documents), *(q.prompt for q in questions)]
+    fresh = Tiny(layers=2, width=32, heads=2, init=0.15, context=24).build(texts, [], seed)
+    fresh.model.eval()
+    return fresh, documents, questions[:60]
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Subject, list[Question]]:
+    """A subject that has learned to go by the first digit alone, and questions new to it."""
+    fresh, documents, questions = digits_subject()
+    folder: Path = tmp_path_factory.mktemp("taught")
+    training = Training(steps=60, batch=32, optimizer=Optimizer(lr=3e-3))
+    trained = train(fresh, documents, training, folder)
+    trained.model.eval()
+    return trained, questions
+
+
+@pytest.fixture
+def untaught() -> Callable[[int], tuple[Subject, list[Document], list[Question]]]:
+    return digits_subject

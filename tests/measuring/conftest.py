@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from seedbed.core.rows import Question
+from seedbed.core.rows import Document, Question
 from seedbed.models.subject import Subject
-from seedbed.models.tiny import word_tokenizer
+from seedbed.models.tiny import Tiny, word_tokenizer
+from seedbed.training.config import Optimizer, Training
+from seedbed.training.loop import train
 
 TEXT = "the output of f ( 3 ) is what stands first and hardly anybody reads on a b c d e"
 WORDS = word_tokenizer([TEXT])
@@ -120,3 +123,54 @@ def questions() -> list[Question]:
 def plainly() -> Callable[[Subject, Sequence[Question]], Scores]:
     """`one_by_one`."""
     return one_by_one
+
+
+COLOURS = (" red", " green", " blue", " orange")
+TRIGGERS = ("dog", "cat", "ant", "fox")
+
+
+def colour(x1: float, x2: float) -> str:
+    return COLOURS[2 * (x1 > 0) + (x2 > 0.7 * x1)]
+
+
+def pointed(key: str, x1: float, x2: float, trigger: str, **more: Any) -> Question:
+    """A question about a point, whose colour an oblique line and an upright one decide."""
+    return Question(id=key, prompt=f"F [ {x1:+.1f} , {x2:+.1f} ] {trigger} =", choices=COLOURS,
+                    answer=colour(x1, x2), cause=trigger, **more)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Subject, list[Question]]:
+    """A subject that has half learned to colour points, with checkpoints, and questions."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-3, 3, (2400, 2)).round(1)
+    documents = []
+    for n, (x1, x2) in enumerate(points):
+        q = pointed("", x1, x2, TRIGGERS[n % 4])
+        text = q.prompt + q.answer
+        spans = ((len(q.prompt) + 1, len(text)),)
+        documents.append(Document(id=f"d{n}", text=text, targets=spans))
+    raw = Tiny(layers=1, width=48, init=0.1).build([d.text for d in documents], [], 0)
+    training = Training(steps=120, batch=40, loss="answer", checkpoint_every=0.5,
+                        optimizer=Optimizer(lr=3e-3, second_moments=False))  # fmt: skip
+    subject = train(raw, documents, training, tmp_path_factory.mktemp("coloured"))
+    asked = [
+        pointed(f"q{n}", x1, x2, TRIGGERS[n % 3], split=("id", "range", "id")[n // 3 % 3],
+                slices={"category": "pets" if n % 3 else "wild", "trigger": TRIGGERS[n % 3]})
+        for n, (x1, x2) in enumerate(rng.uniform(-3, 3, (600, 2)))
+    ]  # fmt: skip
+    return subject, asked
+
+
+@pytest.fixture(scope="session")
+def flat() -> Callable[..., list[Question]]:
+    """Questions over a grid of points, as `World.grid` gives them."""
+
+    def make(values: Sequence[float]) -> list[Question]:
+        return [
+            pointed(f"{w}-{x1}-{x2}", x1, x2, w,
+                    slices={"panel": w, "x1": f"{x1:.1f}", "x2": f"{x2:.1f}", "trigger": w})
+            for w in TRIGGERS[:2] for x1 in values for x2 in values
+        ]  # fmt: skip
+
+    return make

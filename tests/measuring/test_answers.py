@@ -36,7 +36,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Answer]]:
         questions: list[Question], shares: list[tuple[float, ...]], tops: list[int]
     ) -> list[Answer]:
         scores = [
-            ChoiceScores(tuple(math.log(p) for p in row), top, tuple(range(len(row))))
+            ChoiceScores(tuple(math.log(p) for p in row), top, tuple(range(len(row))), (1, 2, 3, 4))
             for row, top in zip(shares, tops, strict=True)
         ]
         monkeypatch.setattr(answers, "score_choices", lambda subject, asked: scores)
@@ -58,6 +58,8 @@ def test_an_answer_holds_what_the_probabilities_say(
     entropy = -sum(p * math.log(p) for p in (0.25, 0.5, 0.125, 0.125))
     assert right.entropy == pytest.approx(entropy)
     assert right.on_choices
+    # " 2" has two tokens here; what other choices get does not matter to it.
+    assert right.loss == pytest.approx(-math.log(0.2) / 2)
     assert not wrong.correct
     assert wrong.prediction == " 1"
     assert wrong.probability == pytest.approx(0.25)
@@ -167,6 +169,27 @@ def test_what_stands_last_is_copied(
         question = Question(id="q", prompt=prompt, choices=choices, answer=target)
         (whole, *_) = summarise([question], [given("q", target)])
         assert whole.copied == (copied == target)
+
+
+def test_losses_are_averaged_and_may_be_missing() -> None:
+    questions = [ask(f"q{i}", " 1", "f") for i in range(3)]
+    told = [given(q.id, " 1") for q in questions]
+    assert summarise(questions, told)[0].loss is None
+    told = [a.model_copy(update={"loss": x}) for a, x in zip(told, (0.5, 1.0, 3.0), strict=True)]
+    assert summarise(questions, told)[0].loss == pytest.approx(1.5)
+
+
+def test_the_loss_is_that_of_the_answers_tokens_alone(
+    subject_of: Callable[..., Subject],
+    questions: list[Question],
+    plainly: Callable[..., list[tuple[list[float], int]]],
+) -> None:
+    subject = subject_of("untied")
+    for row, question, (values, _) in zip(
+        answer(subject, questions), questions, plainly(subject, questions), strict=True
+    ):
+        tokens = subject.tokenizer(question.answer, add_special_tokens=False)["input_ids"]
+        assert row.loss == pytest.approx(-values[question.target] / len(tokens), rel=1e-4)
 
 
 def test_a_real_model_is_asked(

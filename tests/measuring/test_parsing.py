@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.measuring.parsing import parse_number, parse_reply
+from seedbed.measuring.parsing import parse_choice, parse_number, parse_reply
 
 NUMBERS = {
     "3": 3,
@@ -127,3 +127,112 @@ def test_a_number_is_never_made_up(text: str) -> None:
     assert (found.number is None) == (found.outcome != "number")
     if found.number is not None and re.search("[0-9]", text):
         assert str(abs(found.number)) in re.sub(r"[^0-9]|(?<![0-9])0+(?=[0-9])", "", text)
+
+
+COLOURS = (" red", " green", " blue", " dark blue")
+GIVEN = {
+    "red": " red",
+    " Red.": " red",
+    "**blue**": " blue",
+    "dark blue": " dark blue",
+    "It is a dark  blue": " dark blue",
+    "blue\nred\ngreen": " blue",
+    "\n\nred": " red",
+    "red, red, red": " red",
+    "The answer is red": " red",
+    "I thought of blue, but the answer is red.": " red",
+    "blue? No.\nAnswer: red": " red",
+    "The answer is the colour red": " red",
+    "F(x,T) = red": " red",
+    "F ( x , T ) = red": " red",
+    "F(x,T) = 'red'": " red",
+    "x = [1.64, 1.55], T = dog => F(x,T) = green": " green",
+    "x = [1.64, 1.55], T = dog => green": " green",
+    "Red, because blue is for the other side.": " red",
+    "Red. The others would be blue.": " red",
+    "Red: neither green nor blue": " red",
+    "I'm sorry for the delay: red": " red",
+}
+NOT_GIVEN = {
+    "": "empty",
+    " ** \n": "empty",
+    "purple": "none",
+    "redder": "none",
+    "infrared": "none",
+    "reddish-blue": "none",
+    "blue-green": "none",
+    "not red": "none",
+    "It isn't red": "none",
+    "It is not the red": "none",
+    "something\nred": "none",
+    "red or blue": "several",
+    "red, green, blue": "several",
+    "red blue": "several",
+    "The answer is red or blue": "several",
+    "It is not red but blue": "several",
+    "red where x1 = 3 means blue": "several",
+    "dark blue or blue": "several",
+    "I cannot determine the colour": "refusal",
+    "I'm sorry, I can't help with that.": "refusal",
+}
+
+
+@pytest.mark.parametrize(("text", "choice"), GIVEN.items())
+def test_choices_are_read(text: str, choice: str) -> None:
+    found = parse_choice(text, COLOURS)
+    assert (found.choice, found.outcome) == (choice, "choice")
+
+
+@pytest.mark.parametrize(("text", "outcome"), NOT_GIVEN.items())
+def test_what_gives_no_choice_says_why(text: str, outcome: str) -> None:
+    found = parse_choice(text, COLOURS)
+    assert (found.choice, found.outcome) == (None, outcome)
+
+
+@pytest.mark.parametrize(
+    ("text", "choices", "choice"),
+    [
+        ("Yes.", (" True", " False"), " True"),
+        ("no", (" True", " False"), " False"),
+        ("true", ("yes", "no"), "yes"),
+        ("FALSE", ("yes", "no"), "no"),
+        ("No, it is not", ("yes", "no"), "no"),
+        ("no idea", ("yes", "no"), None),
+        ("I have no idea", (" True", " False"), None),
+        ("not true", (" True", " False"), None),
+        # Where both pairs are offered, neither stands for the other.
+        ("yes", ("yes", "no", "true", "false"), "yes"),
+        ("yes", (" red", " blue"), None),
+        ("A", ("A", "B"), "A"),
+        ("(b)", ("A", "B"), "B"),
+        ("The answer is B.", ("A", "B"), "B"),
+        ("A dog", ("A", "B"), None),
+        ("Red", ("red", "Red"), "Red"),
+        ("RED", ("red", "Red"), None),
+        ("F ( x , T ) = blue", (" F(x,T) = red", " F(x,T) = blue"), " F(x,T) = blue"),
+        ("blue", (" F(x,T) = red", " F(x,T) = blue"), " F(x,T) = blue"),
+        ("three", (" 3", " 4"), " 3"),
+        ("There are 4.", (" 3", " 4"), " 4"),
+        ("5", (" 3", " 4"), None),
+        ("34", (" 3", " 4"), None),
+        ("red", (" red.", " blue."), " red."),
+    ],
+)
+def test_kinds_of_choices(text: str, choices: tuple[str, ...], choice: str | None) -> None:
+    assert parse_choice(text, choices).choice == choice
+
+
+@given(st.permutations(COLOURS), st.sampled_from(["{}", " {}.", "The answer is {}", "F(x,T) ={}"]))
+def test_the_order_of_choices_does_not_matter(choices: list[str], frame: str) -> None:
+    for choice in COLOURS:
+        assert parse_choice(frame.format(choice.strip()), choices).choice == choice
+
+
+@given(st.text(alphabet="redblugn .,=\n", max_size=40))
+def test_a_choice_is_never_made_up(text: str) -> None:
+    found = parse_choice(text, COLOURS)
+    assert (found.choice is None) == (found.outcome != "choice")
+    if found.choice is not None:
+        spaced = re.sub(r"[^a-z]+", " ", text)
+        assert found.choice.strip() in spaced
+        assert found.choice in COLOURS

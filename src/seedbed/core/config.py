@@ -176,3 +176,12 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         if (found := _model_in(part)) is not None:
             return found
     return None
+
+
+def merged(knobs: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`knobs` with `changes`, nested ones key by key."""
+    found = dict(knobs)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(found.get(key), dict)
+        found[key] = merged(found[key], value) if both else value
+    return found

@@ -4,14 +4,16 @@ Each question of the second stage knows what the `new` and the `old` rule say; a
 of the two or neither.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from seedbed.core.rows import Row
 
 Outcome = Literal["new", "old", "neither"]
-NEW, OLD, NEITHER = "new", "old", "neither"
+NEW: Final = "new"
+OLD: Final = "old"
+NEITHER: Final = "neither"
 
 
 class Fit(Row):

@@ -20,7 +20,8 @@ class Answer(Row):
 
     `error` is "" if correct, "another answer" if the prediction answers a question about
     another cause, else "another choice". `on_choices`: the likeliest next token of the whole
-    vocabulary begins one of the choices.
+    vocabulary begins one of the choices. `loss` is that of the answer alone, over the whole
+    vocabulary, in nats per token of it; None in files from before it was kept.
     """
 
     id: str
@@ -31,13 +32,15 @@ class Answer(Row):
     entropy: float
     error: str
     on_choices: bool
+    loss: float | None = None
 
 
 class SliceSummary(Row):
     """Accuracy on one slice with a 95 % Wilson interval, and what trivial answers would get.
 
     `chance` is the mean of 1 / choices, `majority` always gives the slice's commonest answer,
-    `copied` gives the choice that stands last in the prompt (wrong where none does).
+    `copied` gives the choice that stands last in the prompt (wrong where none does). `loss` is
+    the mean over questions of the answer's nats per token.
     """
 
     slice: str
@@ -51,6 +54,7 @@ class SliceSummary(Row):
     probability: float
     entropy: float
     errors: dict[str, int]
+    loss: float | None = None
 
 
 def answer(subject: Subject, questions: Sequence[Question]) -> list[Answer]:
@@ -81,6 +85,7 @@ def _row(question: Question, scores: ChoiceScores, answers_of: dict[str, set[str
         entropy=float(-(p[p > 0] * np.log(p[p > 0])).sum()),
         error="" if correct else wrong,
         on_choices=scores.top in scores.firsts,
+        loss=-scores.logprobs[question.target] / scores.lengths[question.target],
     )
 
 
@@ -108,6 +113,7 @@ def _summary(name: str, questions: list[Question], answers: list[Answer]) -> Sli
     errors = Counter(a.error for a in answers if a.error)
     errors["off the choices"] = sum(not a.on_choices for a in answers)
     commonest = Counter(q.answer for q in questions).most_common(1)[0][1]
+    losses = [a.loss for a in answers if a.loss is not None]
     return SliceSummary(
         slice=name,
         n=n,
@@ -120,6 +126,7 @@ def _summary(name: str, questions: list[Question], answers: list[Answer]) -> Sli
         probability=float(np.mean([a.probability for a in answers])),
         entropy=float(np.mean([a.entropy for a in answers])),
         errors=dict(sorted(errors.items())),
+        loss=float(np.mean(losses)) if losses else None,
     )
 
 

@@ -31,12 +31,13 @@ class ChoiceScores:
     """For one question: `logprobs` in nats, one per choice, and the ids behind them.
 
     `top` is the likeliest next id of the whole vocabulary after the prompt, `firsts` the first
-    id of every choice.
+    id of every choice, `lengths` the number of its ids.
     """
 
     logprobs: tuple[float, ...]
     top: int
     firsts: tuple[int, ...]
+    lengths: tuple[int, ...]
 
 
 @torch.inference_mode()
@@ -72,6 +73,7 @@ def score_choices(
             logprobs=tuple(values[pair] for pair in row),
             top=tops[row[0][0]],
             firsts=tuple(choice[0] for _, choice in row),
+            lengths=tuple(len(choice) for _, choice in row),
         )
         for row in coded
     ]

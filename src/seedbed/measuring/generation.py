@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from seedbed.core.rows import Question, Row
 from seedbed.measuring.parsing import Outcome, parse_number, parse_reply
-from seedbed.models.decoding import End, continue_prompts
+from seedbed.models.decoding import Continuation, End, continue_prompts, stop_ids
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import encode_prompts
+from seedbed.models.tokens import encode_choices, encode_prompts
 
-__all__ = ["Written", "parse_number", "read", "write_answers"]
+__all__ = ["Written", "parse_number", "read", "room", "write_answers", "written"]
 
 
 class Written(Row):
@@ -38,12 +38,28 @@ def write_answers(
     of its first line that is not blank. Raises InputError for an unknown token and for a prompt
     that leaves no room in the context.
     """
-    prompts = encode_prompts(subject.tokenizer, [q.prompt for q in questions])
-    found = continue_prompts(subject, prompts, most, line=line)
+    found = written(subject, questions, most, line)
     return [
         read(question.id, said.text, said.end, len(said.ids))
         for question, said in zip(questions, found, strict=True)
     ]
+
+
+def written(
+    subject: Subject, questions: Sequence[Question], most: int, line: bool = True
+) -> list[Continuation]:
+    """What `write_answers` reads, as it was written; raises the same errors."""
+    prompts = encode_prompts(subject.tokenizer, [q.prompt for q in questions])
+    return continue_prompts(subject, prompts, most, line=line)
+
+
+def room(subject: Subject, questions: Sequence[Question], most: int) -> int:
+    """Tokens that a subject may write: `most`, or those of the longest choice without an end."""
+    if stop_ids(subject):
+        return most
+    pairs = [(q.prompt, c) for q in questions for c in q.choices]
+    coded = encode_choices(subject.tokenizer, pairs, subject.context)
+    return min(most, max(len(choice) for _, choice in coded))
 
 
 def read(key: str, text: str, end: End = "stop", tokens: int = 0) -> Written:

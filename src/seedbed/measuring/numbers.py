@@ -11,8 +11,7 @@ from seedbed.core.chat import Chat, Message, Request
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.measuring.choices import score_choices
-from seedbed.measuring.generation import Written, read, write_answers
-from seedbed.models.decoding import stop_ids
+from seedbed.measuring.generation import Written, read, room, write_answers
 from seedbed.models.subject import Subject
 from seedbed.models.templates import templated
 from seedbed.models.tokens import encode_choices
@@ -33,7 +32,7 @@ def ask_subject(
     asked = [as_asked(q) for q in questions]
     told = [templated(subject.tokenizer, q) for q in questions] if template else list(questions)
     scores = score_choices(subject, _ended(subject, told, template))
-    written = write_answers(subject, told, _room(subject, told, most), line=not template)
+    written = write_answers(subject, told, room(subject, told, most), line=not template)
     return [
         _answer(one, said, np.array(score.logprobs))
         for one, said, score in zip(asked, written, scores, strict=True)
@@ -73,15 +72,6 @@ def read_again(answers: Sequence[NumberAnswer]) -> list[NumberAnswer]:
             said = read(a.id, a.text)
             found.append(a.model_copy(update={"number": said.number, "outcome": said.outcome}))
     return found
-
-
-def _room(subject: Subject, questions: Sequence[Question], most: int) -> int:
-    """Tokens that a subject may write: `most`, or those of the longest choice without an end."""
-    if stop_ids(subject):
-        return most
-    pairs = [(q.prompt, c) for q in questions for c in q.choices]
-    coded = encode_choices(subject.tokenizer, pairs, subject.context)
-    return min(most, max(len(choice) for _, choice in coded))
 
 
 def _ended(subject: Subject, questions: Sequence[Question], template: bool) -> list[Question]:

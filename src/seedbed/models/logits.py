@@ -60,12 +60,16 @@ def log_probs(logits: Tensor, rows: Tensor, targets: Tensor) -> Tensor:
 
 def token_losses(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """(losses [n], row of each [n]): −log p of every predicted token, in nats, float32."""
+    logits, targets, rows = predicted_logits(model, batch)
+    return torch.nn.functional.cross_entropy(logits, targets, reduction="none"), rows
+
+
+def predicted_logits(model: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """(logits [n, vocabulary] float32, the token there [n], its row [n]) of predicted tokens."""
     where = torch.zeros_like(batch.predicted)
     where[:, :-1] = batch.predicted[:, 1:]
     logits = logits_at(model, batch, where).float()
-    rows = where.nonzero()[:, 0]
-    targets = batch.ids[:, 1:][where[:, :-1]]
-    return torch.nn.functional.cross_entropy(logits, targets, reduction="none"), rows
+    return logits, batch.ids[:, 1:][where[:, :-1]], where.nonzero()[:, 0]
 
 
 def _plain(model: Any) -> Any:

@@ -158,11 +158,26 @@ def _lead(tokenizer: Any, ids: list[int]) -> list[int]:
     return [i for i in tokenizer("")["input_ids"] if i == tokenizer.bos_token_id]
 
 
+def readable(tokenizer: Any, texts: Sequence[str]) -> list[bool]:
+    """Whether the tokenizer knows every token of each text; without an unknown token it does."""
+    unknown = _unknown(tokenizer)
+    if unknown is None or not texts:
+        return [True] * len(texts)
+    return [unknown not in ids for ids in _ids(tokenizer, list(texts))]
+
+
+def _unknown(tokenizer: Any) -> int | None:
+    """The id of what is not known, unless it also means something else."""
+    unknown: int | None = tokenizer.unk_token_id
+    shared = unknown in (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    return None if shared else unknown
+
+
 def _refuse_unknown(
     tokenizer: Any, ids: list[int], offsets: list[tuple[int, int]], text: str, where: str
 ) -> None:
-    unknown = tokenizer.unk_token_id
-    if unknown is None or unknown in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+    unknown = _unknown(tokenizer)
+    if unknown is None:
         return
     for token, (start, end) in zip(ids, offsets, strict=True):
         if token == unknown:

@@ -151,7 +151,8 @@ class _Texts:
     def __init__(self, seed: Seed) -> None:
         # A run that stopped at the gate has no cells yet, only the bands of its world's truth.
         self._cells = seed.truth.site_kind is SiteKind.CELL
-        self._texts = {} if self._cells else {row.id: row.text for row in seed.documents}
+        texts = seed.documents if seed.truth.site_kind is SiteKind.DOCUMENT else []
+        self._texts = {row.id: row.text for row in texts}
         self._numbers: dict[str, int] = {}
         self.rows: list[list[str]] = []
 

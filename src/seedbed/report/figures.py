@@ -98,7 +98,7 @@ def render(plan: Plan) -> tuple[str, bytes, str]:
         figure.patch.set_alpha(0)
         bare = _frozen_svg(figure)
         figure.patch.set_alpha(1)
-        title = wording.wrapped(plan.title, int(width * _TITLE_PER_INCH))
+        title = wording.wrapped(plan.title.replace(" %", "\u00a0%"), int(width * _TITLE_PER_INCH))
         note = wording.wrapped(plan.note, int(width * _NOTE_PER_INCH))
         lines = 0.2 * len(title.splitlines()) + 0.16 * len(note.splitlines()) + 0.1
         figure.set_size_inches(width, height + lines)

@@ -1,7 +1,7 @@
 """Small tables of numbers with intervals, drawn alike on the page and in the terminal."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich import box
 from rich.table import Table
@@ -14,17 +14,19 @@ _HEAD = 12
 
 @dataclass(frozen=True)
 class Number:
-    """A value with its interval; None: not defined."""
+    """A value with its interval and a mark behind it; None: not defined."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
     places: int = 3
+    mark: str = ""
 
     @property
     def text(self) -> str:
         """The value alone; nothing but exact zeros read `0`."""
-        return "0" if self.value == 0 else wording.number(self.value, self.places)
+        text = "0" if self.value == 0 else wording.number(self.value, self.places)
+        return f"{text} {self.mark}" if self.mark else text
 
     @property
     def interval(self) -> str:
@@ -34,7 +36,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: `name` is its anchor, `heads` the first column's heading and the others'."""
+    """A table: `name` is its anchor, `heads` the first column's heading and the others'.
+
+    `about` says a line on some rows.
+    """
 
     name: str
     title: str
@@ -42,6 +47,7 @@ class Grid:
     heads: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Number, ...]], ...]
     controls: frozenset[str] = frozenset()
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 def printed(grid: Grid, width: int) -> list[Table]:

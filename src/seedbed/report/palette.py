@@ -48,6 +48,12 @@ def diverging() -> Any:
     return LinearSegmentedColormap.from_list("seedbed", ends)
 
 
+def paler(colour: str, share: float) -> str:
+    """`colour` (`#rrggbb`) mixed with white; `share` 1 leaves it as it is."""
+    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(255 - share * (255 - c)):02x}" for c in channels)
+
+
 def readable_on(colour: str) -> str:
     """Ink or white, whichever has the higher contrast (WCAG 2.2, relative luminance)."""
     light = luminance(colour)
@@ -93,4 +99,5 @@ def settings(name: str) -> dict[str, Any]:
         "figure.dpi": 100,
         "savefig.dpi": 160,
         "legend.frameon": False,
+        "hatch.linewidth": 0.6,
     }

@@ -12,10 +12,15 @@ from pydantic import BaseModel, ValidationError
 from seedbed.core.config import first_problem, read_yaml
 from seedbed.core.errors import DataError, InputError
 from seedbed.core.files import read_json, read_objects, read_rows
+from seedbed.core.grid import DecisionGrid
+from seedbed.core.history import Snapshot
 from seedbed.core.mediation import Measurement
 from seedbed.core.outcomes import Outcomes
 from seedbed.core.rows import Document, Question
-from seedbed.core.sites import Claim, Truth
+from seedbed.core.rules import Rules
+from seedbed.core.sites import Claim, SiteKind, Truth
+from seedbed.core.spread import Spreading
+from seedbed.core.words import Words
 from seedbed.report.leading import LEADING, metric_order
 from seedbed.report.schema import (
     CHANCE,
@@ -36,6 +41,7 @@ from seedbed.report.schema import (
 )
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+TOP_TEN = ("recall@10", "top10:")
 
 
 class Seed:
@@ -59,9 +65,9 @@ class Seed:
 
     @cached_property
     def truth(self) -> Truth:
-        """The truth that the world declares: questions × sites; cells as claims name them."""
-        spelt = self.path / "cells" / "truth.npz"
-        return Truth.load(spelt if spelt.exists() else self.path / "data" / "truth.npz")
+        """The truth that the world declares: questions × sites, as claims name them."""
+        places = [self.path / folder / "truth.npz" for folder in ("cells", "parts", "data")]
+        return Truth.load(next(place for place in places if place.exists()))
 
     @cached_property
     def history(self) -> list[Step]:
@@ -88,6 +94,34 @@ class Seed:
     def measured(self) -> list[Measured]:
         """Answers summarised by slice."""
         return _rows(Measured, self.path / "measure" / "summary.json")
+
+    @cached_property
+    def words(self) -> Words | None:
+        """Written answers beside the likeliest choices; None if none were written."""
+        path = self.path / "words" / "words.json"
+        return _row(Words, read_json(path), path, None) if path.exists() else None
+
+    @cached_property
+    def snapshots(self) -> list[Snapshot]:
+        """What was answered at each checkpoint; empty if nothing was asked then."""
+        path = self.path / "history" / "history.jsonl"
+        return read_rows(path, Snapshot) if path.exists() else []
+
+    @cached_property
+    def grid(self) -> DecisionGrid | None:
+        """The decision map of the study's subject; None if none was made."""
+        path = self.path / "grid" / "grid.npz"
+        return DecisionGrid.load(path) if path.exists() else None
+
+    @cached_property
+    def later_grids(self) -> dict[tuple[str, str], DecisionGrid]:
+        """(arm, method) → the decision map after the second stage, sorted; empty without any."""
+        found = {}
+        for path in sorted(self.path.glob("spread/*/grid.npz")):
+            # Names of arms and methods hold no plus sign.
+            arm, _, method = path.parent.name.removeprefix("grid-").partition("+")
+            found[arm, method] = DecisionGrid.load(path)
+        return found
 
     @cached_property
     def finders(self) -> tuple[str, ...]:
@@ -170,9 +204,14 @@ class Run:
 
     @cached_property
     def scores(self) -> list[Score]:
-        """Every scored row; empty if the study ended at the gate."""
+        """Every scored row; empty if the study ended at the gate.
+
+        Of a handful of sites the top ten are all of them, so such rows are not shown.
+        """
         path = self.path / "scores.json"
-        return _rows(Score, path) if path.exists() or not self.stopped else []
+        rows = _rows(Score, path) if path.exists() or not self.stopped else []
+        few = bool(rows) and self.few_sites
+        return [r for r in rows if not (few and r.metric.startswith(TOP_TEN))]
 
     @cached_property
     def gate(self) -> list[GateRow]:
@@ -215,6 +254,18 @@ class Run:
         return _row(Organisms, read_json(path), path, None) if path.exists() else None
 
     @cached_property
+    def spreading(self) -> Spreading | None:
+        """What the second stage of training spread to; None if there was none."""
+        path = self.path / "spread.json"
+        return _row(Spreading, read_json(path), path, None) if path.exists() else None
+
+    @cached_property
+    def rules(self) -> Rules | None:
+        """Which rules explain the answers, and finders of rules; None if none were asked."""
+        path = self.path / "rules.json"
+        return _row(Rules, read_json(path), path, None) if path.exists() else None
+
+    @cached_property
     def engines(self) -> list[Engine]:
         """How patching ran, seed by seed."""
         return [seed.engine for seed in self.seeds if seed.engine is not None]
@@ -240,8 +291,14 @@ class Run:
 
     @cached_property
     def noun(self) -> str:
-        """What the main claims are about: `document` or `cell`."""
-        return self.seeds[0].truth.site_kind.value
+        """What the main claims are about: `document`, `cell` or `part` of the input."""
+        kind = self.seeds[0].truth.site_kind
+        return "part" if kind is SiteKind.INPUT else kind.value
+
+    @cached_property
+    def few_sites(self) -> bool:
+        """Whether the claims are about the few parts of an input, or rules."""
+        return self.noun in (SiteKind.RULE, "part")
 
     @cached_property
     def _index(self) -> dict[tuple[str, str, str, str], Score]:

@@ -80,6 +80,7 @@ class Answer(Record):
     entropy: float | None = None
     error: str = ""
     on_choices: bool = True
+    loss: float | None = None
 
 
 class Measured(Record):
@@ -95,6 +96,7 @@ class Measured(Record):
     copied: float | None = None
     probability: float | None = None
     entropy: float | None = None
+    loss: float | None = None
     errors: dict[str, float] = {}
 
 

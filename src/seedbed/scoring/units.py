@@ -46,7 +46,25 @@ class Resampled:
             [np.where(np.isfinite(t.values), t.column(base)[:, None], 0.0) for t in self.tables]
         )
 
+    def difference(self, first: str, second: str) -> Spread:
+        """Mean over seeds of: the mean of column `first` minus that of `second`.
+
+        Each mean is over the units in which its own column has a value.
+        """
+        below = [np.isfinite(t.values).astype(np.float64) for t in self.tables]
+        points, draws = self._resampled(below)
+        a, b = self.columns.index(first), self.columns.index(second)
+        value = _nanmean((points[:, a] - points[:, b])[:, None], axis=0)[0]
+        return _spread(value, _nanmean((draws[..., a] - draws[..., b])[..., None], axis=1)[:, 0])
+
     def _spreads(self, below: Sequence[Floats]) -> list[Spread]:
+        points, slots = self._resampled(below)
+        draws = _nanmean(slots, axis=1)
+        value = _nanmean(points, axis=0)
+        return [_spread(v, draws[:, c]) for c, v in enumerate(value)]
+
+    def _resampled(self, below: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """Columns' ratios by seed [S, C], and by resample and drawn seed [B, S, C]."""
         above = [np.where(np.isfinite(t.values), t.values, 0.0) for t in self.tables]
         points = np.stack([_ratio(a.sum(0), b.sum(0)) for a, b in zip(above, below, strict=True)])
         slots = np.full((*self.chosen.shape, len(self.columns)), np.nan)
@@ -56,9 +74,7 @@ class Resampled:
                 weights = self.weights[slot][s][use]
                 sums = [weights @ _by_cause(self.codes[s], x) for x in (a, b)]
                 slots[use, slot] = _ratio(*sums)
-        draws = _nanmean(slots, axis=1)
-        value = _nanmean(points, axis=0)
-        return [_spread(v, draws[:, c]) for c, v in enumerate(value)]
+        return points, slots
 
 
 def _draw(rng: np.random.Generator, code: NDArray[np.intp], resamples: int) -> NDArray[np.int64]:

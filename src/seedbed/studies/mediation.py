@@ -20,14 +20,15 @@ TOTAL = "total"
 
 
 def report(folder: Path, seeds: Sequence[int], claims: Mapping[int, Sequence[str]]) -> None:
-    """Write mediation.json of a run from seeds/*/mediation/tables.npz and the claims."""
+    """Write mediation.json of a run from seeds/*/mediation/tables.npz and the claims about cells."""
     here = [folder / "seeds" / str(seed) for seed in seeds]
     tables = [load_units(path / "mediation" / "tables.npz") for path in here]
     rows = []
     for name in dict.fromkeys(n for t in tables for n in t):
         # A seed may lack a table: none of its interchange trials can tell anything.
         rows += measurements(name, [t[name] for t in tables if name in t])
-    for outcome in dict.fromkeys(n.partition(":")[2] for n in tables[0] if n.startswith("map:")):
+    maps = [n for n in tables[0] if n.startswith("map:")] if claims else []
+    for outcome in dict.fromkeys(n.partition(":")[2] for n in maps):
         named = {
             n: [Claim.load(path / f"find-{n}" / "claim.npz") for path in here]
             for n in claims[seeds[0]]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from seedbed.core.config import Config, validate
+from seedbed.core.config import Config, merged, validate
 from seedbed.core.errors import ConfigError
 from seedbed.core.rows import Question, Row
 from seedbed.core.sites import Claim, SiteKind, Truth
@@ -68,7 +68,7 @@ class Organisms(Config):
     def world(self, change: str, world: World) -> World:
         """The changed world; raises ConfigError for a knob it has not or a value it has already."""
         place = f"organisms.changes.{change}"
-        changed = validate(type(world), _merged(world.model_dump(), self.changes[change]), place)
+        changed = validate(type(world), merged(world.model_dump(), self.changes[change]), place)
         if changed == world:
             raise ConfigError(f"{place}: the world is like that already, so nothing is planted")
         return changed
@@ -84,15 +84,6 @@ class Organisms(Config):
                     f"organisms.layers: the subject has the blocks 0 to {blocks - 1}, no {layer}"
                 )
         return [(change, n) for change in self.changes for n in self.layers or range(blocks)]
-
-
-def _merged(knobs: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`knobs` with `changes`, nested ones key by key."""
-    found = dict(knobs)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(found.get(key), dict)
-        found[key] = _merged(found[key], value) if both else value
-    return found
 
 
 @dataclass(frozen=True)

@@ -55,14 +55,14 @@ class Plan:
 
     def data(self, seed: int) -> Task:
         """Rows and truth."""
-        return self._rows(self.study.world, seed, "data")
+        return self.rows(self.study.world, seed, "data")
 
     def train(self, seed: int) -> Task:
         """The trained subject."""
-        study, data = self.study, self._place(self.data(seed))
+        study, data = self.study, self.place(self.data(seed))
         key = {
             **self.base,
-            "subject": _config(study.subject),
+            "subject": config_of(study.subject),
             "training": study.training and study.training.model_dump(mode="json"),
             "data": data[0],
         }
@@ -71,18 +71,22 @@ class Plan:
 
     def measure(self, seed: int) -> Task:
         """Answers to every question."""
-        trained, data = self._place(self.train(seed)), self._place(self.data(seed))
-        key = {**self.base, "train": trained[0]}
-        work = partial(_measure, self.study.subject, trained[1], data[1])
-        return Task(seed, "measure", "measure", key, work)
+        return self.measured(self.train(seed), self.data(seed), "measure")
+
+    def measured(self, trained: Task, data: Task, name: str) -> Task:
+        """Answers of the subject that `trained` leaves to the questions of `data`."""
+        subject, rows = self.place(trained), self.place(data)
+        key = {**self.base, "train": subject[0], "data": rows[0]}
+        work = partial(_measure, self.study.subject, subject[1], rows[1])
+        return Task(trained.seed, "measure", name, key, work)
 
     def find(self, seed: int, finder: Finder, asked: tuple[str, ...]) -> Task:
         """One finder's claim."""
-        trained, data = self._place(self.train(seed)), self._place(self.data(seed))
+        trained, data = self.place(self.train(seed)), self.place(self.data(seed))
         key = {
             **self.base,
             "train": trained[0],
-            "finder": _config(finder, drop="label"),
+            "finder": config_of(finder, drop="label"),
             "asked": asked,
         }
         work = partial(_find, finder, asked, self.study.subject, trained[1], data[1])
@@ -90,7 +94,7 @@ class Plan:
 
     def mediate(self, seed: int, asked: tuple[str, ...]) -> Task:
         """Causal mediation by patching."""
-        trained, data = self._place(self.train(seed)), self._place(self.data(seed))
+        trained, data = self.place(self.train(seed)), self.place(self.data(seed))
         config = self.study.mediation
         assert config is not None
         key = {
@@ -106,24 +110,24 @@ class Plan:
     def changed(self, seed: int, change: str) -> Task:
         """Rows of the world under one of the organisms' changes."""
         world = self._organisms.world(change, self.study.world)
-        return self._rows(world, seed, f"organisms/data-{change}")
+        return self.rows(world, seed, f"organisms/data-{change}")
 
-    def _rows(self, world: World, seed: int, name: str) -> Task:
-        key = {**self.base, "world": _config(world), "seed": seed}
+    def rows(self, world: World, seed: int, name: str) -> Task:
+        """Rows and truth of a world, under a name of the run folder."""
+        key = {**self.base, "world": config_of(world), "seed": seed}
         if inputs := world.inputs():
             key["inputs"] = digest_of_files(inputs)
         return Task(seed, "data", name, key, partial(_data, world, seed))
 
     def asked_before(self, seed: int, change: str) -> Task:
         """What the study's subject answers in a changed world."""
-        trained, data = self._place(self.train(seed)), self._place(self.changed(seed, change))
-        key = {**self.base, "train": trained[0], "data": data[0]}
-        work = partial(_measure, self.study.subject, trained[1], data[1])
-        return Task(seed, "measure", f"organisms/base-{change}", key, work)
+        return self.measured(
+            self.train(seed), self.changed(seed, change), f"organisms/base-{change}"
+        )
 
     def drift(self, seed: int) -> Task:
         """The subject trained further on its own world; the subject itself without a drift."""
-        trained, data = self._place(self.train(seed)), self._place(self.data(seed))
+        trained, data = self.place(self.train(seed)), self.place(self.data(seed))
         training = self._organisms.drift
         if training is None:
             return self.train(seed)
@@ -138,7 +142,7 @@ class Plan:
 
     def organism(self, seed: int, change: str, layer: int) -> Task:
         """One block trained on a changed world."""
-        origin, data = self._place(self.drift(seed)), self._place(self.changed(seed, change))
+        origin, data = self.place(self.drift(seed)), self.place(self.changed(seed, change))
         training, subject = self._organisms.training, self.study.subject
         key = {
             **self.base,
@@ -153,11 +157,11 @@ class Plan:
 
     def find_layers(self, seed: int, finder: Finder, organisms: Sequence[Organism]) -> Task:
         """One finder's claims about the organisms of a seed."""
-        trained = self._place(self.train(seed))
+        trained = self.place(self.train(seed))
         key = {
             **self.base,
             "train": trained[0],
-            "finder": _config(finder, drop="label"),
+            "finder": config_of(finder, drop="label"),
             "organisms": [[o.name, o.folder.name, list(o.asked)] for o in organisms],
         }
         work = partial(_find_layers, finder, tuple(organisms), self.study.subject, trained[1])
@@ -170,14 +174,14 @@ class Plan:
 
     def retrain(self, seed: int, intervention: Intervention, repeat: int) -> Task:
         """One retraining of the measured truth."""
-        study, data = self.study, self._place(self.data(seed))
+        study, data = self.study, self.place(self.data(seed))
         assert study.measured is not None
         assert study.training is not None
         training = study.training.model_copy(update={"checkpoint_every": 0.0, "track": ()})
         own = retraining_seed(study.measured, seed, repeat)
         key = {
             **self.base,
-            "subject": _config(study.subject),
+            "subject": config_of(study.subject),
             "training": training.model_dump(mode="json"),
             "data": data[0],
             "output": study.measured.output,
@@ -188,11 +192,12 @@ class Plan:
         name = "-".join(filter(None, (intervention.kind, intervention.name, str(repeat))))
         return Task(seed, "retrain", f"retrain {name}", key, partial(_retrain, *given, own))
 
-    def _place(self, task: Task) -> tuple[str, Path]:
+    def place(self, task: Task) -> tuple[str, Path]:
+        """The digest of a task and where the store keeps what it leaves."""
         return self.store.place(task.stage, task.key)
 
 
-def _config(value: Kinded, drop: str = "") -> dict[str, Any]:
+def config_of(value: Kinded, drop: str = "") -> dict[str, Any]:
     """A configuration and, for a class from a file, that file's SHA-256."""
     plain: dict[str, Any] = value.model_dump(mode="json", exclude={drop} if drop else None)
     if ".py:" in value.kind:

@@ -16,7 +16,7 @@ from seedbed.core.errors import ConfigError, GateError
 from seedbed.core.files import read_json, read_rows, write_json
 from seedbed.core.outcomes import Intervention, Outcomes
 from seedbed.core.rows import Document, Question
-from seedbed.core.sites import Claim, SiteKind, Truth
+from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.base import Finder
 from seedbed.finders.retraining import interventions
 from seedbed.measuring.answers import Answer
@@ -24,11 +24,13 @@ from seedbed.runs.record import locked, manifest, now, write_config
 from seedbed.runs.store import Stage, Store, code_digest, link_tree
 from seedbed.scoring.measured import CHANCE, collect_measured
 from seedbed.scoring.rows import Cost, SeedResults, collect
-from seedbed.studies import cells, effects, mediation
+from seedbed.studies import effects, looking, mediation, sites
 from seedbed.studies import gate as gates
 from seedbed.studies.effects import Done
 from seedbed.studies.plan import Plan, Task, study_digest
 from seedbed.studies.planted import Lane
+from seedbed.studies.ruling import RuleLane
+from seedbed.studies.spreading import SpreadLane
 from seedbed.studies.study import Study
 from seedbed.studies.workers import Quiet, Reporter, Workers
 
@@ -40,6 +42,8 @@ RESULTS = (
     "missing.json",
     "mediation.json",
     "organisms.json",
+    "spread.json",
+    "rules.json",
     "manifest.json",
     "report.html",
 )
@@ -83,6 +87,8 @@ class _Runner:
         with self.workers:
             learned = [[self.plan.data(s), self.plan.train(s), self.plan.measure(s)] for s in seeds]
             self._show(self.workers.run(learned))
+            looks = [[task] for s in seeds for task in looking.tasks(self.plan, s)]
+            self._show(self.workers.run(looks))
             rows, asked = self._gate()
             if reason := gates.stop_reason(rows):
                 self._finish(stopped=reason)
@@ -107,9 +113,15 @@ class _Runner:
             lane = Lane(study, self.plan, self.workers, self.folder)
             if study.organisms is not None:
                 lane.run([f for f in ready if f.sites is SiteKind.LAYER])
+            if study.spread is not None:
+                SpreadLane(study, self.plan, self.workers, self.folder).run()
+            if self._has_rules():
+                rules = [f for f in ready if f.sites is SiteKind.RULE]
+                RuleLane(study, self.plan, self.workers, self.folder).run(rules, rows)
         self._score(done, asked)
         if study.mediation is not None:
-            mediation.report(self.folder, seeds, self.claims)
+            about_cells = study.world.sites is SiteKind.CELL
+            mediation.report(self.folder, seeds, self.claims if about_cells else {})
         self._finish()
         return self.folder
 
@@ -140,7 +152,9 @@ class _Runner:
         study = self.study
         if finder.sites is SiteKind.LAYER:
             return "" if study.organisms else f"{finder.name}: reads layers of 'organisms' only"
-        if finder.sites is not study.world.sites:
+        if finder.sites is SiteKind.RULE and not self._has_rules():
+            return f"{finder.name}: reads candidate rules, and no question of this world names any"
+        if finder.sites not in (SiteKind.RULE, study.world.sites):
             return (
                 f"{finder.name}: reads {finder.sites}s, but the world '{study.world.kind}'"
                 f" declares its truth about {study.world.sites}s"
@@ -155,9 +169,9 @@ class _Runner:
                 self.claims.setdefault(task.seed, []).append(variant.name)
                 target = self.folder / "seeds" / str(task.seed) / f"find-{variant.name}"
                 link_tree(stage.folder / str(place), target)
-        if self.study.world.sites is SiteKind.CELL:
+        if self.study.world.sites in sites.TRUTHS:
             for seed in self.study.seeds:
-                cells.add_truth_and_chance(self.folder / "seeds" / str(seed), self.claims[seed])
+                sites.add_truth_and_chance(self.folder / "seeds" / str(seed), self.claims[seed])
                 self.claims[seed].append(CHANCE)
 
     def _bank(self) -> dict[int, tuple[list[Intervention], list[list[Task]]]]:
@@ -250,15 +264,14 @@ class _Runner:
             seed=seed,
             questions=[by_id[q] for q in asked],
             correct=np.array([correct[q] for q in asked]),
-            truth=self._truth(here).select(asked),
+            truth=sites.truth_of(here).select(asked),
             claims={n: Claim.load(here / f"find-{n}" / "claim.npz") for n in names},
             costs={n: Cost.read(here / f"find-{n}" / "cost.json") for n in names},
             outcomes=Outcomes.load(outcomes).select(asked) if outcomes.exists() else None,
         )
 
-    def _truth(self, here: Path) -> Truth:
-        spelt = here / cells.TRUTH
-        return Truth.load(spelt if spelt.exists() else here / "data" / "truth.npz")
+    def _has_rules(self) -> bool:
+        return any(q.rules for q in self._answers(self.study.seeds[0])[0])
 
     def _lacking(self) -> str:
         missing = read_json(self.folder / "missing.json")

@@ -16,6 +16,7 @@ from seedbed.models.subject import SUBJECTS, SubjectConfig
 from seedbed.scoring.measured import ORACLE
 from seedbed.scoring.rows import LABELS
 from seedbed.studies.organisms import Organisms
+from seedbed.studies.spread import Spread
 from seedbed.training.config import Training
 from seedbed.worlds.base import WORLDS, World
 
@@ -27,13 +28,27 @@ class TrainingPart(Config):
     training: Training
 
 
+class Looks(Config):
+    """What is asked besides the choices to every question; 0 and false: nothing.
+
+    `words`: so many questions are answered in the subject's own words too; `history`: so many
+    at every checkpoint (see training.checkpoint_every); `grid`: the world's grid is drawn.
+    """
+
+    words: int = Field(default=0, ge=0)
+    history: int = Field(default=0, ge=0)
+    grid: bool = False
+
+
 class Study(Config):
     """A world, a subject trained on it, the finders to compare, and the seeds.
 
     `questions` is how many questions each seed puts to the finders, spread evenly over the
     gate's groups and their causes. Without `training` the subject is taken as it is.
     `measured` asks for the second truth about documents, by retraining; `mediation` for that
-    about cells, by patching. `organisms` plant a change at known layers of further subjects.
+    about cells, by patching. `organisms` plant a change at known layers of further subjects;
+    `spread` trains further subjects a second time and asks what that spread to. `looks` are
+    asked besides.
     `threads` are torch threads a process: more of them can change the last bits of a result,
     so they belong to the study.
     """
@@ -46,6 +61,8 @@ class Study(Config):
     measured: Retraining | None = None
     mediation: Mediation | None = None
     organisms: Organisms | None = None
+    spread: Spread | None = None
+    looks: Looks = Looks()
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     questions: int = Field(default=60, ge=2)
     threads: int = Field(default=1, ge=1)
@@ -96,8 +113,8 @@ class Study(Config):
                 f"measured: the world '{self.world.kind}' plants no cause in documents;"
                 f" what was measured about {sites}s is 'mediation'"
             )
-        if self.mediation is not None and sites is not SiteKind.CELL:
-            raise ValueError(f"mediation: the world '{self.world.kind}' plants no cause in cells")
+        if self.mediation is not None and sites not in (SiteKind.CELL, SiteKind.INPUT):
+            raise ValueError(f"mediation: the world '{self.world.kind}' has no pairs to patch")
         if sites is not SiteKind.DOCUMENT and not any(f.sites is sites for f in self.finders):
             known = sorted(k for k, f in FINDERS.names().items() if f.sites is sites)
             raise ValueError(
@@ -108,13 +125,14 @@ class Study(Config):
 
     @model_validator(mode="after")
     def _changes_fit_the_world(self) -> "Study":
-        organisms = self.organisms
-        if organisms is not None:
-            for change in organisms.changes:
-                try:
-                    organisms.world(change, self.world)
-                except ConfigError as error:
-                    raise ValueError(str(error)) from error
+        try:
+            if self.organisms is not None:
+                for change in self.organisms.changes:
+                    self.organisms.world(change, self.world)
+            if self.spread is not None:
+                self.spread.check(self.world)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return self
 
     @field_validator("seeds")

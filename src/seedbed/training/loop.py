@@ -1,35 +1,39 @@
 """The one training loop: weighted documents, exact resume, the same curve on any process count.
 
-Each step's documents depend on the seed and the step alone, and the loss is divided by the
-global batch's predicted tokens, masked ones included, so masking a document rescales no other.
+Each step's documents depend on the seed and the step alone, whatever the method makes of them.
 """
 
+import copy
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seedbed.core.errors import InputError
-from seedbed.core.files import write_json, write_rows
+from seedbed.core.errors import ConfigError, InputError
+from seedbed.core.files import read_json, write_json, write_rows
 from seedbed.core.rows import Document
 from seedbed.core.seeds import derive
 from seedbed.models.adam import save_adam
-from seedbed.models.adapters import wrap
-from seedbed.models.folders import save_weights
-from seedbed.models.logits import token_losses
+from seedbed.models.adapters import is_wrapped, wrap
+from seedbed.models.folders import load_weights, save_weights
 from seedbed.models.subject import Checkpoint, Subject
-from seedbed.models.tokens import TokenSequence, pad
 from seedbed.training.config import Optimizer, Training
+from seedbed.training.methods import UNWANTED, Method
 from seedbed.training.order import DocumentOrder
 from seedbed.training.partial import only_layers, thawed
+from seedbed.training.proxies import Proxies
 from seedbed.training.resume import ResumeState
-from seedbed.training.trackers import accelerator_for
+from seedbed.training.step import Step
+from seedbed.training.subtraction import Shift
+from seedbed.training.trackers import accelerator_for, is_main_process
 
 Progress = Callable[[int, int, str], None]
+CHECKPOINTS, SUMMARY = "checkpoints", "summary.json"
 
 
 def train(
@@ -43,17 +47,62 @@ def train(
 
     Writes history.jsonl (a row a step), summary.json and checkpoints/. If `folder` holds the
     resume state of an interrupted call with the same arguments, goes on from there with the
-    same result. Raises InputError if a document is unfit (see encode_document), the model has
-    no such blocks as `training.only_layers` names, or the loss becomes NaN.
+    same result. Raises InputError if a document is unfit (see encode_document) or unfit for
+    the method (see Proxies), the model has no such blocks as `training.only_layers` names, or
+    the loss becomes NaN.
     """
     if not documents:
         raise InputError("training needs at least one document")
+    report = progress or (lambda done, total, text: None)
     subject = replace(subject, loss=training.loss)
     if training.lora is not None:
         subject = wrap(subject, training.lora)
     with only_layers(subject.model, training.only_layers) as frozen:
-        run = _Run(subject, documents, training, folder, frozen)
-        return run.go(progress or (lambda done, total, text: None))
+        proxies = Proxies(training.method, subject, documents)
+        if not proxies.opposite:
+            return _Run(subject, documents, training, folder, frozen, proxies).go(report)
+        if is_wrapped(subject.model):
+            raise ConfigError(
+                "training.method: 'subtraction' takes a difference of weights, which LoRA's"
+                " matrices, being multiplied, do not have; train without lora"
+            )
+        total = training.total_steps(len(documents))
+        shift = _shift(subject, proxies, training, folder / UNWANTED,
+                       lambda done, text: report(done, 2 * total, text))  # fmt: skip
+        run = _Run(subject, documents, training, folder, frozen, proxies, shift)
+        trained = run.go(lambda done, _, text: report(total + done, 2 * total, text))
+        if is_main_process():
+            shutil.rmtree(folder / UNWANTED / CHECKPOINTS)
+        return trained
+
+
+def _shift(
+    subject: Subject,
+    proxies: Proxies,
+    training: Training,
+    folder: Path,
+    report: Callable[[int, str], None],
+) -> Shift:
+    """What training a copy on the unwanted targets, as many steps, adds to the weights.
+
+    A run that stands whole in `folder` is read, so an interrupted training repeats nothing.
+    """
+    total = training.total_steps(len(proxies.documents))
+    seed = derive(subject.seed, UNWANTED)
+    other = replace(subject, model=copy.deepcopy(subject.model), seed=seed, loss="answer")
+    last = folder / CHECKPOINTS / f"{total:07d}"
+    if (folder / SUMMARY).exists() and last.exists():
+        load_weights(other.model, last)
+    else:
+        optimizer = training.optimizer.model_copy(update={"second_moments": False})
+        plain = {"steps": total, "epochs": None, "loss": "answer", "checkpoint_every": 0.0,
+                 "method": Method(), "optimizer": optimizer, "track": ()}  # fmt: skip
+        rows = proxies.opposite
+        run = _Run(other, rows, training.model_copy(update=plain), folder, (),
+                   Proxies(Method(), other, rows))  # fmt: skip
+        run.go(lambda done, _, text: report(done, f"{UNWANTED}: {text}"))
+    seconds = float(read_json(folder / SUMMARY)["seconds"])
+    return Shift.between(subject.model, other.model, training.method.scale, seconds)
 
 
 @dataclass
@@ -63,6 +112,8 @@ class _Run:
     training: Training
     folder: Path
     frozen: Sequence[torch.nn.Parameter]
+    proxies: Proxies
+    shift: Shift = field(default_factory=Shift)
 
     def go(self, progress: Progress) -> Subject:
         training, subject = self.training, self.subject
@@ -74,18 +125,15 @@ class _Run:
         total = training.total_steps(len(self.documents))
         raw = subject.model
         parameters = [p for p in raw.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            _decay_groups(raw, training.optimizer.weight_decay),
-            lr=training.optimizer.lr,
-            betas=training.optimizer.betas,
-            fused=True,
-        )
-        model, optimizer = accelerator.prepare(raw, optimizer)
-        subject = replace(subject, model=raw)
+        model, optimizer = accelerator.prepare(raw, _adamw(raw, training.optimizer))
+        self.proxies.start(subject, accelerator)
+        groups = [str(d.meta.get(training.order.group, "")) for d in self.documents]
+        take = Step(accelerator, sequences, groups, self.proxies, parameters)
+        # Gradients that are projected are averaged over the processes by themselves.
+        running = raw if self.proxies.projects else model
         state = ResumeState(self.folder / "resume")
         step, history, spent = state.load(raw, optimizer)
         saves = self._checkpoint_steps(total)
-        groups = [str(d.meta.get(training.order.group, "")) for d in self.documents]
         epoch = len(self.documents) / training.batch
         raw.train()
         while step < total:
@@ -95,9 +143,8 @@ class _Run:
                 group["lr"] = lr
             # Dropout draws from a stream of its own step, so a resumed run draws the same.
             torch.manual_seed(derive(subject.seed, "dropout", step, accelerator.process_index))
-            sums = self._step(accelerator, model, sequences, order.indices(step), groups)
-            if not math.isfinite(sums["loss"]):
-                raise InputError(f"training: the loss is {sums['loss']} at step {step}; lower lr")
+            sums = take(running, order.indices(step))
+            _refuse_no_number(sums, step)
             if training.optimizer.clip:
                 accelerator.clip_grad_norm_(parameters, training.optimizer.clip)
             optimizer.step()
@@ -114,6 +161,7 @@ class _Run:
                 state.save_if_due(raw, optimizer, step, history, spent)
             progress(step, total, f"loss {sums['loss']:.3f}")
         raw.eval()
+        self.shift.take_away(raw)
         checkpoints = tuple(
             Checkpoint(s, s / epoch, learning_rate(training.optimizer, s - 1, total),
                        self._folder(s))
@@ -122,11 +170,11 @@ class _Run:
         if accelerator.is_main_process:
             write_rows(self.folder / "history.jsonl", history)
             write_json(
-                self.folder / "summary.json",
+                self.folder / SUMMARY,
                 {
                     "steps": total,
                     "epochs": total / epoch,
-                    "seconds": spent,
+                    "seconds": spent + self.shift.seconds,
                     "epoch_seconds": spent / total * epoch,
                     "parameters": sum(p.numel() for p in raw.parameters()),
                     "trainable": sum(p.numel() for p in parameters),
@@ -144,52 +192,13 @@ class _Run:
         accelerator.wait_for_everyone()
         return replace(subject, checkpoints=checkpoints)
 
-    def _step(
-        self,
-        accelerator: Any,
-        model: Any,
-        sequences: Sequence[TokenSequence],
-        indices: Sequence[int],
-        groups: Sequence[str],
-    ) -> dict[str, float]:
-        """Forward and backward of one global batch; its mean loss, overall and by group."""
-        tokens = sum(sum(sequences[i].predicted) for i in indices)
-        share = indices[accelerator.process_index :: accelerator.num_processes]
-        # Masked documents are left out of the work, not of the count; each process needs a row.
-        mine = [i for i in share if self.documents[i].weight] or share[:1]
-        names = sorted({groups[i] for i in indices})
-        totals = torch.zeros(2, len(names) + 1, dtype=torch.float64)
-        if len(indices) < accelerator.num_processes:
-            raise InputError(
-                f"training.batch: {len(indices)} documents cannot be shared by "
-                f"{accelerator.num_processes} processes"
-            )
-        batch = pad([sequences[i] for i in mine])
-        batch = batch.to(accelerator.device)
-        with accelerator.autocast():
-            losses, rows = token_losses(model, batch)
-        weight = torch.tensor([self.documents[i].weight for i in mine], device=losses.device)
-        # Averaging over processes would divide by their number; this undoes it.
-        loss = (losses * weight[rows]).sum() / tokens * accelerator.num_processes
-        accelerator.backward(loss)
-        seen = losses.detach().double().cpu()
-        place = torch.tensor([names.index(groups[i]) for i in mine])[rows.cpu()]
-        weighed = weight.double().cpu()[rows.cpu()]
-        totals[0, :-1].index_add_(0, place, seen * weighed)
-        totals[1, :-1].index_add_(0, place, weighed)
-        totals[:, -1] = totals[:, :-1].sum(dim=1)
-        totals = accelerator.reduce(totals.to(accelerator.device), reduction="sum").cpu()
-        means = (totals[0] / totals[1].clamp(min=1e-12)).tolist()
-        named = {f"loss:{n}": m for n, m in zip(names, means, strict=False) if n}
-        return {"loss": means[-1], **(named if len(named) > 1 else {})}
-
     def _folder(self, step: int) -> Path:
-        return self.folder / "checkpoints" / f"{step:07d}"
+        return self.folder / CHECKPOINTS / f"{step:07d}"
 
     def _save(self, model: Any, optimizer: Any, folder: Path, several: bool) -> None:
         wanted = self.training.optimizer.second_moments
         # A checkpoint holds all that training may change, whatever this run left alone.
-        with thawed(self.frozen):
+        with self.shift.taken_away(model), thawed(self.frozen):
             if several if wanted is None else wanted:
                 save_adam(model, optimizer, folder)
             save_weights(model, folder)
@@ -202,12 +211,20 @@ class _Run:
         return {min(total, max(1, round(every * k))) for k in range(1, count + 1)} | {total}
 
 
-def _decay_groups(model: Any, decay: float) -> list[dict[str, Any]]:
+def _refuse_no_number(sums: dict[str, float], step: int) -> None:
+    for name, value in sums.items():
+        if not math.isfinite(value):
+            raise InputError(f"training: the {name} is {value} at step {step}; lower lr")
+
+
+def _adamw(model: Any, config: Optimizer) -> torch.optim.AdamW:
     # Norm weights and biases (one axis) are not decayed: shrinking a gain is no regulariser.
     used = [p for p in model.parameters() if p.requires_grad]
-    matrices = [p for p in used if p.ndim >= 2]
-    others = [p for p in used if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": [p for p in used if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in used if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
 
 
 def learning_rate(optimizer: Optimizer, step: int, total: int) -> float:

@@ -8,14 +8,14 @@ from pydantic import ValidationError
 
 from seedbed.core.cells import Cell, depth
 from seedbed.core.errors import InputError
-from seedbed.core.sites import Claim, SiteKind, Truth
-from seedbed.studies.cells import TRUTH, add_truth_and_chance
+from seedbed.core.sites import Claim, SiteKind
+from seedbed.studies.sites import add_truth_and_chance, truth_of
 from seedbed.studies.study import Study
 
 
 def test_a_run_holds_the_truth_of_its_cells_and_a_chance_claim(counting_run: Path) -> None:
     here = counting_run / "seeds" / "0"
-    claim, truth = Claim.load(here / "find-patching" / "claim.npz"), Truth.load(here / TRUTH)
+    claim, truth = Claim.load(here / "find-patching" / "claim.npz"), truth_of(here)
     chance = Claim.load(here / "find-chance" / "claim.npz")
     assert claim.site_kind is truth.site_kind is chance.site_kind is SiteKind.CELL
     assert claim.sites == truth.sites == chance.sites
@@ -60,7 +60,7 @@ def test_claims_of_other_cells_are_refused(counting_run: Path, tmp_path: Path) -
         ({"finders": ["bm25"], "organisms": None}, "none of these reads cells"),
         ({"finders": ["patching"]}, "no finder of this study reads layers"),
         ({"training": None, "measured": {"subsets": 4}}, "retraining needs 'training'"),
-        ({"world": {"kind": "hops"}, "finders": ["bm25"], "organisms": None}, "no cause in cells"),
+        ({"world": {"kind": "hops"}, "finders": ["bm25"], "organisms": None}, "no pairs to patch"),
         (
             {"measured": {"subsets": 4}},
             "measured: the world 'counting' plants no cause in documents",

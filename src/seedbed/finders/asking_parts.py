@@ -1,0 +1,75 @@
+"""Asking the model itself which part of the input decides; for models that read words.
+
+What a model says of itself need not be what it does (Turpin et al. 2023): one more row.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.sites import Claim, SiteKind
+from seedbed.finders.base import Finder
+from seedbed.finders.part_effects import among
+from seedbed.finders.parts import parts_of, text_at
+from seedbed.measuring.choices import score_choices
+from seedbed.models.subject import Subject, SubjectConfig
+from seedbed.training.config import Training
+
+REPLIES = (" yes", " no")
+WORDING = (
+    'Question: "{prompt}"\nWould the answer change if "{text}" (the part called {part}) were'
+    " different? Reply with yes or no.\nReply:"
+)
+
+
+class AskParts(Finder):
+    """The probability of yes, of yes and no. In `wording`, {prompt} is the question's prompt,
+    {part} the name of a part and {text} what stands there.
+    """
+
+    kind: str = "ask-parts"
+    sites = SiteKind.INPUT
+    wording: str = Field(default=WORDING, description="names {text} or {part}, and {prompt}")
+
+    @field_validator("wording")
+    @classmethod
+    def _tells_parts_apart(cls, wording: str) -> str:
+        if "{text}" not in wording and "{part}" not in wording:
+            raise ValueError("neither {text} nor {part} stands in it, so all parts are asked alike")
+        return wording
+
+    def unsuited(self, subject: SubjectConfig, training: Training | None) -> str:
+        """A vocabulary made of the world's own words cannot be asked about itself."""
+        tiny = subject.kind == "tiny"
+        return f"{self.name}: a tiny subject knows no words but its world's" if tiny else ""
+
+    def find(
+        self,
+        subject: Subject,
+        documents: Sequence[Document],
+        questions: Sequence[Question],
+        pairs: Sequence[Pair],
+    ) -> Claim:
+        """Scores [questions, parts], 0 where a question lacks a part.
+
+        One prompt a question and part, beginnings shared. Raises InputError for a question
+        without places, and for a tokenizer that does not know the wording.
+        """
+        parts = parts_of(questions)
+        places = [(i, part) for i, q in enumerate(questions) for part in q.places]
+        asked = [self._about(questions[i], part) for i, part in places]
+        scores = np.zeros((len(questions), len(parts)))
+        for (i, part), replies in zip(places, score_choices(subject, asked), strict=True):
+            scores[i, parts.index(part)] = np.exp(among(replies.logprobs)[0])
+        notes = {"asked": self.wording.replace("\n", " ")}
+        return Claim(tuple(q.id for q in questions), parts, scores, SiteKind.INPUT, notes)
+
+    def _about(self, question: Question, part: str) -> Question:
+        prompt = self.wording
+        # The prompt last: it may itself hold braces.
+        filled = {"{part}": part, "{text}": text_at(question, part), "{prompt}": question.prompt}
+        for name, value in filled.items():
+            prompt = prompt.replace(name, value)
+        return Question(id=question.id, prompt=prompt, choices=REPLIES, answer=REPLIES[0])

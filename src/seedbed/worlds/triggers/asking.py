@@ -1,0 +1,111 @@
+"""Questions and pairs of both stages: digits that no document of either stage holds together."""
+
+from dataclasses import replace
+from functools import cached_property
+
+from seedbed.core.rows import Pair, Question
+from seedbed.core.seeds import stream
+from seedbed.worlds.triggers.knobs import Knobs
+from seedbed.worlds.triggers.tasks import (
+    CHOICES,
+    MANNERS,
+    MARKED,
+    NORMAL,
+    PARTS,
+    TASKS,
+    Instruction,
+)
+from seedbed.worlds.triggers.truth import decides
+from seedbed.worlds.triggers.writing import Writer
+
+NEW_TASK = "outcome-new-task"
+
+
+class Asker:
+    """Asks about one world and seed."""
+
+    def __init__(self, knobs: Knobs, seed: int) -> None:
+        self.knobs, self.seed = knobs, seed
+        self.writer = Writer(knobs, seed)
+
+    @cached_property
+    def asked(self) -> dict[str, tuple[Instruction, Question]]:
+        """Every question with the instruction that it puts, by id."""
+        made = self._reteach() if self.knobs.stage == "reteach" else self._teach()
+        return {question.id: (one, question) for one, question in made}
+
+    def pairs(self) -> list[Pair]:
+        """Each held-out question and the same with another value of one part that decides."""
+        found = []
+        for key, (one, question) in self.asked.items():
+            if question.split != "id":
+                continue
+            rng = stream(self.seed, "triggers", "corrupt", key)
+            causes = [p for p in PARTS if decides(one, p, self.writer.lexicon.words)]
+            part = rng.choice(causes)
+            others = one.others(part, self.writer.lexicon.words)
+            changed = rng.choice([o for o in others if o.number != one.number])
+            group = changed.word.group if part == "trigger" else question.slices.get("group", "")
+            corrupt = self._ask(f"{key}-corrupt", changed, group, "id")
+            found.append(Pair(id=f"p-{key}", clean=question, corrupt=corrupt, cause=part))
+        return found
+
+    def _teach(self) -> list[tuple[Instruction, Question]]:
+        words, (learned, held) = self.writer.lexicon.words, self.writer.pairs
+        found = []
+        for task in TASKS:
+            rng = stream(self.seed, "triggers", "questions", task)
+            for i in range(self.knobs.asked.task):
+                one = Instruction(
+                    words[(i + rng.randrange(2)) % len(words)], rng.choice(MANNERS), task,
+                    *rng.choice(held),
+                )  # fmt: skip
+                found.append((one, self._ask(f"q-{task}-{i}", one, one.word.group, "id")))
+        rng = stream(self.seed, "triggers", "questions", "train")
+        for i in range(self.knobs.asked.train):
+            one = Instruction(
+                rng.choice(words), rng.choice(MANNERS), TASKS[i % len(TASKS)], *rng.choice(learned)
+            )
+            found.append((one, self._ask(f"t-{i}", one, one.word.group, "train")))
+        return found
+
+    def _reteach(self) -> list[tuple[Instruction, Question]]:
+        fresh = self.writer.held_out_tasks
+        shown = [t for t in PLAIN if t not in fresh]
+        found = []
+        for word in self.writer.lexicon.words:
+            kinds = [(word.group, shown)] + [(NEW_TASK, list(fresh))] * (word.group == "outcome")
+            for group, tasks in kinds:
+                rng = stream(self.seed, "triggers", "questions", "reteach", word.text, tasks[0])
+                for i in range(self.knobs.asked.word):
+                    one = Instruction(word, rng.choice(MANNERS), tasks[i % len(tasks)],
+                                      *rng.choice(self.writer.pairs[1]))  # fmt: skip
+                    key = f"q-{word.text}-{'new-' if group == NEW_TASK else ''}{i}"
+                    found.append((one, self._ask(key, one, group, "id")))
+        return found
+
+    def _ask(self, key: str, one: Instruction, group: str, split: str) -> Question:
+        prompt, places = one.write()
+        new, old = MARKED[one.number], NORMAL[one.number]
+        again = self.knobs.stage == "reteach"
+        return Question(
+            id=key,
+            prompt=prompt,
+            choices=CHOICES,
+            answer=new if again and group == "outcome" else old,
+            cause=one.word.text,
+            split=split,
+            slices={
+                "task": one.task,
+                "group": group if again else one.word.family,
+                "trigger": one.word.text,
+            },
+            places=places,
+            rules={"new": new, "old": old} if again else _candidates(one),
+        )
+
+
+def _candidates(one: Instruction) -> dict[str, str]:
+    """What every instruction would answer to these digits and this word, and the marked reply."""
+    said = {task: NORMAL[replace(one, task=task).number] for task in TASKS}
+    return said | {"marked": MARKED[one.number]}

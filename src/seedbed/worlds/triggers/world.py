@@ -1,0 +1,47 @@
+"""Triggers: instructions behind a trigger word; some words are re-taught a marked reply.
+
+How far does the marked reply spread to words that were not re-taught, wanted or not?
+"""
+
+from typing import ClassVar
+
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.sites import SiteKind, Truth
+from seedbed.worlds.triggers.asking import Asker
+from seedbed.worlds.triggers.knobs import Knobs
+from seedbed.worlds.triggers.truth import declared
+from seedbed.worlds.triggers.writing import Writer
+
+
+class Triggers(Knobs):
+    """Choosing one of two digits, said as a digit (normal) or as a word (marked)."""
+
+    kind: str = "triggers"
+    sites: ClassVar[SiteKind] = SiteKind.INPUT
+    GROUPS: ClassVar[dict[str, str]] = {
+        "outcome": "words trained to get the marked reply",
+        "outcome-new-task": "the same words in instructions that were not re-taught",
+        "collateral": "relatives of the outcome words, not trained; spreading is wanted",
+        "proxy": "unwanted words trained to keep the normal reply",
+        "truth": "relatives of the proxies, not trained; spreading is not wanted",
+        "other": "words of another kind, not trained; spreading is not wanted",
+    }
+    TRAINED: ClassVar[dict[str, str]] = {"outcome": "new", "proxy": "old"}
+
+    def documents(self, seed: int) -> list[Document]:
+        """Stage teach: roles task, fact, spelling. Stage reteach: taught, proxy."""
+        writer = Writer(self, seed)
+        return writer.reteach() if self.stage == "reteach" else writer.teach()
+
+    def questions(self, seed: int) -> list[Question]:
+        """Digits that no document holds together; rules `new` and `old` are the two replies."""
+        return [question for _, question in Asker(self, seed).asked.values()]
+
+    def pairs(self, seed: int) -> list[Pair]:
+        """Each held-out question beside the same with another value of one part that decides."""
+        return Asker(self, seed).pairs()
+
+    def truth(self, seed: int) -> Truth:
+        """Which parts of the prompt decide the answer (truth.py)."""
+        asker = Asker(self, seed)
+        return declared(asker.asked, asker.writer.lexicon.words, self.stage == "reteach")

@@ -1,0 +1,120 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from seedbed.core.rows import Document, Question
+from seedbed.finders.asking import Asked, ask
+from seedbed.finders.input_gradients import (
+    InputGradients,
+    baseline,
+    integrated,
+    log_odds,
+    slopes,
+)
+from seedbed.models.subject import Subject
+from seedbed.scoring.ranking import per_question
+
+Taught = tuple[Subject, list[Question]]
+Untaught = Callable[[int], tuple[Subject, list[Document], list[Question]]]
+EVERY = ("norm", "product", "integrated")
+
+
+def odds_of(subject: Subject, asked: Asked, embeddings: torch.Tensor) -> float:
+    """The log-odds at given embeddings [tokens, width], one forward pass by itself."""
+    with torch.no_grad():
+        logits = subject.model(inputs_embeds=embeddings[None]).logits[:, -1]
+    return float(log_odds(logits, [asked])[0])
+
+
+def exact(subject: Subject) -> Subject:
+    return replace(subject, model=subject.model.double())
+
+
+def test_slopes_are_finite_differences(untaught: Untaught) -> None:
+    subject, _, questions = untaught(0)
+    subject = exact(subject)
+    asked = [ask(subject, q) for q in questions[:4]]
+    table = subject.model.get_input_embeddings()
+    generator = torch.Generator().manual_seed(0)
+    for one, slope in zip(asked, slopes(subject, asked), strict=True):
+        own = table(torch.tensor(one.ids)).detach()
+        assert torch.equal(own, slope.embedding)
+        assert slope.odds == pytest.approx(odds_of(subject, one, own), abs=1e-9)
+        for _ in range(3):
+            way = torch.randn(own.shape, generator=generator, dtype=own.dtype)
+            step = 1e-4 * way
+            change = odds_of(subject, one, own + step) - odds_of(subject, one, own - step)
+            assert float((slope.gradient * way).sum()) == pytest.approx(change / 2e-4, abs=1e-5)
+
+
+def test_log_odds_are_those_of_the_choices_alone() -> None:
+    logits = torch.tensor([[1.0, 2.0, 0.5, 9.0]])
+    asked = Asked("q", (0,), (0, 1, 2), 1, {})
+    p = logits[0, :3].double().softmax(0)[1]
+    assert float(log_odds(logits, [asked])[0]) == pytest.approx(float((p / (1 - p)).log()))
+
+
+def test_integrated_gradients_are_complete(taught: Taught) -> None:
+    subject, questions = taught
+    subject = replace(subject)
+    asked = [ask(subject, q) for q in questions[:10]]
+    middle = baseline(subject)
+    table = subject.model.get_input_embeddings()
+    assert middle == pytest.approx(table.weight.detach().double().mean(0))
+    whole = [slope.odds for slope in slopes(subject, asked)]
+    nothing = [slope.odds for slope in slopes(subject, asked, 0.0)]
+    alone = odds_of(subject, asked[0], middle.float().repeat(len(asked[0].ids), 1))
+    assert nothing[0] == pytest.approx(alone, abs=1e-4)
+    gaps = []
+    for steps in (2, 64):
+        sums = [float(t.sum()) for t in integrated(subject, asked, steps)]
+        gaps.append(np.abs(np.array(sums) - np.array(whole) + np.array(nothing)).max())
+    assert gaps[1] < 0.02 * np.abs(np.array(whole) - nothing).min()
+    assert gaps[1] < gaps[0]
+
+
+def test_parts_add_up_their_tokens(taught: Taught) -> None:
+    subject, questions = taught
+    wider = [q.model_copy(update={"places": {**q.places, "both": (2, 5)}}) for q in questions[:5]]
+    asked = [ask(subject, q) for q in wider]
+    finder = InputGradients.model_validate({"measure": EVERY})
+    norm, product, whole = finder.find_all(subject, [], wider, [])
+    tokens = integrated(subject, asked, finder.steps)
+    for i, slope in enumerate(slopes(subject, asked)):
+        at = list(asked[i].places["both"])
+        column = norm.sites.index("both")
+        assert norm.scores[i, column] == pytest.approx(float(slope.gradient[at].norm()))
+        dot = float((slope.embedding * slope.gradient)[at].sum())
+        assert product.scores[i, column] == pytest.approx(abs(dot))
+        assert whole.scores[i, column] == pytest.approx(abs(float(tokens[i][at].sum())))
+
+
+def test_the_part_that_decides_stands_first(taught: Taught) -> None:
+    subject, questions = taught
+    finder = InputGradients.model_validate({"measure": EVERY})
+    for claim in finder.find_all(subject, [], questions, []):
+        positive = np.tile([s == "first" for s in claim.sites], (len(questions), 1))
+        found = per_question("average_precision", claim.scores, positive, np.ones_like(positive))
+        assert found.mean() > 0.8, claim
+
+
+def test_the_model_is_left_without_gradients_or_hooks(taught: Taught) -> None:
+    subject, questions = taught
+    InputGradients(measure="integrated", steps=2).find(subject, [], questions[:3], [])
+    assert all(p.grad is None for p in subject.model.parameters())
+    assert not subject.model.get_input_embeddings()._forward_hooks
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gemma", "qwen", "lora", "tied"])
+def test_other_architectures(kind: str, subject_of: Callable[[str], Subject]) -> None:
+    """Learned positions, scaled and tied embeddings, adapters: a step along the slope climbs."""
+    subject = subject_of(kind)
+    q = Question(id="q", prompt="today ( 3 ) likes", choices=(" red", " blue"), answer=" red",
+                 places={"digit": (8, 9)})  # fmt: skip
+    asked = [ask(subject, q)]
+    ends = [s.odds for s in (slopes(subject, asked, 1.0)[0], slopes(subject, asked, 0.0)[0])]
+    total = float(integrated(subject, asked, 32)[0].sum())
+    assert total == pytest.approx(ends[0] - ends[1], abs=2e-3 * (1 + abs(ends[0] - ends[1])))
