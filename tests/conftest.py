@@ -6,6 +6,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import base64
 import functools
 import json
 import threading
@@ -278,3 +279,92 @@ def architecture(request: pytest.FixtureRequest) -> Architecture:
 def architecture_of() -> Callable[[str], Architecture]:
     """`make_architecture`."""
     return make_architecture
+
+
+@dataclass
+class HubServer:
+    """A real server with the hub's endpoints for making a repository and committing to it.
+
+    `repos` are {id: private}, `files` the bytes that arrived by repository and path, `token`
+    the one that is let in, `seen` the (method, path) of every request.
+    """
+
+    token: str = "hf_right"
+    repos: dict[str, bool] = field(default_factory=dict)
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    url: str = ""
+
+    def answer(self, method: str, path: str, token: str, body: bytes) -> tuple[int, Any]:
+        self.seen.append((method, path))
+        if token != f"Bearer {self.token}":
+            return 401, {"error": "Invalid username or password."}
+        if path == "/api/repos/create":
+            asked = json.loads(body)
+            name = f"{asked['organization']}/{asked['name']}"
+            if asked["organization"] == "others":
+                return 403, {"error": "You don't have the rights to create a model under others"}
+            status = 409 if name in self.repos else 200
+            self.repos.setdefault(name, asked["visibility"] == "private")
+            return status, {"url": f"{self.url}/{name}"}
+        if path == "/api/validate-yaml":
+            _, front, _ = json.loads(body)["content"].split("---\n", 2)
+            assert isinstance(yaml.safe_load(front), dict)
+            return 200, {"errors": [], "warnings": []}
+        _, _, _, owner, name, *rest = path.split("/")
+        repo = f"{owner}/{name}"
+        if repo not in self.repos:
+            return 404, {"error": "Repository not found"}
+        if not rest:
+            return 200, {"id": repo, "private": self.repos[repo], "tags": [], "downloads": 0,
+                         "likes": 0, "siblings": []}  # fmt: skip
+        if rest[0] == "preupload":
+            asked = json.loads(body)["files"]
+            return 200, {"files": [{"path": f["path"], "uploadMode": "regular",
+                                    "shouldIgnore": False} for f in asked]}  # fmt: skip
+        for line in map(json.loads, body.decode().splitlines()):
+            if line["key"] == "file":
+                value = line["value"]
+                assert value["encoding"] == "base64"
+                content = base64.b64decode(value["content"])
+                self.files.setdefault(repo, {})[value["path"]] = content
+        return 200, {"commitUrl": f"{self.url}/{repo}/commit/{'0' * 40}", "commitOid": "0" * 40,
+                     "success": True}  # fmt: skip
+
+
+@pytest.fixture
+def hub_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """A running `HubServer` that huggingface_hub takes for the hub; nobody is logged in."""
+    state = HubServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            token = self.headers.get("Authorization", "")
+            status, value = state.answer(self.command, self.path, token, body)
+            text = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (its own name)
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    state.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    # huggingface_hub reads its environment once, as it is imported.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", state.url)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    yield state
+    server.shutdown()
+    server.server_close()
+    thread.join()

@@ -71,6 +71,47 @@ def test_layers_are_found_with_a_base(
     assert set(read_claim(files / "layers.jsonl").sites) == {"0", "1"}
 
 
+def test_parts_and_rules_are_found_on_files(
+    counting_run: Path, files: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    rows = read_rows(files / "questions.jsonl", Question)
+    own = [
+        {"prompt": q.prompt, "answer": q.answer, "choices": q.choices,
+         "places": {name: list(span) for name, span in q.places.items()},
+         "rules": {"right": q.answer, "first": q.choices[0]}, "mine": "kept out"}
+        for q in rows
+    ]  # fmt: skip
+    (files / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+    here = counting_run / "seeds" / "0" / "train" / "subject"
+    for finder, sites in (("ablation", set(rows[0].places)), ("rule-fit", {"right", "first"})):
+        out = files / f"{finder}.jsonl"
+        words = (
+            "find",
+            finder,
+            "--subject",
+            here,
+            "--questions",
+            files / "own.jsonl",
+            "--out",
+            out,
+        )
+        assert call(monkeypatch, *words) == 0
+        claim = read_claim(out)
+        assert len(claim.questions) == 12
+        assert sites <= set(claim.sites)
+        assert claim.scores.any()
+        printed = capsys.readouterr().out
+        assert {"ablation": "12 questions × ", "rule-fit": " 2 rules in "}[finder] in printed
+    for key, what in (("places", "has no places"), ("rules", "has no rules")):
+        bare = [{k: v for k, v in row.items() if k != key} for row in own]
+        (files / "bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bare))
+        finder = "ablation" if key == "places" else "rule-fit"
+        assert call(monkeypatch, "find", finder, "--subject", here, "--questions",
+                    files / "bare.jsonl", "--out", files / "none.jsonl") == 2  # fmt: skip
+        assert f"question 'line-1': {what}" in capsys.readouterr().err
+
+
 def test_mediation_on_files(
     counting_run: Path, files: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

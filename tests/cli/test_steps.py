@@ -161,3 +161,30 @@ def test_an_interrupted_find_goes_on_and_variants_have_a_file_each(
         written = (tmp_path / f"claim-{name}.jsonl").read_bytes()
         assert written == (tmp_path / f"whole-{name}.jsonl").read_bytes()
     assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_a_subject_is_pushed_when_asked(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub_server: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def push(out: Path, *more: str) -> int:
+        return call(monkeypatch, "train", rows / "documents.jsonl", "--config",
+                    rows / "config.yaml", "--out", out, *more)  # fmt: skip
+
+    out = tmp_path / "pushed"
+    # Without a token, or with a name that cannot be, nothing is trained.
+    assert push(out, "--push-to-hub", "someone/x") == 2
+    assert "no token" in capsys.readouterr().err
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    assert push(out, "--push-to-hub", "x y") == 2
+    assert push(out, "--public") == 2
+    assert not out.exists()
+    assert push(out, "--push-to-hub", "someone/x", "--set", "training.steps=2") == 0
+    assert capsys.readouterr().out.split() == [str(out / "subject"), f"{hub_server.url}/someone/x"]
+    assert hub_server.repos == {"someone/x": True}
+    weights = (out / "subject" / "model.safetensors").read_bytes()
+    assert hub_server.files["someone/x"]["model.safetensors"] == weights
+    assert '"steps": 2' in hub_server.files["someone/x"]["README.md"].decode()
+    seen = len(hub_server.seen)
+    assert push(out, "--set", "training.steps=2") == 0
+    assert len(hub_server.seen) == seen

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace as changed
 
@@ -8,20 +9,26 @@ import torch
 from seedbed.core.config import validate
 from seedbed.core.errors import ConfigError, InputError
 from seedbed.core.rows import Document, Question
+from seedbed.core.sites import Floats as Scores
 from seedbed.finders import ablation
 from seedbed.finders.ablation import Ablation
-from seedbed.finders.part_effects import Floats, effect
+from seedbed.finders.part_effects import Floats, PartMeasure, effect
 from seedbed.finders.part_length import PartLength
+from seedbed.measuring import choices
+from seedbed.measuring.choices import ChoiceScores
 from seedbed.models.subject import Subject
+from seedbed.models.tiny import Tiny
 from seedbed.models.tokens import encode_choice
 from seedbed.scoring.ranking import chance, per_question
+from seedbed.worlds.quadrants.plane import regions
+from seedbed.worlds.quadrants.world import Quadrants
 
 Taught = tuple[Subject, list[Question]]
 Untaught = Callable[[int], tuple[Subject, list[Document], list[Question]]]
-EVERY = ("flip", "drop", "any")
+EVERY: tuple[PartMeasure, ...] = ("flip", "drop", "any")
 
 
-def precision(scores: Floats, sites: Sequence[str]) -> float:
+def precision(scores: Scores, sites: Sequence[str]) -> float:
     """Mean average precision where the first digit alone decides."""
     positive = np.tile([s == "first" for s in sites], (len(scores), 1))
     known = np.ones_like(positive)
@@ -48,6 +55,35 @@ def test_removal_of_a_part_that_does_not_matter_changes_nothing(taught: Taught) 
     claim = Ablation(method="remove", measure="drop").find(subject, [], questions, [])
     mean = dict(zip(claim.sites, claim.scores.mean(axis=0).tolist(), strict=True))
     assert mean["first"] > 10 * abs(mean["word"])
+
+
+def test_of_answers_that_follow_a_world_it_finds_what_the_world_declares(
+    untaught: Untaught, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The world's truth comes from its plane, the finder's from prompts alone: they must agree."""
+    world = Quadrants()
+    asker, truth = world.asker(0), world.truth(0)
+    questions = [q.blind() for q in world.questions(0) if q.split == "id"][:80]
+
+    def answered(_: Subject, asked: Sequence[Question]) -> list[ChoiceScores]:
+        return [ChoiceScores(tuple(float(c == label(q.prompt)) for c in q.choices), 0, (), ())
+                for q in asked]  # fmt: skip
+
+    def label(prompt: str) -> str:
+        parts = re.fullmatch(r"F\[(.+),(.+)\](\w+)=", prompt)
+        assert parts is not None
+        x1, x2 = (np.array([round(100 * float(parts[k]))]) for k in (1, 2))
+        return f" {asker.label(parts[3], int(regions(world.plane, x1, x2)[0])).strip()}"
+
+    monkeypatch.setattr(ablation, "score_choices", answered)
+    monkeypatch.setattr(ablation, "readable", lambda _, texts: [True] * len(texts))
+    claim = Ablation(method="sweep", measure="any").find(untaught(0)[0], [], questions, [])
+    columns = [truth.sites.index(site) for site in claim.sites]
+    declared = truth.select(claim.questions).values[:, columns] == 1
+    found = claim.scores > 0.5
+    assert not (found & ~declared).any()
+    # A second value that decides may not have been seen.
+    assert (declared & ~found).sum() <= 0.01 * declared.sum()
 
 
 def test_an_untrained_subject_points_nowhere(untaught: Untaught) -> None:
@@ -111,7 +147,7 @@ def test_draws_do_not_depend_on_the_order_of_questions(untaught: Untaught) -> No
 def test_each_prompt_is_scored_once(taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
     subject, questions = taught
     calls: list[list[str]] = []
-    real = ablation.score_choices
+    real = choices.score_choices
 
     def counted(subject: Subject, questions: Sequence[Question]) -> object:
         calls.append([q.prompt for q in questions])
@@ -129,15 +165,12 @@ def test_each_prompt_is_scored_once(taught: Taught, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_the_tokenizer_does_not_know_is_left_out_and_counted(taught: Taught) -> None:
-    subject, questions = taught
-    few = questions[:4]
+    few = taught[1][:4]
     # Without the bracket the two words run into one that nobody has seen.
     joined = [q.model_copy(update={"prompt": f"{q.prompt}ant|bee=", "places": {
         "bar": (len(q.prompt) + 3, len(q.prompt) + 4), "word": q.places["word"]}})
         for q in few]  # fmt: skip
     known = "".join(f"{q.prompt}ant|bee=" for q in few) + " red blue"
-    from seedbed.models.tiny import Tiny
-
     small = Tiny(layers=1, width=16, heads=2).build([known], [], 0)
     claim = Ablation(method="remove").find(small, [], joined, [])
     assert claim.notes["left out"].startswith("4 of 8 substitutions hold a token")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from seedbed.core.rows import Document, Question
+from seedbed.core.sites import Claim
 from seedbed.finders.asking import Asked, ask
 from seedbed.finders.input_gradients import (
     InputGradients,
@@ -45,9 +46,11 @@ def test_slopes_are_finite_differences(untaught: Untaught) -> None:
         assert slope.odds == pytest.approx(odds_of(subject, one, own), abs=1e-9)
         for _ in range(3):
             way = torch.randn(own.shape, generator=generator, dtype=own.dtype)
-            step = 1e-4 * way
+            # No smaller: norms and rotations of these blocks are in float32 whatever the weights.
+            step = 1e-3 * way
             change = odds_of(subject, one, own + step) - odds_of(subject, one, own - step)
-            assert float((slope.gradient * way).sum()) == pytest.approx(change / 2e-4, abs=1e-5)
+            slow = pytest.approx(change / 2e-3, rel=2e-3, abs=5e-3)
+            assert float((slope.gradient * way).sum()) == slow
 
 
 def test_log_odds_are_those_of_the_choices_alone() -> None:
@@ -92,13 +95,31 @@ def test_parts_add_up_their_tokens(taught: Taught) -> None:
         assert whole.scores[i, column] == pytest.approx(abs(float(tokens[i][at].sum())))
 
 
-def test_the_part_that_decides_stands_first(taught: Taught) -> None:
+def test_the_part_that_decides_stands_first_among_those_that_vary(taught: Taught) -> None:
     subject, questions = taught
-    finder = InputGradients.model_validate({"measure": EVERY})
-    for claim in finder.find_all(subject, [], questions, []):
-        positive = np.tile([s == "first" for s in claim.sites], (len(questions), 1))
-        found = per_question("average_precision", claim.scores, positive, np.ones_like(positive))
-        assert found.mean() > 0.8, claim
+    varying = [
+        q.model_copy(update={"places": {p: s for p, s in q.places.items() if p != "form"}})
+        for q in questions
+    ]
+    finder = InputGradients(measure=("norm", "integrated"))
+    for claim in finder.find_all(subject, [], varying, []):
+        assert precision(claim) > 0.9
+
+
+def test_slopes_also_point_at_what_never_varies(taught: Taught) -> None:
+    """A known weakness: nothing else can stand there, yet an imagined change would matter."""
+    subject, questions = taught
+    claim = InputGradients().find(subject, [], questions, [])
+    mean = dict(zip(claim.sites, claim.scores.mean(axis=0).tolist(), strict=True))
+    assert mean["form"] > mean["word"]
+    assert mean["form"] > mean["second"]
+
+
+def precision(claim: Claim) -> float:
+    """Mean average precision where the first digit alone decides."""
+    positive = np.tile([s == "first" for s in claim.sites], (len(claim.scores), 1))
+    known = np.ones_like(positive)
+    return float(per_question("average_precision", claim.scores, positive, known).mean())
 
 
 def test_the_model_is_left_without_gradients_or_hooks(taught: Taught) -> None:

@@ -48,7 +48,9 @@ def test_what_is_read_moves_on_with_depth(taught: Taught) -> None:
     others = np.delete(early.scores, first, axis=1)
     assert early.scores[:, first].mean() > 10 * np.abs(others).max()
     assert late.scores[:, first].mean() < early.scores[:, first].mean() + 1e-6
-    assert "into block 1 were run" in PartPatching().find(subject, [], questions, []).notes["patches"]
+    assert (
+        "into block 1 were run" in PartPatching().find(subject, [], questions, []).notes["patches"]
+    )
 
 
 def test_donors_have_another_text_of_as_many_tokens(untaught: Untaught) -> None:

@@ -39,7 +39,8 @@ def test_numbers_are_read_by_their_quantiles(taught: Taught) -> None:
     half = PartProbes(bins=2).find(subject, [], questions, [])
     row = dict(zip(half.sites, half.scores[0].tolist(), strict=True))
     assert row["first"] > 0.3
-    assert row["first"] > row["second"] + 0.2
+    # The second digit decides nothing, and is there to be read all the same.
+    assert row["second"] > 0.3
 
 
 def test_the_order_of_questions_and_the_seed(taught: Taught) -> None:

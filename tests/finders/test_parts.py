@@ -3,7 +3,7 @@ import pytest
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.core.seeds import stream
-from seedbed.finders.parts import drawn, parts_of, replaced, swept, values_at
+from seedbed.finders.parts import parts_of, replaced, text_at
 
 PLACES = {"x1": (2, 7), "x1.sign": (2, 3), "x1.tenths": (5, 6), "x2": (8, 13), "word": (14, 17),
           "both": (2, 13)}  # fmt: skip
@@ -59,45 +59,10 @@ def test_nothing_leaves_no_double_space() -> None:
     assert replaced(first, "w", "").prompt == " the word"
 
 
-def test_few_values_are_swept_as_they_are() -> None:
-    assert swept("+", ["+", "-"], 5) == ["-"]
-    assert swept("3", ["1", "3", "7"], 5) == ["1", "7"]
-    assert swept("dog", [f"w{i}" for i in range(9)] + ["dog"], 3) == [f"w{i}" for i in range(9)]
-
-
-def test_many_numbers_become_a_grid_in_the_same_writing() -> None:
-    seen = ["-3.00", "-1.25", "+0.10", "+0.55", "+2.90", "+3.00"]
-    assert swept("+0.55", seen, 5) == ["-3.00", "-1.50", "+0.00", "+1.50", "+3.00"]
-    assert swept("-1.25", seen, 2) == ["-3.00", "+3.00"]
-    assert swept("007", ["001", "007", "009", "013"], 3) == ["001", "013"]
-    assert swept("8", ["1", "3", "8", "21"], 3) == ["1", "11", "21"]
-    assert swept("-0.5", ["-0.5", "0.5", "1.5", "2.5"], 3) == ["1.0", "2.5"]
-
-
-def test_draws_go_by_what_there_is_to_draw_from() -> None:
-    values = [f"v{i}" for i in range(20)]
-    once = drawn(0, "q", values, 5)
-    assert len(set(once)) == 5
-    assert drawn(0, "q", values[::-1], 5) == once
-    assert drawn(1, "q", values, 5) != once
-    assert drawn(0, "other", values, 5) != once
-    assert drawn(0, "q", values[:3], 5) == values[:3]
-
-
-def test_every_value_is_drawn_as_often() -> None:
-    values = [f"v{i}" for i in range(6)]
-    counts = dict.fromkeys(values, 0)
-    for i in range(1200):
-        for value in drawn(0, f"q{i}", values, 2):
-            counts[value] += 1
-    # 400 each, standard deviation 16.
-    assert all(330 < n < 470 for n in counts.values())
-
-
 def test_sites_are_places_in_order_of_appearance() -> None:
     other = question(key="r").model_copy(update={"places": {"word": (14, 17), "new": (0, 1)}})
     assert parts_of([question(), other]) == (*PLACES, "new")
-    assert values_at([question(), other], "new") == ["F"]
+    assert text_at(other, "new") == "F"
 
 
 def test_what_cannot_be_scored_is_named() -> None:

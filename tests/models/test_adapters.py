@@ -14,6 +14,7 @@ from seedbed.core.rows import Question
 from seedbed.measuring.choices import score_choices
 from seedbed.models.adapters import (
     Lora,
+    adapt,
     decoder_blocks,
     export_adapter,
     is_wrapped,
@@ -21,7 +22,7 @@ from seedbed.models.adapters import (
     unwrapped,
     wrap,
 )
-from seedbed.models.folders import trainable_state
+from seedbed.models.folders import load_subject, save_subject, trainable_state
 from seedbed.models.subject import Subject
 from seedbed.models.vocabulary import add_tokens
 
@@ -229,3 +230,59 @@ def test_only_a_wrapped_subject_can_be_exported(
     tokenizer = byte_tokenizer()
     with pytest.raises(ConfigError, match="no adapter"):
         export_adapter(Subject(family("llama", len(tokenizer), tied=True), tokenizer), tmp_path)
+
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@pytest.mark.parametrize("targets", [(), PROJECTIONS, ("q_proj", "down_proj")])
+def test_a_llama_has_seven_projections_to_choose_from(
+    byte_tokenizer: Make, family: Make, targets: tuple[str, ...]
+) -> None:
+    tokenizer = byte_tokenizer()
+    lora = Lora(r=3, alpha=12, dropout=0.25, rslora=True, targets=targets)
+    model = wrap(Subject(family("llama", len(tokenizer), tied=True), tokenizer), lora).model
+    inside = {n: m for n, m in model.named_modules() if hasattr(m, "lora_A")}
+    wanted = {(i, t) for i in range(2) for t in targets or PROJECTIONS}
+    assert {(int(n.split(".")[2]), n.rpartition(".")[2]) for n in inside} == wanted
+    for module in inside.values():
+        assert module.lora_A["default"].weight.shape[0] == 3
+        assert module.lora_dropout["default"].p == 0.25
+        assert module.scaling["default"] == pytest.approx(12 / 3**0.5)
+
+
+SAME = Lora(r=2, alpha=6)
+
+
+@pytest.mark.parametrize("lora", [None, SAME])
+def test_the_same_adapter_goes_on(pair: tuple[Any, Any], tmp_path: Path, lora: Lora | None) -> None:
+    wrapped = shaken(wrap(subject_of(pair, NAMES), SAME))
+    assert adapt(wrapped, lora).model is wrapped.model
+    save_subject(wrapped, tmp_path / "subject")
+    again = load_subject(tmp_path / "subject")
+    went = adapt(again, lora)
+    assert went.model is again.model
+    assert sorted(trainable_state(went.model)) == sorted(trainable_state(wrapped.model))
+
+
+@pytest.mark.parametrize(
+    "change", [{"r": 3}, {"alpha": 7}, {"dropout": 0.1}, {"rslora": True}, {"last": 1}]
+)
+def test_another_adapter_stands_on_the_merged_weights(
+    byte_tokenizer: Make, family: Make, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    tokenizer = byte_tokenizer()
+    subject = subject_of((family("llama", len(tokenizer), tied=True), tokenizer), NAMES)
+    wrapped = shaken(wrap(subject, SAME))
+    lora = Lora.model_validate({**SAME.model_dump(), **change})
+    ids = torch.cat([IDS, torch.tensor([wrapped.tokenizer.convert_tokens_to_ids(NAMES)])], dim=1)
+    before = logits(wrapped.model, ids)
+    went = adapt(wrapped, lora)
+    assert went.model is not wrapped.model
+    assert went.model.peft_config["default"].r == lora.r
+    torch.testing.assert_close(logits(went.model, ids), before, rtol=0, atol=2e-5)
+    shaken(went, seed=1)
+    assert torch.equal(logits(wrapped.model, ids), before)
+    save_subject(went, tmp_path / "subject")
+    again = load_subject(tmp_path / "subject")
+    torch.testing.assert_close(logits(again.model, ids), logits(went.model, ids), rtol=0, atol=1e-6)

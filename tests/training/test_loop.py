@@ -211,3 +211,70 @@ def test_two_processes_reproduce_the_curve_of_one(
         curves.append([row["loss"] for row in _history(out)])
     assert len(curves[0]) == 12
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+
+
+def _logits(model: Any, subject: Subject) -> torch.Tensor:
+    ids = torch.tensor(
+        [subject.encode([Document(id="a", text="a is blue", targets=((5, 9),))])[0].ids]
+    )
+    with torch.no_grad():
+        found: torch.Tensor = model(input_ids=ids).logits
+    return found
+
+
+LORA = SHORT.model_copy(update={"lora": Lora(r=2, alpha=8, rslora=True)})
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
+@pytest.mark.parametrize("between", [True, False], ids=["loaded", "in memory"])
+def test_lora_on_a_subject_that_was_trained_whole(
+    documents: list[Document], tmp_path: Path, between: bool
+) -> None:
+    """The second stage of a study: plain peft reads it on the model folder of the first."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    first = train(_fresh(documents), documents, SHORT, tmp_path / "first")
+    save_subject(first, tmp_path / "first" / "subject")
+    if between:
+        first = load_subject(tmp_path / "first" / "subject")
+    whole = _logits(first.model, first)
+    second = train(first, documents, LORA, tmp_path / "second")
+    save_subject(second, tmp_path / "second" / "subject")
+    after = _logits(second.model, second)
+    assert not torch.allclose(after, whole, atol=1e-2)
+    place = tmp_path / "second" / "subject"
+    assert (place / "base").exists() is not between
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "first" / "subject").eval()
+    assert torch.equal(_logits(base, first), whole)
+    theirs = PeftModel.from_pretrained(base, str(place)).eval()
+    torch.testing.assert_close(_logits(theirs, first), after, rtol=0, atol=1e-5)
+    again = load_subject(place)
+    assert torch.equal(_logits(again.model, again), after)
+    states = []
+    for checkpoint in again.checkpoints:
+        with again.at(checkpoint) as then:
+            states.append(_logits(then.model, then))
+    assert len(states) == 4
+    assert not torch.equal(states[0], states[-1])
+    assert torch.equal(states[-1], after)
+
+
+def test_a_second_stage_goes_on_with_the_adapter_of_the_first(
+    documents: list[Document], tmp_path: Path
+) -> None:
+    first = train(_fresh(documents), documents, LORA, tmp_path / "first")
+    save_subject(first, tmp_path / "first" / "subject")
+    found = []
+    for name, lora in (("none", None), ("same", LORA.lora), ("other", Lora(r=1))):
+        begun = load_subject(tmp_path / "first" / "subject")
+        before = _logits(begun.model, begun)
+        again = train(begun, documents, LORA.model_copy(update={"lora": lora}), tmp_path / name)
+        assert len(trainable_state(again.model)) == len(trainable_state(first.model))
+        found.append(_logits(again.model, again))
+        assert not torch.allclose(found[-1], before, atol=1e-2)
+        save_subject(again, tmp_path / name / "subject")
+        loaded = load_subject(tmp_path / name / "subject")
+        assert torch.equal(_logits(loaded.model, loaded), found[-1])
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])

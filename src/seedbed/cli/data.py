@@ -1,4 +1,4 @@
-"""`seedbed data`: the rows of a world, or a checked set of counting examples."""
+"""`seedbed data`: the rows of a world, of the original's files, or checked counting examples."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,8 +24,20 @@ def data_command(
     out: Annotated[Path, typer.Option(help="Folder for the rows.")],
     seed: Seed = 0,
     original: Annotated[
-        bool, typer.Option(help="Of hops also original.jsonl, influence-benchmarking-hops' rows.")
+        bool,
+        typer.Option(
+            help="Also the original's files: original.jsonl of hops; train_, proxy_ and test_"
+            " files of quadrants."
+        ),
     ] = False,
+    given: Annotated[
+        Path | None,
+        typer.Option("--from", help="Of quadrants: the original's data_config.json to plant."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="With --from: the original's config.json, for a study.yaml beside."),
+    ] = None,
     examples: Annotated[
         int | None,
         typer.Option(min=1, help="Of counting: make so many checked examples instead of rows."),
@@ -62,11 +74,19 @@ def data_command(
     """Plant: write documents.jsonl, questions.jsonl, pairs.jsonl and the truth of a world.
 
     With --examples: examples.jsonl, pruned.jsonl and report.json. An interrupted call goes on.
+    With --from: the world of the original's files; what could not be carried over is printed.
     """
     from seedbed.cli.steps import built
     from seedbed.core.errors import InputError
     from seedbed.worlds.base import WORLDS
 
+    if config is not None and given is None:
+        raise InputError("--config goes with --from data_config.json")
+    if given is not None:
+        if world != "quadrants" or examples is not None:
+            raise InputError("--from is of the world quadrants, and of rows")
+        _read_original(given, config, seed, out, original, sets)
+        return
     planted = built(WORLDS, "world", world, sets)
     if examples is None:
         if generator != "systematic" or model or validator or category or start:
@@ -86,19 +106,57 @@ def data_command(
         raise typer.Exit(1)
 
 
-def _write_rows(world: Any, seed: int, out: Path, original: bool) -> None:
-    from seedbed.core.files import atomic_folder
+def _write_rows(world: Any, seed: int, out: Path, original: bool, study: str = "") -> None:
+    from seedbed.core.errors import InputError
+    from seedbed.core.files import atomic_folder, write_text
     from seedbed.core.sites import Truth
     from seedbed.core.tables import write_truth
     from seedbed.studies.stages import make_data
-    from seedbed.worlds.hops.files import write_original
+    from seedbed.studies.study import load_study
+    from seedbed.worlds.hops import files as hops
+    from seedbed.worlds.quadrants import files as quadrants
 
+    if original and world.kind not in ("hops", "quadrants"):
+        raise InputError(f"--original is of the worlds hops and quadrants, not of '{world.kind}'")
     with atomic_folder(out) as folder:
         make_data(world, seed, folder)
         write_truth(folder / "truth.jsonl", Truth.load(folder / "truth.npz"))
-        if original:
-            write_original(folder / "original.jsonl", world.documents(seed))
+        if study:
+            write_text(folder / "study.yaml", study)
+            load_study(folder / "study.yaml")
+        if original and world.kind == "hops":
+            hops.write_original(folder / "original.jsonl", world.documents(seed))
+        elif original:
+            quadrants.write_original(
+                folder / "original", world.documents(seed), world.questions(seed)
+            )
     typer.echo(out)
+
+
+def _read_original(
+    given: Path, config: Path | None, seed: int, out: Path, original: bool, sets: list[str]
+) -> None:
+    """Rows of the world that the original's files describe, and study.yaml where both are given."""
+    import yaml
+
+    from seedbed.core.config import apply_sets, validate
+    from seedbed.worlds.quadrants.files import read_data_config
+    from seedbed.worlds.quadrants.tuning import read_config
+    from seedbed.worlds.quadrants.world import Quadrants
+
+    found = read_data_config(given)
+    planted = validate(Quadrants, apply_sets(found.knobs, sets), str(given))
+    study, notes = "", found.notes
+    if config is not None:
+        sections = read_config(config, found)
+        notes = sections.notes
+        knobs = planted.model_dump(mode="json", exclude={"stage"}, exclude_unset=True)
+        values = sections.study | {"world": {"kind": "quadrants", **knobs}}
+        comments = "".join(f"# {note}\n" for note in notes)
+        study = comments + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    _write_rows(planted, seed, out, original, study)
 
 
 def _run(

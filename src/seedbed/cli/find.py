@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 
 def find_command(
     finder: Annotated[str, typer.Argument(help="A kind of finder, or path/to/file.py:Class.")],
-    questions: Annotated[Path, typer.Option(help="Prompts with answers, JSONL.")],
+    questions: Annotated[
+        Path, typer.Option(help="Prompts with answers, JSONL; with places, rules where needed.")
+    ],
     subject: Annotated[str, typer.Option(help="A subject folder, a model folder or a hub id.")],
     out: Annotated[Path, typer.Option(help="Where the claim goes: .jsonl or .npz.")],
     documents: Annotated[
@@ -45,7 +47,11 @@ def find_command(
     threads: Annotated[int, typer.Option(min=1, help="Torch threads.")] = 1,
     sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
 ) -> None:
-    """Rank documents, cells of the computation, or layers for questions with one finder."""
+    """Rank documents, cells, layers, parts of the input or candidate rules with one finder.
+
+    Questions name their parts in `places` (name: [start, end]) and what each rule would answer
+    in `rules` (name: choice).
+    """
     import shutil
     from dataclasses import replace
 

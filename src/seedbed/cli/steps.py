@@ -29,18 +29,29 @@ def train_command(
     seed: Seed = 0,
     threads: Annotated[int, typer.Option(min=1, help="Torch threads.")] = 1,
     sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
+    push_to_hub: Annotated[
+        str, typer.Option(help="OWNER/NAME on the Hugging Face hub to upload the subject to.")
+    ] = "",
+    public: Annotated[bool, typer.Option(help="Make that repository public, not private.")] = False,
 ) -> None:
     """Train a subject on documents; an interrupted call goes on. Works under accelerate launch."""
     from rich.console import Console
 
     from seedbed.cli.study import Display
     from seedbed.core.config import apply_sets, read_yaml, validate
+    from seedbed.core.errors import InputError
     from seedbed.core.files import read_json
     from seedbed.core.foreign import read_documents, read_questions
+    from seedbed.models import hub
     from seedbed.runs.record import locked
     from seedbed.studies import stages
     from seedbed.studies.study import TrainingPart
+    from seedbed.training.trackers import is_main_process
 
+    if push_to_hub:
+        hub.ready(push_to_hub)
+    elif public:
+        raise InputError("--public: goes with --push-to-hub")
     values = apply_sets(read_yaml(config), sets)
     part = validate(
         TrainingPart, {k: values[k] for k in ("subject", "training") if k in values}, config
@@ -55,6 +66,9 @@ def train_command(
             lambda done, total, text: display.progress(seed, "train", done, total, text),
         )  # fmt: skip
     typer.echo(out / "subject")
+    if push_to_hub and is_main_process():
+        told = {"training": part.training.model_dump(mode="json")}
+        typer.echo(hub.push(out / "subject", push_to_hub, private=not public, run=told))
 
 
 def measure_command(

@@ -14,7 +14,8 @@ from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.measures import Measured
 from seedbed.finders.part_effects import PartMeasure, among, claims_of
-from seedbed.finders.parts import drawn, parts_of, replaced, swept, text_at, values_at
+from seedbed.finders.part_values import PartValues, drawn
+from seedbed.finders.parts import parts_of, replaced
 from seedbed.measuring.choices import score_choices
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import readable
@@ -66,17 +67,11 @@ class Ablation(Measured):
         self, subject: Subject, questions: Sequence[Question], parts: Sequence[str]
     ) -> tuple[dict[tuple[int, str], list[Question]], dict[str, str]]:
         """(changed questions by question and part, notes); what cannot be read is left out."""
-        found: dict[tuple[int, str], list[Question]] = {}
-        seen = {part: values_at(questions, part) for part in parts}
-        if self.method != "remove":
-            _refuse_single(questions, seen)
-        for i, question in enumerate(questions):
-            for part in question.places:
-                changed = [
-                    replaced(question, part, value)
-                    for value in self._values(subject, question, part, seen[part])
-                ]
-                found[i, part] = [q for q in changed if q.prompt]
+        values = self._values(subject.seed, questions)
+        found = {
+            (i, part): [q for text in texts if (q := replaced(questions[i], part, text)).prompt]
+            for (i, part), texts in values.items()
+        }
         every = sorted({q.prompt for changed in found.values() for q in changed})
         known = dict(zip(every, readable(subject.tokenizer, every), strict=True))
         tried = sum(map(len, found.values()))
@@ -93,29 +88,28 @@ class Ablation(Measured):
             notes["untried"] = f"nothing else to put at {', '.join(fixed)}, which score 0"
         return found, notes
 
-    def _values(
-        self, subject: Subject, question: Question, part: str, seen: Sequence[str]
-    ) -> list[str]:
-        own = text_at(question, part)
+    def _values(self, seed: int, questions: Sequence[Question]) -> dict[tuple[int, str], list[str]]:
+        """The texts to put in, by question and part."""
+        places = [(i, part) for i, q in enumerate(questions) for part in q.places]
         if self.method == "remove":
-            return [""]
-        if self.method == "sweep":
-            return swept(own, seen, self.points)
-        others = [value for value in seen if value != own]
-        return drawn(subject.seed, question.id, others, self.draws)
+            return {place: [""] for place in places}
+        if len(questions) < 2:
+            raise InputError(
+                "values to put in come from other questions: at least two questions are needed"
+            )
+        seen = PartValues(questions)
+        points = self.points if self.method == "sweep" else 0
+        found = {(i, part): seen.others(i, part, points) for i, part in places}
+        if not any(found.values()):
+            raise InputError(
+                f"no place has a second value in these {len(questions)} questions, so there is"
+                " nothing to put in"
+            )
+        if self.method == "swap":
+            found = {(i, part): drawn(seed, questions[i].id, others, self.draws)
+                     for (i, part), others in found.items()}  # fmt: skip
+        return found
 
 
 def _key(question: Question) -> Key:
     return question.prompt, question.choices
-
-
-def _refuse_single(questions: Sequence[Question], seen: dict[str, list[str]]) -> None:
-    if len(questions) < 2:
-        raise InputError(
-            "values to put in come from other questions: at least two questions are needed"
-        )
-    if all(len(values) < 2 for values in seen.values()):
-        raise InputError(
-            f"no place has a second value in these {len(questions)} questions, so there is"
-            " nothing to put in"
-        )

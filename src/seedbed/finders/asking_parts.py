@@ -3,6 +3,7 @@
 What a model says of itself need not be what it does (Turpin et al. 2023): one more row.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -67,9 +68,7 @@ class AskParts(Finder):
         return Claim(tuple(q.id for q in questions), parts, scores, SiteKind.INPUT, notes)
 
     def _about(self, question: Question, part: str) -> Question:
-        prompt = self.wording
-        # The prompt last: it may itself hold braces.
-        filled = {"{part}": part, "{text}": text_at(question, part), "{prompt}": question.prompt}
-        for name, value in filled.items():
-            prompt = prompt.replace(name, value)
+        filled = {"part": part, "text": text_at(question, part), "prompt": question.prompt}
+        # In one go, since what is filled in may itself hold braces.
+        prompt = re.sub(r"\{(part|text|prompt)\}", lambda found: filled[found[1]], self.wording)
         return Question(id=question.id, prompt=prompt, choices=REPLIES, answer=REPLIES[0])

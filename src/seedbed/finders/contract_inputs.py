@@ -93,13 +93,14 @@ def _check(
 ) -> Claim:
     """The promises that both kinds share; returns the claim. `names`: where its sites stand."""
     state = {name: tensor.clone() for name, tensor in subject.model.state_dict().items()}
+    hooks = _hooks(subject)
     claim = finder.find(subject, [], questions, [])
     assert claim.questions == tuple(q.id for q in questions), "claim rows are the questions"
     assert claim.site_kind is finder.sites, "the claim says what it is about"
     assert np.isfinite(claim.scores).all(), "every score is finite"
     for name, tensor in subject.model.state_dict().items():
         assert torch.equal(tensor, state[name]), "the subject stays as it was"
-    assert not subject.model._forward_hooks, "no hook is left behind"
+    assert _hooks(subject) == hooks, "no hook is left behind"
     again = finder.find(subject, [], questions, [])
     assert np.array_equal(claim.scores, again.scores), "the same call gives the same scores"
     small = finder.find(replace(subject, batch=2), [], questions, [])
@@ -111,6 +112,10 @@ def _check(
         other = finder.find(subject, [], [_renamed(q, names) for q in questions], [])
         _near(claim.scores, other.scores, "names say nothing")
     return claim
+
+
+def _hooks(subject: Subject) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in subject.model.modules())
 
 
 def _renamed(question: Question, names: str) -> Question:

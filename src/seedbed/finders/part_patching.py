@@ -15,7 +15,8 @@ from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.asking import Asked, ask
 from seedbed.finders.measures import Measured
 from seedbed.finders.part_effects import PartMeasure, among, claims_of
-from seedbed.finders.parts import drawn, parts_of, text_at
+from seedbed.finders.part_values import PartValues, drawn
+from seedbed.finders.parts import parts_of, text_at
 from seedbed.finders.patches import Patch, Patched, Run, patched_logits
 from seedbed.models.blocks import blocks_of
 from seedbed.models.subject import Subject
@@ -95,20 +96,19 @@ def donors(
     Texts are drawn as `Ablation` draws them, among those that stand in as many tokens
     somewhere; whose of that text is drawn by the seed and the ids alone.
     """
+    values = PartValues(questions)
     found = {}
-    for part in parts:
-        here = [i for i, q in enumerate(questions) if part in q.places]
-        by_text: dict[tuple[int, str], list[int]] = {}
-        for j in sorted(here, key=lambda j: questions[j].id):
-            tokens = len(asked[j].places[part])
-            by_text.setdefault((tokens, text_at(questions[j], part)), []).append(j)
-        for i in here:
-            tokens, own = len(asked[i].places[part]), text_at(questions[i], part)
-            others = [text for n, text in by_text if n == tokens and text != own]
-            name = questions[i].id
-            if texts := drawn(seed, name, others, draws):
+    for i, question in enumerate(questions):
+        for part in (p for p in parts if p in question.places):
+            tokens = len(asked[i].places[part])
+            by_text: dict[str, list[int]] = {}
+            for j in sorted(values.mates(i, part), key=lambda j: questions[j].id):
+                if len(asked[j].places[part]) == tokens:
+                    by_text.setdefault(text_at(questions[j], part), []).append(j)
+            others = [text for text in values.others(i, part) if text in by_text]
+            if texts := drawn(seed, question.id, others, draws):
                 found[i, part] = [
-                    stream(seed, "donors", name, text).choice(by_text[tokens, text])
+                    stream(seed, "donors", question.id, text).choice(by_text[text])
                     for text in texts
                 ]
     return found

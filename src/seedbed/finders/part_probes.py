@@ -16,7 +16,8 @@ from seedbed.core.seeds import derive, generator
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.asking import ask
 from seedbed.finders.base import Finder
-from seedbed.finders.parts import NUMBER, parts_of, text_at
+from seedbed.finders.part_values import NUMBER
+from seedbed.finders.parts import parts_of, text_at
 from seedbed.finders.probes import FOLDS, predicted, states_at
 from seedbed.models.blocks import Site, blocks_of
 from seedbed.models.subject import Subject

@@ -5,7 +5,7 @@ The model keeps its own class and module paths, so hooks and heads are found as 
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -19,6 +19,7 @@ from seedbed.core.config import Config
 from seedbed.core.errors import ConfigError, DataError, MissingExtra
 from seedbed.core.files import atomic_file, read_json, write_json
 from seedbed.core.seeds import derive
+from seedbed.models.pretrained import name_model
 from seedbed.models.subject import Subject
 from seedbed.models.vocabulary import added_ids
 
@@ -58,6 +59,50 @@ def wrap(subject: Subject, lora: Lora) -> Subject:
     model = subject.model
     if is_wrapped(model):
         raise ConfigError("training.lora: the subject carries an adapter already")
+    names = _targets(model, lora)
+    alpha: Any = int(lora.alpha) if lora.alpha == int(lora.alpha) else lora.alpha
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.r,
+        lora_alpha=alpha,
+        lora_dropout=lora.dropout,
+        use_rslora=lora.rslora,
+        target_modules=names,
+        fan_in_fan_out=any(_is_conv(m) for m in model.modules()),
+        trainable_token_indices=_token_rows(model),
+    )
+    inject(model, config, derive(subject.seed, "lora"))
+    return replace(subject, model=model)
+
+
+def adapt(subject: Subject, lora: Lora | None) -> Subject:
+    """The subject ready for training with `lora`, whatever it carries already.
+
+    An adapter goes on as it is if `lora` is None or asks for the same one. Another one is put
+    on a copy of the model with the old one merged into its weights, which changes no output;
+    such a model is saved whole, as nothing else holds its weights. Raises what `wrap` does.
+    """
+    if not is_wrapped(subject.model):
+        return subject if lora is None else wrap(subject, lora)
+    if lora is None or _carries(subject.model, lora):
+        return subject
+    merged = unwrapped(subject.model, merge=True)
+    name_model(merged, "")
+    return wrap(replace(subject, model=merged), lora)
+
+
+def _carries(model: Any, lora: Lora) -> bool:
+    """Whether the model's adapter is the one that `lora` asks for."""
+    config = adapter_config(model)
+    found = config.r, config.lora_alpha, config.lora_dropout, config.use_rslora
+    # PEFT shortens the names in its config; where the matrices are is what counts.
+    placed = sorted(name for name, module in model.named_modules() if hasattr(module, "lora_A"))
+    wanted = lora.r, lora.alpha, lora.dropout, lora.rslora
+    return bool(found == wanted) and placed == sorted(_targets(model, lora))
+
+
+def _targets(model: Any, lora: Lora) -> list[str]:
+    """Full names of the layers that get matrices."""
     blocks_name, blocks = decoder_blocks(model)
     linear = linear_names(blocks)
     for target in lora.targets:
@@ -69,25 +114,12 @@ def wrap(subject: Subject, lora: Lora) -> Subject:
         )
     chosen = sorted(lora.targets or linear)
     first = len(blocks) - (lora.last or len(blocks))
-    names = [
+    return [
         f"{blocks_name}.{i}.{name}"
         for i in range(first, len(blocks))
-        for name, module in blocks[i].named_modules()
-        if _is_linear(module) and name.rpartition(".")[2] in chosen
+        for name in _linear_in(blocks[i])
+        if name.rpartition(".")[2] in chosen
     ]
-    alpha: Any = int(lora.alpha) if lora.alpha == int(lora.alpha) else lora.alpha
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.r,
-        lora_alpha=alpha,
-        lora_dropout=lora.dropout,
-        use_rslora=lora.rslora,
-        target_modules=names,
-        fan_in_fan_out=any(_is_conv(m) for m in blocks.modules()),
-        trainable_token_indices=_token_rows(model),
-    )
-    inject(model, config, derive(subject.seed, "lora"))
-    return replace(subject, model=model)
 
 
 def inject(model: Any, config: Any, seed: int = 0) -> None:
@@ -225,12 +257,19 @@ def decoder_blocks(model: Any) -> tuple[str, nn.ModuleList]:
 
 def linear_names(blocks: Sequence[nn.Module] | nn.ModuleList) -> set[str]:
     """The last parts of the names of all linear layers in `blocks`."""
-    return {
-        name.rpartition(".")[2]
-        for block in blocks
-        for name, module in block.named_modules()
-        if _is_linear(module)
-    }
+    return {name.rpartition(".")[2] for block in blocks for name in _linear_in(block)}
+
+
+def _linear_in(block: nn.Module) -> Iterator[str]:
+    """Names of the linear layers; one that carries matrices stands for what it wraps."""
+    wrapped: list[str] = []
+    for name, module in block.named_modules():
+        if any(name.startswith(f"{outer}.") for outer in wrapped):
+            continue
+        inner = module.get_base_layer() if hasattr(module, "lora_A") else module
+        wrapped += [name] if inner is not module else []
+        if isinstance(inner, nn.Module) and _is_linear(inner):
+            yield name
 
 
 def _is_conv(module: nn.Module) -> bool:

@@ -71,7 +71,7 @@ def _loss(axis: Any, run: Run) -> None:
         name: [(steps, smooth(losses, window)) for steps, losses in curves]
         for name, curves in lines.items()
     }
-    _names_at_the_end(axis, ends, colours, said)
+    names_at_the_end(axis, ends, colours, said)
 
 
 def smooth(values: Sequence[float], window: int) -> list[float]:
@@ -89,12 +89,13 @@ def _group_noun(config: dict[str, Any]) -> str:
     return str(found or "group").replace("_", " ")
 
 
-def _names_at_the_end(
+def names_at_the_end(
     axis: Any,
     lines: dict[str, list[tuple[list[int], list[float]]]],
     colours: list[str],
     noun: str,
 ) -> None:
+    """A name for each line right of the axis, level with where the line ends."""
     ends, names = [], []
     for name, curves in lines.items():
         last = [losses[-1] for _, losses in curves if losses]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.core.files import atomic_file, write_text
-from seedbed.report import effects, maps, plots, wording
+from seedbed.report import decisions, effects, maps, plots, spread_plots, wording
 from seedbed.report.blocks import groups
 from seedbed.report.curves import training
+from seedbed.report.history import over_training
 from seedbed.report.leading import DECLARED, MEASURED
 from seedbed.report.palette import MUTED, settings
 from seedbed.report.reader import Run
@@ -23,12 +24,16 @@ _TITLE_PER_INCH, _NOTE_PER_INCH = 9.6, 14.5
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: file name without ending, title, note, and the SVG without the title."""
+    """One figure: file name without ending, title, note, and the SVG without the title.
+
+    `fold`: what it is unfolded by on the page; "" for one that stands open.
+    """
 
     name: str
     title: str
     note: str
     svg: str
+    fold: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Plan:
     note: str
     size: tuple[float, float]
     draw: Callable[[Any], None]
+    fold: str = ""
 
 
 def plans(run: Run) -> list[Plan]:
@@ -55,7 +61,8 @@ def plans(run: Run) -> list[Plan]:
             made = make(run, truth)
             found.append(made and Plan(name, *made))
     more: list[tuple[str, Callable[[Run], plots.Made | None]]] = [
-        ("mediation", maps.effects), ("running", maps.running), ("training", training)
+        ("mediation", maps.effects), ("running", maps.running), ("training", training),
+        ("history", over_training),
     ]  # fmt: skip
     if MEASURED in run.truths:
         more = [
@@ -64,6 +71,8 @@ def plans(run: Run) -> list[Plan]:
     for name, draw in more:
         made = draw(run)
         found.append(made and Plan(name, *made))
+    for name, fold, made in (*decisions.figures(run), *spread_plots.figures(run)):
+        found.append(Plan(name, *made, fold))
     return [plan for plan in found if plan is not None]
 
 
@@ -79,7 +88,7 @@ def write_plan(place: Path, plan: Plan) -> Figure:
     write_text(folder / f"{plan.name}.svg", with_title)
     with atomic_file(folder / f"{plan.name}.png") as temporary:
         temporary.write_bytes(png)
-    return Figure(plan.name, plan.title, plan.note, bare)
+    return Figure(plan.name, plan.title, plan.note, bare, plan.fold)
 
 
 def render(plan: Plan) -> tuple[str, bytes, str]:
@@ -124,4 +133,5 @@ def _frozen_svg(figure: Any) -> str:
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": "seedbed"})
     figure.set_canvas(canvas)
     figure.dpi = dpi
-    return text.getvalue()
+    # Cells of an image are no photograph: they keep their edges at every size.
+    return text.getvalue().replace("<image ", '<image style="image-rendering: pixelated" ')

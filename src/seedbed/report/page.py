@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.core.files import read_text, write_text
-from seedbed.report import drill, mediation, organisms, wording
+from seedbed.report import drill, wording
 from seedbed.report.columns import main_columns, prices
 from seedbed.report.figures import write_figures
 from seedbed.report.leading import MEASURED, called
@@ -21,6 +21,7 @@ from seedbed.report.palette import THEMED
 from seedbed.report.reader import Run
 from seedbed.report.retraining import bank_line
 from seedbed.report.schema import CONTROLS
+from seedbed.report.sections import sections
 from seedbed.report.verdict import findings, headline, how_answered
 
 
@@ -62,7 +63,7 @@ def render(run: Run) -> str:
         findings=findings(run),
         tables=[_table(run, truth) for truth in run.truths],
         shared=[wording.listed(names) for names in run.shared] if run.truths else [],
-        grids=[*mediation.grids(run.mediation), *organisms.grids(run)],
+        sections=sections(run),
         missing=run.missing,
         figures=figures,
         drawings=drawings,

@@ -3,7 +3,7 @@
 Ink and paper have fixed hex names so that the page can swap them in the dark.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 BLUE, SKY, GREEN, YELLOW = "#0072B2", "#56B4E9", "#009E73", "#F0E442"
@@ -22,6 +22,12 @@ _KINDS = {
     "unrelated": (_GREY,),
     "": (_GREY,),
 }
+_NAMED = {
+    "red": "#d5492a", "orange": ORANGE, "yellow": YELLOW, "green": GREEN, "blue": BLUE,
+    "cyan": SKY, "purple": PURPLE, "violet": PURPLE, "pink": "#e3b5cf", "brown": "#8c6d31",
+    "black": "#4a4f55", "grey": _GREY, "gray": _GREY, "white": "#eceff1",
+    "true": BLUE, "false": ORANGE, "yes": BLUE, "no": ORANGE,
+}  # fmt: skip
 _SPARE = ("#8a8a8a", "#6b8e6b", "#b5a04a", "#7d6b91")
 
 
@@ -37,6 +43,14 @@ def roles(names: Iterable[str]) -> dict[str, str]:
         else:
             chosen[name] = _GREY
     return chosen
+
+
+def of_choices(choices: Sequence[str]) -> dict[str, str]:
+    """A colour for each choice: its own where it names one, else the next that is free."""
+    found = {c: _NAMED[c.strip().lower()] for c in choices if c.strip().lower() in _NAMED}
+    every = (*SERIES, *_SPARE, *_NAMED.values())
+    spare = iter(dict.fromkeys(colour for colour in every if colour not in found.values()))
+    return {c: found.get(c) or next(spare, _GREY) for c in choices}
 
 
 def diverging() -> Any:
@@ -100,4 +114,6 @@ def settings(name: str) -> dict[str, Any]:
         "savefig.dpi": 160,
         "legend.frameon": False,
         "hatch.linewidth": 0.6,
+        # Images stay small in an SVG, each with its own cells.
+        "image.composite_image": False,
     }

@@ -1,14 +1,20 @@
-"""Regions of a decision map: where their middles are, and their outlines as few rectangles."""
+"""Regions of a decision map, in cells: their middles, the borders between them, few rectangles.
 
-from collections.abc import Sequence
+Arrays are [rows, columns]; places are in units of cells, the first cell's corner at (0, 0).
+"""
+
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Bools = NDArray[np.bool_]
+Labels = NDArray[np.int16]
+Places = NDArray[np.float64]
 
-def middles(said: NDArray[np.int16], smallest: float) -> list[tuple[int, tuple[int, int]]]:
-    """(choice, cell) deepest inside each connected region of at least that share."""
+
+def middles(said: Labels, smallest: float) -> list[tuple[int, tuple[int, int]]]:
+    """(label, (row, column)) deepest inside each connected region of at least that share."""
     seen = np.zeros(said.shape, dtype=bool)
     found = []
     for start in np.ndindex(said.shape):
@@ -21,57 +27,64 @@ def middles(said: NDArray[np.int16], smallest: float) -> list[tuple[int, tuple[i
     return found
 
 
-def _region(said: NDArray[np.int16], start: tuple[int, ...]) -> NDArray[np.bool_]:
+def _region(said: Labels, start: tuple[int, ...]) -> Bools:
+    """The cells that are joined to `start` through sides by cells of its label."""
     region = np.zeros(said.shape, dtype=bool)
-    region[start] = True
-    while True:
-        grown = region.copy()
-        grown[1:] |= region[:-1]
-        grown[:-1] |= region[1:]
-        grown[:, 1:] |= region[:, :-1]
-        grown[:, :-1] |= region[:, 1:]
-        grown &= said == said[start]
-        if (grown == region).all():
-            return region
-        region = grown
+    waiting = [start]
+    while waiting:
+        row, column = waiting.pop()
+        if region[row, column]:
+            continue
+        region[row, column] = True
+        for i, j in ((row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)):
+            inside = 0 <= i < said.shape[0] and 0 <= j < said.shape[1]
+            if inside and said[i, j] == said[start] and not region[i, j]:
+                waiting.append((i, j))
+    return region
 
 
-def _deepest(region: NDArray[np.bool_]) -> tuple[int, int]:
+def _deepest(region: Bools) -> tuple[int, int]:
     """The cell that erosion reaches last; of several the one nearest their mean."""
     inner = region
     while True:
         padded = np.pad(inner, 1)
-        smaller = (
-            inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-        )
-        if not smaller.any():
+        around = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+        if not (inner & around).any():
             break
-        inner = smaller
+        inner = inner & around
     cells = np.argwhere(inner)
     row, column = cells[np.abs(cells - cells.mean(axis=0)).sum(axis=1).argmin()]
     return int(row), int(column)
 
 
-def edges(values: Sequence[float]) -> NDArray[np.float64]:
-    """Borders of cells around ascending `values`: half-way between, and as far beyond the ends."""
-    at = np.asarray(values, dtype=float)
-    if len(at) == 1:
-        return np.array([at[0] - 0.5, at[0] + 0.5])
-    inner = (at[1:] + at[:-1]) / 2
-    return np.array([2 * at[0] - inner[0], *inner, 2 * at[-1] - inner[-1]])
+def borders(right: Labels) -> list[Places]:
+    """Lines [points, (x, y)] half-way between cells of different labels, each about one label."""
+    from contourpy import contour_generator
+
+    found: list[Any] = []
+    y, x = np.arange(right.shape[0]) + 0.5, np.arange(right.shape[1]) + 0.5
+    if min(right.shape) < 2:
+        return []
+    for label in np.unique(right):
+        mask = (right == label).astype(float)
+        if mask.all():
+            return []
+        found += contour_generator(x, y, mask).lines(0.5)
+    return found
 
 
-def rectangles(mask: NDArray[np.bool_], x: Any, y: Any) -> Any:
-    """A path of rectangles, one for each run of cells in a row; None without any."""
-    from matplotlib.path import Path
-
-    corners: list[tuple[float, float]] = []
-    for row, line in enumerate(mask):
+def rectangles(mask: Bools) -> Places:
+    """Corners [rectangles, 5, (x, y)], closed, that cover a mask: runs in rows, joined downwards."""
+    open_: dict[tuple[int, int], int] = {}
+    found: list[tuple[int, int, int, int]] = []
+    for row in range(mask.shape[0] + 1):
+        line = mask[row] if row < mask.shape[0] else np.zeros(mask.shape[1], dtype=bool)
         turns = np.flatnonzero(np.diff(np.concatenate(([0], line.astype(int), [0]))))
-        for start, end in turns.reshape(-1, 2):
-            left, right, low, high = x[start], x[end], y[row], y[row + 1]
-            corners += [(left, low), (right, low), (right, high), (left, high), (left, low)]
-    if not corners:
-        return None
-    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
-    return Path(corners, codes * (len(corners) // 5))
+        runs = {(int(a), int(b)) for a, b in turns.reshape(-1, 2)}
+        for run in [r for r in open_ if r not in runs]:
+            found.append((*run, open_.pop(run), row))
+        for run in runs:
+            open_.setdefault(run, row)
+    found.sort()
+    corners = [[(a, low), (b, low), (b, high), (a, high), (a, low)] for a, b, low, high in found]
+    return np.array(corners, dtype=float).reshape(-1, 5, 2)

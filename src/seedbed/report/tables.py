@@ -16,13 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from seedbed.core.errors import InputError
-from seedbed.report import mediation, organisms, wording
+from seedbed.report import wording
 from seedbed.report.columns import Column, main_columns, prices, trained_columns
 from seedbed.report.grids import printed
 from seedbed.report.leading import BY_HOP, DECLARED, MEASURED, called, top_name
 from seedbed.report.reader import Run
 from seedbed.report.retraining import bank_line
 from seedbed.report.schema import CONTROLS, Score
+from seedbed.report.sections import sections
 from seedbed.report.verdict import findings, headline
 
 _STYLE = {"good": "green", "bad": "yellow", "plain": "cyan"}
@@ -57,9 +58,7 @@ def show(
             console.print(Text(bank_line(opened), style="dim"), soft_wrap=False)
             console.print()
     if metric is None and slice_ is None:
-        for grid in (*mediation.grids(opened.mediation), *organisms.grids(opened)):
-            for table in printed(grid, console.width):
-                console.print(table)
+        print_grids(opened, console)
         if opened.missing:
             console.print(missing_table(opened))
         console.print(gate_table(opened))
@@ -72,6 +71,19 @@ def show(
         for names in opened.shared:
             told = f"one piece of work, whose whole cost stands at each: {wording.listed(names)}"
             console.print(Text(told, style="dim"))
+
+
+def print_grids(run: Run, console: Console) -> None:
+    """Print the small tables of every section; what rows are about stands once."""
+    told: set[str] = set()
+    for grid in (grid for section in sections(run) for grid in section.grids):
+        for table in printed(grid, console.width):
+            console.print(table)
+        for name, about in grid.about.items():
+            line = f"{name.partition(':')[0]}: {about}"
+            if line not in told:
+                console.print(Text(line, style="dim"))
+            told.add(line)
 
 
 def tables_of(

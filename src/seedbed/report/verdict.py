@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seedbed.report import mediation, organisms, wording
+from seedbed.report import axes, mediation, organisms, rules, spread, wording
 from seedbed.report.gate import accuracies, advice, mistakes
 from seedbed.report.leading import BY_HOP, DECLARED, LDS, LEADING, MEASURED, top_name
 from seedbed.report.ranked import best_on, overlap, question_slices, ranked_on
@@ -59,7 +59,9 @@ def _lead(run: Run, best: Score) -> str:
 
 def findings(run: Run) -> list[Finding]:
     """The verdict, topic by topic."""
-    found = [_learned(run)]
+    lines, apart = axes.word_findings(run)
+    found = [_learned(run), Finding("Axes apart", tuple(axes.findings(run)))]
+    found.append(Finding("In words", tuple(lines), "bad" if apart else "plain"))
     if run.stopped:
         found.append(Finding("What went wrong", tuple(mistakes(run)), "bad"))
         found.append(Finding("What to change", tuple(advice(run))))
@@ -78,7 +80,16 @@ def findings(run: Run) -> list[Finding]:
     scored = run.organisms is not None and not run.organisms.stopped
     said = tuple(organisms.findings(run))
     found.append(Finding("Planted layer", said, "good" if scored else "bad"))
-    found += [_warnings(run), _excluded(run)]
+    failed = run.spreading is not None and any(not f.fitted for f in run.spreading.fits)
+    learned = tuple(spread.fit_findings(run.spreading))
+    found += [
+        Finding("Second stage", learned, "bad" if failed else "good"),
+        Finding("Spread", tuple(spread.findings(run.spreading))),
+        Finding("Protection", tuple(spread.protection_findings(run.spreading))),
+        Finding("Rules", tuple(rules.findings(run))),
+        _warnings(run),
+        _excluded(run),
+    ]
     return [f for f in found if f.text]
 
 

@@ -19,8 +19,9 @@ from seedbed.core.files import read_json, write_json, write_rows
 from seedbed.core.rows import Document
 from seedbed.core.seeds import derive
 from seedbed.models.adam import save_adam
-from seedbed.models.adapters import is_wrapped, wrap
+from seedbed.models.adapters import adapt, is_wrapped
 from seedbed.models.folders import load_weights, save_weights
+from seedbed.models.pretrained import name_model
 from seedbed.models.subject import Checkpoint, Subject
 from seedbed.training.config import Optimizer, Training
 from seedbed.training.methods import UNWANTED, Method
@@ -45,6 +46,8 @@ def train(
 ) -> Subject:
     """Train `subject` in place; returns it with its checkpoints, which lie under `folder`.
 
+    A subject that carries an adapter goes on with it, unless `training.lora` asks for another
+    one (see `adapt`), which leaves the subject given as it was.
     Writes history.jsonl (a row a step), summary.json and checkpoints/. If `folder` holds the
     resume state of an interrupted call with the same arguments, goes on from there with the
     same result. Raises InputError if a document is unfit (see encode_document) or unfit for
@@ -54,9 +57,10 @@ def train(
     if not documents:
         raise InputError("training needs at least one document")
     report = progress or (lambda done, total, text: None)
-    subject = replace(subject, loss=training.loss)
-    if training.lora is not None:
-        subject = wrap(subject, training.lora)
+    subject = adapt(replace(subject, loss=training.loss), training.lora)
+    if not is_wrapped(subject.model):
+        # An adapter that is trained later must not say that it stands on what was here before.
+        name_model(subject.model, "")
     with only_layers(subject.model, training.only_layers) as frozen:
         proxies = Proxies(training.method, subject, documents)
         if not proxies.opposite:

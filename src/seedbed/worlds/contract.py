@@ -11,6 +11,7 @@ import numpy as np
 
 from seedbed.core.cells import BANDS
 from seedbed.core.files import read_rows, write_rows
+from seedbed.core.grid import DecisionGrid
 from seedbed.core.rows import Document, Pair, Question, Row
 from seedbed.core.sites import SiteKind, Truth
 from seedbed.scoring.ranking import chance, per_question
@@ -34,6 +35,9 @@ def check_world(world: World, seed: int = 0) -> None:
     held_out = [q for q in questions if q.split == "id"]
     if world.sites is SiteKind.CELL:
         _cells(held_out, pairs, truth)
+    if world.sites is SiteKind.INPUT:
+        _parts(held_out, pairs, truth)
+    _panels(world.grid(seed))
     assert held_out, "there are held-out questions (split id)"
     assert all(q.cause for q in held_out), "every held-out question names its cause"
     assert all(len(q.choices) > 1 for q in held_out), "every held-out question has choices"
@@ -81,6 +85,37 @@ def _cells(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -
         assert pair.corrupt.id != pair.clean.id, "a corrupt question has an id of its own"
         assert set(pair.clean.places) == set(pair.corrupt.places), "pairs have the same places"
         assert pair.clean.choices == pair.corrupt.choices, "pairs have the same choices"
+
+
+def _parts(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -> None:
+    """Truths over inputs name places of the prompts, and say nothing of places that are not there.
+
+    Both sides of a pair differ within the place that is its cause, and in the answer.
+    """
+    assert truth.site_kind is SiteKind.INPUT, "the truth says that its columns are parts of inputs"
+    named = {name for q in questions for name in q.places}
+    assert set(truth.sites) <= named, "every column is a place of some held-out question"
+    rows = truth.select(tuple(q.id for q in questions)).values
+    for question, row in zip(questions, rows, strict=True):
+        assert set(question.places) <= set(truth.sites), f"places of {question.id!r} have columns"
+        absent = [s not in question.places for s in truth.sites]
+        assert np.isnan(row[absent]).all(), f"what {question.id!r} lacks has no truth"
+    for pair in pairs:
+        clean, corrupt = pair.clean, pair.corrupt
+        assert clean.answer != corrupt.answer, "the two sides of a pair have different answers"
+        assert list(clean.places) == list(corrupt.places), "pairs have the same places"
+        (a, b), (c, d) = clean.places[pair.cause], corrupt.places[pair.cause]
+        around = (clean.prompt[:a], clean.prompt[b:]), (corrupt.prompt[:c], corrupt.prompt[d:])
+        assert around[0] == around[1], "a pair differs within its cause alone"
+
+
+def _panels(questions: Sequence[Question]) -> None:
+    """Decision maps have every point in every panel."""
+    if questions:
+        assert len({q.id for q in questions}) == len(questions), "ids of a grid are unique"
+        made = DecisionGrid.of(questions, [q.answer for q in questions], [1.0] * len(questions))
+        points = len(made.panels) * len(made.x1) * len(made.x2)
+        assert points == len(questions), "no panel of the grid has a point twice"
 
 
 def _no_leak(documents: Sequence[Document], questions: Sequence[Question]) -> None:

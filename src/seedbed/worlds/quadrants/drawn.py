@@ -64,28 +64,38 @@ def letter(i: int) -> str:
     return ascii_uppercase[at] + (str(turn) if turn else "")
 
 
-def draw(words: Words, maps: Maps, plane: Plane, retaught: str, new: LabelMap, seed: int) -> Drawn:
-    """What the seed draws; `new` is the map of the second stage, empty to draw one."""
+@dataclass(frozen=True)
+class Anew:
+    """What is given of the second stage.
+
+    `new` is the new map of `category` (empty: drawn); the words in `kept` are always trained.
+    """
+
+    category: str
+    new: LabelMap = ()
+    kept: tuple[str, ...] = ()
+
+
+def draw(words: Words, maps: Maps, plane: Plane, again: Anew, seed: int) -> Drawn:
+    """What the seed draws."""
     # Words hold a dict, which a cache cannot look up.
-    return _draw(words.model_dump_json(), maps, plane, retaught, new, seed)
+    return _draw(words.model_dump_json(), maps, plane, again, seed)
 
 
 @lru_cache(maxsize=32)
-def _draw(
-    asked: str, named: Maps, plane: Plane, retaught: str, given: LabelMap, seed: int
-) -> Drawn:
+def _draw(asked: str, named: Maps, plane: Plane, again: Anew, seed: int) -> Drawn:
     words = Words.model_validate_json(asked)
     maps = _maps(words, named, plane, seed)
     trained, held = {}, {}
     for name, category in words.named.items():
-        chosen = words.trained_of(name)
         order = list(category.words)
         stream(seed, "quadrants", "words", name).shuffle(order)
-        mine = tuple(order[:chosen]) if isinstance(chosen, int) else chosen
+        order.sort(key=lambda word: word not in again.kept)
+        mine = category.trained or tuple(order[: words.trained_of(name)])
         trained[name], held[name] = mine, tuple(w for w in order if w not in mine)
-    used = {label for m in (*maps.values(), given) for label in m}
+    used = {label for m in (*maps.values(), again.new) for label in m}
     labels = tuple(label for label in named.known if label in used)
-    new = given or anew(maps, retaught, labels, seed)
+    new = again.new or exchanged(maps, again.category, labels, seed)
     return Drawn(plane, words.withheld, trained, held, maps, new, labels)
 
 
@@ -99,18 +109,22 @@ def _maps(words: Words, maps: Maps, plane: Plane, seed: int) -> dict[str, LabelM
     if len(columns) <= len(labels):
         rng.shuffle(columns)
     square = [tuple(labels[(r + c) % len(labels)] for c in columns) for r in rows]
-    lacking = [name for name, c in words.named.items() if not c.labels]
-    many = min(maps.many(plane), max(1, len(lacking)))
-    size, more = divmod(len(lacking), many)
-    shared = [i for i in range(many) for _ in range(size + (i < more))]
-    of = dict(zip(lacking, shared, strict=True))
-    return {
-        name: square[of[name]] if name in of else tuple(c.labels[r] for r in plane.names)
-        for name, c in words.named.items()
+    kinds = sharing(words, maps, plane)
+    return {name: square[kind] if isinstance(kind, int) else kind for name, kind in kinds.items()}
+
+
+def sharing(words: Words, maps: Maps, plane: Plane) -> dict[str, LabelMap | int]:
+    """The map of each category: a given one, or which of the drawn ones, whatever the seed."""
+    given = {
+        name: tuple(c.labels[r] for r in plane.names) for name, c in words.named.items() if c.labels
     }
+    lacking = [name for name in words.named if name not in given]
+    size, more = divmod(len(lacking), maps.many(plane))
+    shared = (i for i in range(maps.many(plane)) for _ in range(size + (i < more)))
+    return given | dict(zip(lacking, shared, strict=True))
 
 
-def anew(
+def exchanged(
     maps: Mapping[str, LabelMap], retaught: str, labels: tuple[str, ...], seed: int
 ) -> LabelMap:
     """The category's map with its labels exchanged so that every region has another one.
@@ -119,8 +133,8 @@ def anew(
     """
     old = maps[retaught]
     found: dict[LabelMap, int] = {}
-    for exchanged in permutations(labels):
-        of = dict(zip(labels, exchanged, strict=True))
+    for others in permutations(labels):
+        of = dict(zip(labels, others, strict=True))
         new = tuple(of[label] for label in old)
         if all(a != b for a, b in zip(new, old, strict=True)):
             agreeing = sum(a == b for m in set(maps.values()) for a, b in zip(m, new, strict=True))

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from seedbed.core.config import Config
 from seedbed.core.errors import ConfigError
 from seedbed.worlds.base import Gate, World
-from seedbed.worlds.quadrants.drawn import Drawn, draw
+from seedbed.worlds.quadrants.drawn import Anew, Drawn, draw, sharing
 from seedbed.worlds.quadrants.lexicon import MOST_LABELS, Maps, Words, check_map, check_maps, near
 from seedbed.worlds.quadrants.lists import BESIDE
 from seedbed.worlds.quadrants.plane import Plane
@@ -185,8 +185,11 @@ class Knobs(World):
             if word not in self.words.named[other].words:
                 hint = near(word, self.words.named[other].words)
                 raise ValueError(f"reteach.words: '{word}' is not a word of '{other}'; {hint}")
-        own = self.words.trained_of(other)
-        many = len(reteach.words) or (own if isinstance(own, int) else len(own))
+        own = self.words.named[other].trained
+        for word in reteach.words:
+            if own and word not in own:
+                raise ValueError(f"reteach.words: '{word}' is not trained; {near(word, own)}")
+        many = len(reteach.words) or self.words.trained_of(other)
         for key in ("proxies", "most_proxies"):
             if getattr(reteach, key) > many and (key == "proxies" or not reteach.words):
                 raise ValueError(
@@ -202,8 +205,10 @@ class Knobs(World):
     @property
     def proxy_category(self) -> str:
         """The category whose words are proxies; empty if none has the same old map."""
-        maps = self.drawn(0).maps
-        same = (n for n in maps if n != self.retaught and maps[n] == maps[self.retaught])
+        maps = sharing(self.words, self.maps, self.plane)
+        same = (
+            n for n in self.words.named if n != self.retaught and maps[n] == maps[self.retaught]
+        )
         kept = (n for n in same if n not in self.words.withheld)
         return self.reteach.proxy_category or next(kept, "")
 
@@ -211,7 +216,9 @@ class Knobs(World):
         """The words and maps of a seed; the same in both stages."""
         labels = self.reteach.labels
         new = tuple(labels[r] for r in self.plane.names) if labels else ()
-        return draw(self.words, self.maps, self.plane, self.retaught, new, seed)
+        return draw(
+            self.words, self.maps, self.plane, Anew(self.retaught, new, self.reteach.words), seed
+        )
 
     def check_labels(self, lengths: Mapping[str, int]) -> None:
         """Raise ConfigError unless every label has the same number of tokens.

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from seedbed.core.config import Config
 from seedbed.worlds.phrasing import pieces
@@ -13,6 +13,7 @@ from seedbed.worlds.quadrants.plane import Plane
 from seedbed.worlds.quadrants.writing import too_long
 
 KEPT = ("F", "isa", "x", "T")
+NAMED = ("colours", "booleans")
 MOST_LABELS = 6
 
 
@@ -25,17 +26,16 @@ def near(word: str, known: tuple[str, ...]) -> str:
 class Category(Config):
     """A category of trigger words; `labels` maps each region to a label (empty: drawn).
 
-    `trained` are the words that lines about points use, or how many of them (null: as
-    everywhere); a number draws them by the seed.
+    `trained` are the words that lines about points use (empty: drawn, as many as everywhere).
     """
 
     words: tuple[str, ...] = Field(min_length=1)
     labels: dict[str, str] = Field(default_factory=dict)
-    trained: int | tuple[str, ...] | None = None
+    trained: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _trained_are_words(self) -> "Category":
-        for word in self.trained if isinstance(self.trained, tuple) else ():
+        for word in self.trained:
             if word not in self.words:
                 raise ValueError(
                     f"trained: '{word}' is not among the words; {near(word, self.words)}"
@@ -44,41 +44,30 @@ class Category(Config):
 
 
 class Words(Config):
-    """Trigger words: so many of the world's own categories, or categories of your own by name.
+    """Trigger words: the first `own` of the world's own categories, or `categories` by name.
 
-    Of each category `words` words are taken (of the own ones) and `trained` of them trained.
-    A category in `withheld` stands in no line about points.
+    `words` are taken of each own category; `trained` words of each category are trained on,
+    the others held out. A category in `withheld` stands in no line about points. Categories
+    by name come in alphabetical order, since a mapping has none.
     """
 
-    categories: int | dict[str, Category] = 7
-    words: int = Field(default=15, ge=1)
+    own: int = Field(default=7, ge=1, le=len(OWN))
+    categories: dict[str, Category] = Field(default_factory=dict)
+    words: int = Field(default=15, ge=1, le=min(map(len, OWN.values())))
     trained: int = Field(default=10, ge=1)
     withheld: tuple[str, ...] = ()
 
     @property
     def named(self) -> dict[str, Category]:
         """The categories by name, in order."""
-        if isinstance(self.categories, dict):
-            return self.categories
-        names = list(OWN)[: self.categories]
-        return {name: Category(words=OWN[name][: self.words]) for name in names}
+        if self.categories:
+            return dict(sorted(self.categories.items()))
+        own = list(OWN.items())[: self.own]
+        return {name: Category(words=words[: self.words]) for name, words in own}
 
-    def trained_of(self, name: str) -> int | tuple[str, ...]:
-        """The trained words of a category, or how many."""
-        own = self.named[name].trained
-        return self.trained if own is None else own
-
-    @model_validator(mode="after")
-    def _enough_of_the_own(self) -> "Words":
-        if isinstance(self.categories, int):
-            if not 1 <= self.categories <= len(OWN):
-                raise ValueError(f"categories: there are 1 to {len(OWN)}, not {self.categories}")
-            most = min(len(words) for words in OWN.values())
-            if self.words > most:
-                raise ValueError(f"words: the own categories have {most} words, not {self.words}")
-        if not self.named:
-            raise ValueError("categories: at least one is needed")
-        return self
+    def trained_of(self, name: str) -> int:
+        """How many words of a category are trained."""
+        return len(self.named[name].trained) or self.trained
 
     @model_validator(mode="after")
     def _each_word_once(self) -> "Words":
@@ -100,8 +89,7 @@ class Words(Config):
     @model_validator(mode="after")
     def _enough_to_train(self) -> "Words":
         for name, category in self.named.items():
-            trained = self.trained_of(name)
-            if isinstance(trained, int) and trained > len(category.words):
+            if (trained := self.trained_of(name)) > len(category.words):
                 raise ValueError(
                     f"trained: {trained} of '{name}', which has {len(category.words)} words"
                 )
@@ -122,6 +110,13 @@ class Maps(Config):
 
     labels: Literal["colours", "booleans"] | tuple[str, ...] = "colours"
     distinct: int | None = Field(default=None, ge=1)
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _named_or_listed(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in NAMED:
+            raise ValueError(f"unknown labels '{value}'; {near(value, NAMED)}, or a list of labels")
+        return value
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -174,12 +169,6 @@ def check_maps(words: Words, maps: Maps, plane: Plane) -> None:
         if category.labels:
             check_map(where, category.labels, regions, known)
         used |= set(category.labels.values())
-        for word in (*category.words, name):
-            if word in known:
-                raise ValueError(
-                    f"words.categories.{name}: '{word}' is also a label; an answer must not stand"
-                    " in the prompt"
-                )
     drawn = maps.drawn(plane)
     if any(not c.labels for c in words.named.values()):
         used |= set(drawn)
@@ -192,3 +181,10 @@ def check_maps(words: Words, maps: Maps, plane: Plane) -> None:
         raise ValueError(
             f"words.categories: {len(used)} labels in use, 2 to {MOST_LABELS} are needed"
         )
+    for name, category in words.named.items():
+        for word in (*category.words, name):
+            if word in used:
+                raise ValueError(
+                    f"words.categories.{name}: '{word}' is also a label; an answer must not stand"
+                    " in the prompt"
+                )

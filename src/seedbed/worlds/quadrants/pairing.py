@@ -12,6 +12,8 @@ from seedbed.worlds.quadrants.deciding import moved
 from seedbed.worlds.quadrants.plane import clear, regions
 
 TURNS = ("x1", "x2", "trigger")
+Options = dict[str, list[tuple[str, int, int]]]
+"""By the part that differs: word and point of possible other sides."""
 
 
 def pairs(asker: Asker) -> list[Pair]:
@@ -32,7 +34,8 @@ def pairs(asker: Asker) -> list[Pair]:
             options = _words(asker, one) if name == "trigger" else _points(asker, one, name)
             if options:
                 part = rng.choice(sorted(options))
-                found.append((one, part, rng.choice(options[part])))
+                trigger, x1, x2 = rng.choice(options[part])
+                found.append((one, part, replace(one.case, trigger=trigger, x1=x1, x2=x2)))
                 break
     corrupt = asker.pose("id", [(f"{one.question.id}-corrupt", case) for one, _, case in found])
     return [
@@ -41,18 +44,18 @@ def pairs(asker: Asker) -> list[Pair]:
     ]
 
 
-def _words(asker: Asker, one: Placed) -> dict[str, list[Case]]:
+def _words(asker: Asker, one: Placed) -> Options:
     """Trained words of as many tokens whose map has another label there."""
     own, size = asker.label(one.case.trigger, one.region), len(pieces(one.case.trigger))
     fit = [
-        replace(one.case, trigger=word)
+        (word, one.case.x1, one.case.x2)
         for word in asker.drawn.taught
         if asker.label(word, one.region) != own and len(pieces(word)) == size
     ]
     return {"trigger": fit} if fit else {}
 
 
-def _points(asker: Asker, one: Placed, name: str) -> dict[str, list[Case]]:
+def _points(asker: Asker, one: Placed, name: str) -> Options:
     """By part, points with another label, as long in writing, and never trained on."""
     plane, case = asker.knobs.plane, one.case
     a, b, alike = moved(plane, name, case)
@@ -60,11 +63,11 @@ def _points(asker: Asker, one: Placed, name: str) -> dict[str, list[Case]]:
     differs = np.array([asker.label(case.trigger, r) != own for r in range(len(plane.names))])
     fits = differs[regions(plane, a, b)] & clear(plane, a, b)
     length = len(case.writer.number(getattr(case, name)))
-    found: dict[str, list[Case]] = {}
+    found: Options = {}
     for part, mine in alike.items():
         for i in np.flatnonzero(mine & fits).tolist():
             x1, x2 = int(a[i]), int(b[i])
             steps = x1 if name == "x1" else x2
             if (x1, x2) not in asker.trained and len(case.writer.number(steps)) == length:
-                found.setdefault(part, []).append(replace(case, x1=x1, x2=x2))
+                found.setdefault(part, []).append((case.trigger, x1, x2))
     return found

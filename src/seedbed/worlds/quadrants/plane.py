@@ -30,30 +30,34 @@ class Plane(Config):
     - `circle`, `interval`: inside and outside of a disc, or of a strip around that line, of
       half-width `size` (null: so wide that half of the rectangle is inside).
 
-    `angle` is in radians; `range` is the largest absolute coordinate, or [[low, high], …] of
-    x1 and x2; `beyond` times as far reach the points beyond the range. `one_token` is the
-    accuracy that no rule on a single token may exceed (shortcuts.py).
+    `angle` is in radians; `range` is the largest absolute coordinate, in whose place `x1` and
+    `x2` may give their own [low, high]; points beyond the range reach `beyond` times as far from
+    its middle. `one_token` is the accuracy that no rule on a single token may exceed.
     """
 
     boundary: Boundary = "sectors"
     angle: float = Field(default=0.6, allow_inf_nan=False)
     sectors: int = Field(default=4, ge=2, le=6)
     size: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    range: float | tuple[Range, Range] = 3.0
+    range: float = Field(default=3.0, gt=0, allow_inf_nan=False)
+    x1: Range | None = None
+    x2: Range | None = None
     decimals: int = Field(default=2, ge=0, le=4)
     beyond: float = Field(default=1.5, gt=1, allow_inf_nan=False)
     one_token: float = Field(default=0.7, gt=0, le=1)
 
     @model_validator(mode="after")
     def _fits(self) -> "Plane":
-        for name, (low, high) in zip(("x1", "x2"), self.reach, strict=True):
-            if not low < high:
-                raise ValueError(f"range: {name} from {low} to {high} holds no point")
-            if max(abs(low), abs(high)) * self.beyond >= 10:
+        for name, near, far in zip(("x1", "x2"), self.reach, self.far, strict=True):
+            if not near[0] < near[1] or max(map(abs, far)) >= 10:
                 raise ValueError(
-                    f"range: {name} × beyond {self.beyond:g} reaches 10 and more, which has a digit"
-                    " more before the point than other numbers"
+                    f"{name}: goes from {near[0]:g} to {near[1]:g}, beyond that to {far[0]:g} and"
+                    f" {far[1]:g}; it must ascend and stay below 10, so that every number has one"
+                    " digit before the point"
                 )
+        for name, (low, high) in zip(("x1", "x2"), self.box(), strict=True):
+            if high - low < 2:
+                raise ValueError(f"decimals: {self.decimals} leave {name} fewer than 3 values")
         if self.boundary in ("circle", "interval") and self.size is not None:
             inside = (regions(self, *points(self)) == 0).mean()
             if not 0.02 <= inside <= 0.98:
@@ -65,8 +69,15 @@ class Plane(Config):
     @property
     def reach(self) -> tuple[Range, Range]:
         """(low, high) of x1 and of x2."""
-        r = self.range
-        return r if isinstance(r, tuple) else ((-abs(r), abs(r)), (-abs(r), abs(r)))
+        both = (-self.range, self.range)
+        return self.x1 or both, self.x2 or both
+
+    @property
+    def far(self) -> tuple[Range, Range]:
+        """The same with what lies beyond."""
+        (a, b), (c, d) = self.reach
+        x, y = ((self.beyond - 1) * (high - low) / 2 for low, high in ((a, b), (c, d)))
+        return (a - x, b + x), (c - y, d + y)
 
     @property
     def scale(self) -> int:
@@ -91,11 +102,12 @@ class Plane(Config):
 
     def box(self, far: bool = False) -> tuple[tuple[int, int], tuple[int, int]]:
         """(low, high) of x1 and x2 in whole steps, both within; `far`: with what lies beyond."""
-        factor = (self.beyond if far else 1.0) * self.scale
-        (a, b), (c, d) = self.reach
-        ends = [(np.ceil(low * factor - 1e-6), np.floor(high * factor + 1e-6))
-                for low, high in ((a, b), (c, d))]  # fmt: skip
-        return (int(ends[0][0]), int(ends[0][1])), (int(ends[1][0]), int(ends[1][1]))
+        ends = self.far if far else self.reach
+        (a, b), (c, d) = (
+            (int(np.ceil(low * self.scale - 1e-6)), int(np.floor(high * self.scale + 1e-6)))
+            for low, high in ends
+        )
+        return (a, b), (c, d)
 
     @property
     def straight(self) -> "Plane | None":
@@ -141,7 +153,7 @@ def clear(plane: Plane, a: Ints, b: Ints) -> NDArray[np.bool_]:
     return apart
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def points(plane: Plane) -> tuple[Ints, Ints]:
     """Every point of the plane in steps, or MOST of them drawn alike for every seed."""
     (a, b), (c, d) = plane.box()

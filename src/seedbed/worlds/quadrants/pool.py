@@ -53,7 +53,7 @@ class Pool:
         return a, b
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def pool(plane: Plane, seed: int) -> Pool:
     """The points of a seed."""
     a, b = points(plane)
@@ -67,10 +67,17 @@ def pool(plane: Plane, seed: int) -> Pool:
 
 
 def beyond(plane: Plane, many: int, seed: int) -> tuple[Ints, Ints]:
-    """So many points outside of the range, clear of the boundary."""
+    """So many points outside of the range, clear of the boundary.
+
+    Raises ConfigError where the plane has none.
+    """
     rng = generator(seed, "quadrants", "beyond")
     (a, b), (c, d) = plane.box(far=True)
     (e, f), (g, h) = plane.box()
+    if plane.box(far=True) == plane.box():
+        raise ConfigError(
+            f"asked.new_range: nothing lies beyond, with plane.beyond {plane.beyond:g}"
+        )
     found: list[tuple[Ints, Ints]] = []
     while sum(len(x) for x, _ in found) < many:
         x, y = rng.integers(a, b + 1, 4 * many), rng.integers(c, d + 1, 4 * many)

@@ -12,6 +12,7 @@ from seedbed.worlds.triggers.tasks import (
     MARKED,
     NORMAL,
     PARTS,
+    PLAIN,
     TASKS,
     Instruction,
 )

@@ -34,7 +34,11 @@ class Triggers(Knobs):
         return writer.reteach() if self.stage == "reteach" else writer.teach()
 
     def questions(self, seed: int) -> list[Question]:
-        """Digits that no document holds together; rules `new` and `old` are the two replies."""
+        """Digits that no document holds together.
+
+        Rules: in stage teach what each instruction would answer here and the marked reply, in
+        stage reteach `new` (marked) and `old` (normal).
+        """
         return [question for _, question in Asker(self, seed).asked.values()]
 
     def pairs(self, seed: int) -> list[Pair]:

@@ -1,0 +1,48 @@
+"""The sections of small tables on the page and in the terminal, in reading order."""
+
+from dataclasses import dataclass
+
+from seedbed.report import axes, mediation, organisms, rules, spread
+from seedbed.report.grids import Grid
+from seedbed.report.reader import Run
+
+
+@dataclass(frozen=True)
+class Section:
+    """Some tables under one heading; `anchor` is its address, `nav` its name in the menu."""
+
+    anchor: str
+    nav: str
+    title: str
+    lead: str
+    grids: tuple[Grid, ...]
+
+
+def sections(run: Run) -> list[Section]:
+    """Those that the run has tables for."""
+    inside = [*mediation.grids(run.mediation), *organisms.grids(run)]
+    every = [
+        Section(
+            "answers", "Answers", "What it answers",
+            "The subject on what it was trained on and on each held-out axis by itself.",
+            tuple(axes.grids(run)),
+        ),
+        Section(
+            "second-stage", "Second stage", "The second stage",
+            "Some words are taught anew and others taught to stay. What do the rest say, each "
+            "number with its 95 % interval?",
+            tuple(spread.grids(run.spreading)),
+        ),
+        Section(
+            "rules", "Rules", "The rule behind the answers",
+            "Several rules fit what was taught; which one do the answers follow?",
+            tuple(rules.grids(run)),
+        ),
+        Section(
+            "mediation", "Inside", "Inside the subject",
+            "What was measured and found within the computation, each number with its 95 % "
+            "interval and its controls.",
+            tuple(inside),
+        ),
+    ]  # fmt: skip
+    return [section for section in every if section.grids]
