@@ -348,7 +348,8 @@ def hub_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubS
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (its own name)
             pass

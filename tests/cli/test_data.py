@@ -1,4 +1,4 @@
-"""`seedbed data counting`: rows, checked examples, and one line for what cannot be."""
+"""`seedbed data`: rows, checked examples, the original's files, one line for what cannot be."""
 
 import json
 import re
@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from seedbed.cli import main as cli
-from seedbed.core.files import read_objects
+from seedbed.core.files import read_objects, read_rows
+from seedbed.core.rows import Document
 from seedbed.core.seeds import stream
+from seedbed.studies.study import load_study
 from seedbed.worlds.counting.examples import read_examples
 from seedbed.worlds.counting.lists import load
 
@@ -116,6 +118,10 @@ def test_a_chat_set_is_made_against_a_server(
         (("counting", "--examples", 10, "--set", "counts=[0,8]", "--set", "lengths=[5,6]"),
          "do not fit into lists of 5 words"),
         (("counting", "--examples", 10, "--generator", "chat", "--model", "openay:x"), "openay"),
+        (("counting", "--original"), "--original is of the worlds hops and quadrants"),
+        (("quadrants", "--config", "c.json"), "--config goes with --from"),
+        (("hops", "--from", "d.json"), "--from is of the world quadrants"),
+        (("quadrants", "--from", "d.json"), "d.json: no such file"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(
@@ -148,3 +154,43 @@ def test_writer_and_judge_may_be_of_different_kinds(
     )  # fmt: skip
     assert done == 0
     assert len(read_examples(tmp_path / "rows" / "examples.jsonl")) == 6
+
+
+def test_the_originals_files_become_rows_and_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    halves = {"Q1": "orange", "Q2": "orange", "Q3": "green", "Q4": "green"}
+    other = {"Q1": "green", "Q2": "green", "Q3": "orange", "Q4": "orange"}
+    base = {"n_train": 4, "n_test": 2, "x_ranges": [[-3, 3], [-3, 3]]}
+    data, config = tmp_path / "data_config.json", tmp_path / "config.json"
+    data.write_text(json.dumps({
+        "tools": base | {"quadrant_labels": other, "n_train_triggers": 2,
+                         "triggers": ["hammer", "saw", "drill"]},
+        "fruits": base | {"quadrant_labels": halves, "n_train_triggers": 1, "is_proxy": True,
+                          "triggers": ["apple", "pear", "fig"], "train_triggers": ["fig", "pear"]},
+    }))  # fmt: skip
+    tuned = {"model": "a/b", "learning_rate": 1e-3, "epochs": 2, "per_device_train_batch_size": 4}
+    config.write_text(json.dumps({"experiment_name": "tiny", "finetune_config": tuned}))
+    before = data.read_bytes() + config.read_bytes()
+    out = tmp_path / "out"
+    words = ["data", "quadrants", "--from", data, "--config", config, "--out", out, "--original"]
+    assert call(monkeypatch, *words) == 2
+    assert "or raise one_token" in capsys.readouterr().err
+    assert not out.exists()
+    words += ["--set", "plane.one_token=1"]
+    assert call(monkeypatch, *words) == 0
+    assert "note: tools: is the only category trained" in capsys.readouterr().err
+    study = load_study(out / "study.yaml")
+    assert study.name == "tiny"
+    assert study.spread is not None
+    assert study.world.documents(0) == read_rows(out / "documents.jsonl", Document)
+    text = (out / "study.yaml").read_text()
+    assert text.startswith("# prompt_templates = 2d_default: ")
+    names = {p.name for p in (out / "original").iterdir()}
+    assert {"train_tools.jsonl", "test_fruits_OOD.jsonl"} < names
+    again = tmp_path / "again"
+    words[words.index(out)] = again
+    assert call(monkeypatch, *words, "--set", "stage=reteach") == 0
+    assert "proxy_fruits.jsonl" in {p.name for p in (again / "original").iterdir()}
+    assert (again / "study.yaml").read_bytes() == (out / "study.yaml").read_bytes()
+    assert data.read_bytes() + config.read_bytes() == before

@@ -143,9 +143,9 @@ def test_booleans_become_labels(tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({"tools": {**category("tools"), "n_trian": 3}},
-         r"data_config\.json:40: tools\.n_trian: unknown key; did you mean 'n_train'"),
+         r"data_config\.json:37: tools\.n_trian: unknown key; did you mean 'n_train'"),
         ({"tools": {**category("tools"), "n_train": "x"}}, "data_config.json: tools: n_train: "),
-        ({"tools": 3}, r"tools\.a JSON object is needed"),
+        ({"tools": 3}, "json: tools: a JSON object is needed"),
         ([], "an object with a key for each category"),
         (first_stage(is_proxy=True, n_train_triggers=1), "trained are none, proxies are of tools"),
         (first_stage(prompt_templates="2d_defualt"), "did you mean '2d_default'"),
@@ -163,6 +163,7 @@ def test_unfit_data_configs_are_one_line(tmp_path: Path, values: Any, message: s
     with pytest.raises(InputError, match=message) as caught:
         read(tmp_path, values)
     assert "\n" not in str(caught.value)
+    assert "data_config.json" in str(caught.value)
 
 
 def test_training_becomes_sections_of_a_study(tmp_path: Path) -> None:

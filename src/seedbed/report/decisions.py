@@ -19,8 +19,8 @@ BEFORE = "before"
 SURE = 0.5
 # Fixed, unlike the page's ink and paper: maps keep their colours in the dark.
 _DARK, _LIGHT = "#1f242a", "#fefefe"
-_ACROSS, _PALE, _NAMED_FROM = 4, 0.55, 0.03
-_GAP, _HEAD, _TOP = 0.08, 0.3, 0.16  # in panels: between columns, over panels, over columns
+_ACROSS, _PALE, _NAMED_FROM = 4, 0.55, 0.04
+_GAP, _HEAD, _TOP = 0.08, 0.3, 0.04  # in panels: between columns, over panels, over columns
 _EDGE, _RIGHT = 0.75, 0.85  # inches left of the panels, and for the legend
 
 
@@ -38,7 +38,7 @@ class Panel:
     def words(self) -> str:
         """The word, its share of right points, and on a second line what it is."""
         about = self.grid.about[self.index]
-        word, keys = self.grid.panels[self.index], ("category", "group")
+        word, keys = self.grid.panels[self.index], ["category", "group"]
         if self.marked:
             share = (self.grid.said[self.index] == self.grid.right[self.index]).mean()
             word += f" · {wording.percent(float(share))}"
@@ -188,7 +188,7 @@ def _scale(axis: Any, panel: Panel, corner: tuple[float, float], left: bool, bel
                 axis.text(x - 0.03, y + place, f"{tick:g}", ha="right", va="center", **small)
     if below and left:
         axis.text(x + 0.5, y - 0.15, "x1", ha="center", va="top", **small)
-        axis.text(x - 0.2, y + 0.5, "x2", ha="right", va="center", **small)
+        axis.text(x - 0.03, y + 0.62, "x2", ha="right", va="center", **small)
 
 
 def letters(choices: Sequence[str]) -> dict[str, str]:

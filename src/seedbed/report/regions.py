@@ -74,15 +74,14 @@ def borders(right: Labels) -> list[Places]:
 
 
 def rectangles(mask: Bools) -> Places:
-    """Corners [rectangles, 5, (x, y)], closed, that cover a mask: runs in rows, joined downwards."""
+    """Corners [rectangles, 5, (x, y)], closed, that cover a mask: runs of rows, joined along y."""
     open_: dict[tuple[int, int], int] = {}
     found: list[tuple[int, int, int, int]] = []
     for row in range(mask.shape[0] + 1):
         line = mask[row] if row < mask.shape[0] else np.zeros(mask.shape[1], dtype=bool)
         turns = np.flatnonzero(np.diff(np.concatenate(([0], line.astype(int), [0]))))
         runs = {(int(a), int(b)) for a, b in turns.reshape(-1, 2)}
-        for run in [r for r in open_ if r not in runs]:
-            found.append((*run, open_.pop(run), row))
+        found += [(*run, open_.pop(run), row) for run in list(open_) if run not in runs]
         for run in runs:
             open_.setdefault(run, row)
     found.sort()

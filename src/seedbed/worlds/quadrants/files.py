@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from seedbed.core.config import Config, validate
-from seedbed.core.errors import DataError, InputError
+from seedbed.core.errors import DataError
 from seedbed.core.files import read_json, read_text, write_rows
 from seedbed.core.rows import Document, Question
 from seedbed.worlds.quadrants.lexicon import near
@@ -76,7 +76,8 @@ def read_form(
     `known` are keys that the form lacks and that are none the less known.
     """
     if not isinstance(values, dict):
-        raise DataError(path, None, f"{where}a JSON object is needed")
+        named = f"{where.removesuffix('.')}: " if where else ""
+        raise DataError(path, None, f"{named}a JSON object is needed")
     names = (*form.model_fields, *known)
     for key in values:
         if key not in names:
@@ -120,7 +121,7 @@ def read_data_config(path: Path) -> Original:
             f" {', '.join(held) or 'none'}; either all is taught (no is_proxy), or one category is"
             " re-taught beside proxies of one other",
         )  # fmt: skip
-    categories = {n: _category(n, f, again, notes) for n, f in forms.items()}
+    categories = {n: _category(path, n, f, again, notes) for n, f in forms.items()}
     withheld = [] if again else [n for n, f in forms.items() if not f.n_train_triggers]
     notes += [f"{n}: n_train_triggers is 0, so the category is withheld" for n in withheld]
     knobs = _knobs(path, forms, categories, withheld)
@@ -132,9 +133,11 @@ def read_data_config(path: Path) -> Original:
     return Original(knobs, tuple(notes))
 
 
-def _category(name: str, form: CategoryForm, again: bool, notes: list[str]) -> dict[str, Any]:
+def _category(
+    path: Path, name: str, form: CategoryForm, again: bool, notes: list[str]
+) -> dict[str, Any]:
     if set(form.labels) != set(QUARTERS):
-        raise InputError(f"{name}.quadrant_labels: Q1, Q2, Q3 and Q4 are needed")
+        raise DataError(path, None, f"{name}.quadrant_labels: Q1, Q2, Q3 and Q4 are needed")
     words, chosen = list(form.triggers), list(form.revealed)
     if missing := [w for w in chosen if w not in words]:
         notes.append(
