@@ -189,6 +189,8 @@ def test_what_cannot_be_drawn_from_is_refused(taught: Taught) -> None:
     assert Ablation(method="remove").find(subject, [], questions[:1], []).scores.shape == (1, 4)
     with pytest.raises(ConfigError, match="measure: at least one"):
         validate(Ablation, {"measure": []}, "file")
+    with pytest.raises(ConfigError, match="measure: one stands twice"):
+        validate(Ablation, {"measure": ["any", "any"]}, "file")
 
 
 def test_the_measures_at_their_ends() -> None:

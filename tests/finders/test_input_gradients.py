@@ -8,9 +8,9 @@ import torch
 from seedbed.core.rows import Document, Question
 from seedbed.core.sites import Claim
 from seedbed.finders.asking import Asked, ask
+from seedbed.finders.embedded import baseline
 from seedbed.finders.input_gradients import (
     InputGradients,
-    baseline,
     integrated,
     log_odds,
     slopes,

@@ -3,7 +3,9 @@ import pytest
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.core.seeds import stream
+from seedbed.finders.base import FINDERS
 from seedbed.finders.parts import parts_of, replaced, text_at
+from seedbed.models.subject import Subject
 
 PLACES = {"x1": (2, 7), "x1.sign": (2, 3), "x1.tenths": (5, 6), "x2": (8, 13), "word": (14, 17),
           "both": (2, 13)}  # fmt: skip
@@ -63,6 +65,14 @@ def test_sites_are_places_in_order_of_appearance() -> None:
     other = question(key="r").model_copy(update={"places": {"word": (14, 17), "new": (0, 1)}})
     assert parts_of([question(), other]) == (*PLACES, "new")
     assert text_at(other, "new") == "F"
+
+
+def test_the_position_that_is_read_keeps_its_name(taught: tuple[Subject, list[Question]]) -> None:
+    subject, questions = taught
+    named = questions[0].model_copy(update={"places": {"last": (0, 1)}})
+    for kind in ("input-gradients", "part-patching"):
+        with pytest.raises(InputError, match="the place 'last' needs another name"):
+            FINDERS.build(kind).find(subject, [], [named, questions[1]], [])
 
 
 def test_what_cannot_be_scored_is_named() -> None:

@@ -83,3 +83,12 @@ def test_the_interval_of_a_ratio_is_that_of_a_slow_bootstrap() -> None:
     low, high = np.quantile(draws, [0.025, 0.975])
     assert found.low == pytest.approx(low, abs=0.1 * (high - low))
     assert found.high == pytest.approx(high, abs=0.1 * (high - low))
+
+
+def test_a_difference_is_of_means_over_their_own_units() -> None:
+    nan = float("nan")
+    values = np.array([[1.0, nan], [0.0, nan], [nan, 0.25]])
+    tables = [Units(("a", "b", "c"), ("a", "b", "c"), ("one", "two"), values)] * 2
+    spread = Resampled(tables).difference("one", "two")
+    assert spread.value == pytest.approx(0.25)
+    assert spread.low < 0.25 < spread.high

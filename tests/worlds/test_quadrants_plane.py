@@ -199,12 +199,12 @@ def test_unfit_planes_are_refused(knobs: dict[str, Any], message: str) -> None:
 def test_what_a_token_tells_is_refused_with_the_place_and_the_figures() -> None:
     halves = {"Q1": "red", "Q2": "red", "Q3": "blue", "Q4": "blue"}
     words = {"categories": {"pets": {"words": ["dog", "cat"], "labels": halves}}, "trained": 1}
-    straight = {"plane": {"boundary": "quadrants"}, "words": words}
+    quadrants: dict[str, Any] = {"boundary": "quadrants"}
     with pytest.raises(ValueError, match=r"x2\.sign alone tells 1\.000 of .* 'pets', more than"
                        r" one_token 0\.7; take boundary sectors"):  # fmt: skip
-        Quadrants.model_validate(straight)
-    straight["plane"]["one_token"] = 1.0
-    assert Quadrants.model_validate(straight).questions(0)
+        Quadrants.model_validate({"plane": quadrants, "words": words})
+    quadrants["one_token"] = 1.0
+    assert Quadrants.model_validate({"plane": quadrants, "words": words}).questions(0)
     with pytest.raises(ValueError, match=r"x2\.sign alone tells 0\.829"):
         Quadrants.model_validate({"plane": {"boundary": "line"}})
     with pytest.raises(ValueError, match=r"units alone tells 0\.75"):

@@ -1,4 +1,4 @@
-"""`seedbed sweep`: a study once for each value of a key, then one table and one figure."""
+"""`seedbed sweep`: a study over values of one key or a grid of several, then a table and figure."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +31,8 @@ def sweep_command(
     with Display(console) as display:
         folder = run_sweep(
             loaded, arms, out, workers, display,
-            lambda value: console.print(f"{loaded.key} = {value}", style="bold", highlight=False),
+            lambda choice: console.print(
+                choice.label, style="bold", markup=False, highlight=False
+            ),
         )  # fmt: skip
     show_sweep(folder, Console())

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -160,12 +160,17 @@ def _short(value: Any) -> str:
 
 def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     current: type[BaseModel] | None = model
+    named = False
     for part in path:
-        if isinstance(part, int):
+        if isinstance(part, int) or named:
+            named = False
             continue
         if current is None or part not in current.model_fields:
             return None
-        current = _model_in(current.model_fields[part].annotation)
+        annotation = current.model_fields[part].annotation
+        # The next part is a name that the user gave, and no key of the model.
+        named = get_origin(annotation) is dict
+        current = _model_in(annotation)
     return current
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
-from seedbed.finders.measures import Measured
+from seedbed.finders.measures import ByMeasure
 from seedbed.finders.part_effects import PartMeasure, among, claims_of
 from seedbed.finders.part_values import PartValues, drawn
 from seedbed.finders.parts import parts_of, replaced
@@ -24,7 +24,7 @@ Key = tuple[str, tuple[str, ...]]
 """What is scored once: a prompt and its choices."""
 
 
-class Ablation(Measured):
+class Ablation(ByMeasure):
     """`swap` puts in values that other questions have there, `sweep` all of them (a grid where
     they are many numbers), `remove` nothing.
     """

@@ -4,10 +4,9 @@ A slope says what an infinitely small change would do, and words are no small ch
 stand beside ablation as the cheap rows.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,18 +15,17 @@ from torch import Tensor
 
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
-from seedbed.finders.asking import Asked, ask
-from seedbed.finders.measures import Measured
-from seedbed.finders.parts import parts_of
+from seedbed.finders.asking import Asked
+from seedbed.finders.embedded import baseline, logits_from, passes
+from seedbed.finders.measures import ByMeasure
+from seedbed.finders.parts import asked_by_parts, parts_of
 from seedbed.models.hooks import evaluating
-from seedbed.models.logits import logits_at
 from seedbed.models.subject import Subject
-from seedbed.models.tokens import TokenSequence
 
 GradientMeasure = Literal["norm", "product", "integrated"]
 
 
-class InputGradients(Measured):
+class InputGradients(ByMeasure):
     """Gradients of the answer's log-odds among the choices, by part of the input.
 
     `norm`: length of the gradient at the part's tokens. `product`: |gradient · embedding|.
@@ -57,7 +55,7 @@ class InputGradients(Measured):
         question without places, and for choices that no single token tells apart.
         """
         parts = parts_of(questions)
-        asked = [ask(subject, q) for q in questions]
+        asked = asked_by_parts(subject, questions)
         ids = tuple(q.id for q in questions)
         here = slopes(subject, asked) if set(self.measures) - {"integrated"} else []
         claims = []
@@ -94,21 +92,13 @@ class Slope:
 
 def slopes(subject: Subject, asked: Sequence[Asked], share: float = 1.0) -> list[Slope]:
     """Gradients at baseline + share · (embedding − baseline); 1: at the questions themselves."""
-    model = subject.model
-    table = model.get_input_embeddings()
-    middle = baseline(subject).to(subject.device)
-    sequences = [TokenSequence(a.ids, (False,) * len(a.ids)) for a in asked]
+    middle = baseline(subject)
     found: dict[int, Slope] = {}
-    with evaluating(model):
-        for index, batch in subject.batches(sequences):
-            own = table(batch.ids).detach()
+    with evaluating(subject.model):
+        for index, batch, own in passes(subject, asked):
             given = (middle + share * (own.double() - middle)).to(own.dtype).requires_grad_()
-            last = torch.zeros_like(batch.predicted)
-            for row, i in enumerate(index):
-                last[row, len(asked[i].ids) - 1] = True
-            with torch.enable_grad(), _embedded(table, given):
-                logits = logits_at(model, batch, last, use_cache=False)
-                odds = log_odds(logits, [asked[i] for i in index])
+            with torch.enable_grad():
+                odds = log_odds(logits_from(subject, batch, given), [asked[i] for i in index])
                 (gradient,) = torch.autograd.grad(odds.sum(), given)
             for row, i in enumerate(index):
                 count = len(asked[i].ids)
@@ -127,16 +117,6 @@ def log_odds(logits: Tensor, asked: Sequence[Asked]) -> Tensor:
     return torch.stack(found)
 
 
-@torch.no_grad()
-def baseline(subject: Subject) -> Tensor:
-    """The mean embedding of the vocabulary, float64 [width]."""
-    table = subject.model.get_input_embeddings()
-    # Through the module itself, which may scale what its weights hold.
-    every = torch.arange(table.weight.shape[0], device=subject.device)
-    middle: Tensor = table(every).double().mean(0).cpu()
-    return middle
-
-
 def integrated(subject: Subject, asked: Sequence[Asked], steps: int) -> list[Tensor]:
     """Integrated gradients of every token, float64 [tokens], of each question.
 
@@ -144,20 +124,10 @@ def integrated(subject: Subject, asked: Sequence[Asked], steps: int) -> list[Ten
     quadrature (completeness: Sundararajan et al. 2017, proposition 1).
     """
     points, weights = np.polynomial.legendre.leggauss(steps)
-    middle = baseline(subject)
+    middle = baseline(subject).cpu()
     found = [torch.zeros(len(a.ids), dtype=torch.float64) for a in asked]
     for point, weight in zip(points.tolist(), weights.tolist(), strict=True):
         # From [−1, 1], where the quadrature is defined, to [0, 1].
         for total, slope in zip(found, slopes(subject, asked, (1 + point) / 2), strict=True):
             total.add_(weight / 2 * ((slope.embedding - middle) * slope.gradient).sum(1))
     return found
-
-
-@contextmanager
-def _embedded(table: Any, given: Tensor) -> Iterator[None]:
-    """The input embedding hands on `given` [rows, length, width], whatever it is asked for."""
-    handle = table.register_forward_hook(lambda *_: given)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -11,7 +11,7 @@ from seedbed.finders.base import Finder
 from seedbed.models.subject import Subject
 
 
-class Measured(Finder):
+class ByMeasure(Finder):
     """Base of finders whose `measure` is one name or several; they override `find_all`."""
 
     measure: Any = ""
@@ -20,6 +20,8 @@ class Measured(Finder):
     def _some_measure(self) -> Self:
         if not self.measure:
             raise ValueError("measure: at least one is needed")
+        if len(set(self.measures)) < len(self.measures):
+            raise ValueError("measure: one stands twice")
         return self
 
     @property

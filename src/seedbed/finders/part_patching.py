@@ -12,11 +12,11 @@ from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import stream
 from seedbed.core.sites import Claim, SiteKind
-from seedbed.finders.asking import Asked, ask
-from seedbed.finders.measures import Measured
+from seedbed.finders.asking import Asked
+from seedbed.finders.measures import ByMeasure
 from seedbed.finders.part_effects import PartMeasure, among, claims_of
 from seedbed.finders.part_values import PartValues, drawn
-from seedbed.finders.parts import parts_of, text_at
+from seedbed.finders.parts import asked_by_parts, parts_of, text_at
 from seedbed.finders.patches import Patch, Patched, Run, patched_logits
 from seedbed.models.blocks import blocks_of
 from seedbed.models.subject import Subject
@@ -25,7 +25,7 @@ Donors = Mapping[tuple[int, str], Sequence[int]]
 """By question and part: the questions that lend their states there."""
 
 
-class PartPatching(Measured):
+class PartPatching(ByMeasure):
     """The residual stream that a block takes in, at a part's tokens, from other questions.
 
     Donors have another text there in as many tokens. `layer` counts from 0; by default it is
@@ -59,7 +59,7 @@ class PartPatching(Measured):
         layer = count // 2 if self.layer is None else self.layer
         if layer >= count:
             raise InputError(f"layer: {layer} is none of the model's blocks 0 to {count - 1}")
-        asked = [ask(subject, q) for q in questions]
+        asked = asked_by_parts(subject, questions)
         lenders = donors(subject.seed, questions, asked, parts, self.draws)
         if not lenders:
             raise InputError(

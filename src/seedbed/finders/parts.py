@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+from seedbed.core.cells import LAST
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
+from seedbed.finders.asking import Asked, ask
+from seedbed.models.subject import Subject
 
 
 def parts_of(questions: Sequence[Question]) -> tuple[str, ...]:
@@ -28,6 +31,20 @@ def text_at(question: Question, part: str) -> str:
     """What stands at a place of a question."""
     start, end = question.places[part]
     return question.prompt[start:end]
+
+
+def asked_by_parts(subject: Subject, questions: Sequence[Question]) -> list[Asked]:
+    """Each question as token ids; raises InputError as `ask` does, and for a place called last.
+
+    In token ids that name is taken by the position from which the answer is read.
+    """
+    for question in questions:
+        if LAST in question.places:
+            raise InputError(
+                f"question {question.id!r}: the place {LAST!r} needs another name, which here is"
+                " that of the position read"
+            )
+    return [ask(subject, question) for question in questions]
 
 
 def replaced(question: Question, part: str, text: str) -> Question:

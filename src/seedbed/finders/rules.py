@@ -12,7 +12,7 @@ from pydantic import Field
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
-from seedbed.finders.measures import Measured
+from seedbed.finders.measures import ByMeasure
 from seedbed.finders.part_effects import Floats, among
 from seedbed.finders.rule_evidence import Ints, evidence, log_odds, twins
 from seedbed.measuring.choices import score_choices
@@ -21,7 +21,7 @@ from seedbed.models.subject import Subject
 RuleMeasure = Literal["answers", "likelihood", "posterior", "disagreement"]
 
 
-class RuleFit(Measured):
+class RuleFit(ByMeasure):
     """How well each rule explains the model's answers, question by question or all together.
 
     `answers`: 1 where the rule says the model's likeliest choice. `likelihood`: nats by which

@@ -57,8 +57,7 @@ def push(
     folder says. Raises what `ready` does, DataError if `folder` holds no subject, InputError if
     the hub cannot be reached or refuses, or `private` is asked for and the repository is public.
     """
-    from httpx2 import HTTPError
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi, errors
 
     own = ready(repo_id, token)
     files = _files(folder, repo_id, run or {})
@@ -69,7 +68,7 @@ def push(
             raise InputError(f"push to hub: {repo_id} is there and public; push it as public")
         added = [CommitOperationAdd(name, files[name]) for name in sorted(files)]
         done = api.create_commit(repo_id, added, commit_message="Subject of seedbed")
-    except (HTTPError, OSError, ValueError) as error:
+    except (errors.HTTPError, OSError, ValueError) as error:
         raise InputError(f"push to hub: {api.endpoint}: {_why(error)}") from error
     return str(done.repo_url)
 
@@ -135,25 +134,37 @@ def card(folder: Path, record: Mapping[str, Any], repo_id: str, run: Mapping[str
 
 def _reading(record: Mapping[str, Any], repo_id: str) -> list[str]:
     base = record["base"]
-    lines = ["```python", "from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
-    if base and base["name"] in FETCHABLE:
-        wheel = FETCHABLE[base["name"]]
+    if not base:
+        return [
+            "```python",
+            "from transformers import AutoModelForCausalLM",
+            "",
+            f'model = AutoModelForCausalLM.from_pretrained("{repo_id}")',
+            "```",
+        ]
+    if base["name"] in FETCHABLE:
         return [
             f"`hf download {repo_id} --local-dir FOLDER`, then"
             " `seedbed.models.folders.load_subject(Path('FOLDER'))`; the base is made from the"
-            f" weights in {wheel.pin}."
+            f" weights in {FETCHABLE[base['name']].pin}."
         ]
-    if not base:
-        return [*lines, f'model = AutoModelForCausalLM.from_pretrained("{repo_id}")', "```"]
-    place = (
-        f'"{repo_id}", subfolder="{OWN_BASE}"' if base["name"] == OWN_BASE else f'"{base["name"]}"'
-    )
-    lines[1:1] = ["from peft import PeftModel"]
-    lines.append(f"base = AutoModelForCausalLM.from_pretrained({place})")
+    # transformers reads an adapter at the root where a base in a subfolder is asked for.
+    place = f'f"{{folder}}/{OWN_BASE}"' if base["name"] == OWN_BASE else f'"{base["name"]}"'
+    lines = [
+        "```python",
+        "from huggingface_hub import snapshot_download",
+        "from peft import PeftModel",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        f'folder = snapshot_download("{repo_id}")',
+        f"base = AutoModelForCausalLM.from_pretrained({place})",
+    ]
     if base["tokens"]:
-        lines.append(f'tokenizer = AutoTokenizer.from_pretrained("{repo_id}")')
-        lines.append("base.resize_token_embeddings(len(tokenizer))")
-    return [*lines, f'model = PeftModel.from_pretrained(base, "{repo_id}")', "```"]
+        lines += [
+            "tokenizer = AutoTokenizer.from_pretrained(folder)",
+            "base.resize_token_embeddings(len(tokenizer))",
+        ]
+    return [*lines, "model = PeftModel.from_pretrained(base, folder)", "```"]
 
 
 def _json(value: Any) -> bytes:
@@ -161,13 +172,12 @@ def _json(value: Any) -> bytes:
 
 
 def _why(error: Exception) -> str:
-    from httpx2 import TransportError
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import errors
 
-    if isinstance(error, HfHubHTTPError):
+    if isinstance(error, errors.HfHubHTTPError):
         status = error.response.status_code
         return f"refused with {status}: {error.server_message or _first_line(error)}"
-    if isinstance(error, TransportError):
+    if isinstance(error, errors.HTTPError):
         return f"cannot be reached ({_first_line(error)})"
     return _first_line(error)
 

@@ -3,6 +3,7 @@
 Also whether written answers agree with the likeliest choice, which is what everything else uses.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,10 +38,16 @@ def axis_words(split: str) -> str:
 
 
 def splits(run: Run) -> list[str]:
-    """Splits that were asked: what was trained on, new points, then the others by name."""
-    found = {q.split for seed in run.seeds for q in seed.questions.values()}
-    first = [s for s in (TRAIN, HELD_OUT) if s in found]
-    return [*first, *sorted(found - {TRAIN, HELD_OUT})]
+    """Splits that were asked: what was trained on, new points, then the others as they come."""
+    found = dict.fromkeys(q.split for seed in run.seeds for q in seed.questions.values())
+    return in_order(found)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Splits or their slices, what was trained on and new points first."""
+    found = list(dict.fromkeys(names))
+    rank = {TRAIN: 0, HELD_OUT: 1}
+    return sorted(found, key=lambda name: rank.get(name.removeprefix("split="), 2))
 
 
 def grids(run: Run) -> list[Grid]:
@@ -147,7 +154,8 @@ def agreements(run: Run) -> list[Agreement]:
     """The pooled counts: "all" first; empty where nothing was asked in words."""
     told = [seed.words for seed in run.seeds if seed.words is not None]
     found = []
-    for name in dict.fromkeys(row.slice for words in told for row in words.slices):
+    names = in_order(row.slice for words in told for row in words.slices)
+    for name in ["all", *(n for n in names if n != "all")] if names else []:
         rows = [row for words in told for row in words.slices if row.slice == name]
         found.append(
             Agreement(

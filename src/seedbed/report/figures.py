@@ -50,7 +50,10 @@ class Plan:
 
 def plans(run: Run) -> list[Plan]:
     """The figures that the run has data for, in reading order."""
-    found: list[Plan | None] = []
+    found: list[Plan | None] = [
+        Plan(name, *made, fold)
+        for name, fold, made in (*decisions.figures(run), *spread_plots.figures(run))
+    ]
     for truth in run.truths:
         declared = truth == DECLARED
         for name, make in (
@@ -71,8 +74,6 @@ def plans(run: Run) -> list[Plan]:
     for name, draw in more:
         made = draw(run)
         found.append(made and Plan(name, *made))
-    for name, fold, made in (*decisions.figures(run), *spread_plots.figures(run)):
-        found.append(Plan(name, *made, fold))
     return [plan for plan in found if plan is not None]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from seedbed.core.history import Snapshot
 from seedbed.report import palette, wording
-from seedbed.report.axes import HELD_OUT, TRAIN, axis_words
+from seedbed.report.axes import axis_words, in_order
 from seedbed.report.curves import names_at_the_end
 from seedbed.report.reader import Run
 from seedbed.scoring.spread import Bootstrap
@@ -34,7 +34,7 @@ def curves(run: Run, measure: str) -> list[Curve]:
         return []
     bootstrap = Bootstrap([["seed"]] * len(told))
     found = []
-    for name in _order({row.slice for rows in told for row in rows}):
+    for name in in_order(row.slice for rows in told for row in rows):
         by_seed = [{r.step: r for r in rows if r.slice == name} for rows in told]
         steps = sorted(set.intersection(*(set(rows) for rows in by_seed)))
         spreads = [
@@ -50,11 +50,6 @@ def curves(run: Run, measure: str) -> list[Curve]:
 
 def _of(row: Snapshot, measure: str) -> float:
     return row.accuracy if measure == "accuracy" else row.loss
-
-
-def _order(slices: set[str]) -> list[str]:
-    first = [s for s in (f"split={TRAIN}", f"split={HELD_OUT}") if s in slices]
-    return [*first, *sorted(slices - set(first))]
 
 
 def over_training(run: Run) -> Made | None:

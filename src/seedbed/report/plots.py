@@ -119,7 +119,11 @@ def _panel(axis: Any, run: Run, truth: str, metric: str, name: str, first: bool)
     oracle = run.score(ORACLE, truth, metric, name)
     if chance is not None:
         axis.axvline(chance, color=palette.INK, lw=1, ls=(0, (4, 3)), zorder=1.5)
-        axis.text(chance, -0.75, " chance", fontsize=7.5, color=palette.MUTED, va="center")
+        # High chance levels are named on their left, clear of the name of the oracle.
+        side = "right" if chance > _NEAR else "left"
+        axis.text(
+            chance, -0.75, " chance ", fontsize=7.5, color=palette.MUTED, va="center", ha=side
+        )
     if oracle is not None and oracle.value is not None:
         axis.axvline(oracle.value, color=palette.GREEN, lw=1.2, zorder=0.5)
         if truth == MEASURED and oracle.low is not None and oracle.high is not None:

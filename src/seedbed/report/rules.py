@@ -101,7 +101,7 @@ def findings(run: Run) -> list[str]:
     if taught:
         lines.append(
             f"After the second stage a rule that was taught leads in {len(held)} of "
-            f"{wording.plural(len(taught), 'group')} that were taught one."
+            f"{wording.plural(len(taught), 'taught group')}."
         )
         lines += [_leader(rows, u) for u in taught if u not in held][:_UNITS]
     scores = {r.finder: r for r in map(Score.model_validate, run.rules.scores)

@@ -118,7 +118,10 @@ class Plane(Config):
 
 
 def regions(plane: Plane, a: NDArray[Any], b: NDArray[Any]) -> Ints:
-    """The region's index of each point (x1, x2) = (a, b) in steps; a boundary opens its region."""
+    """The region's index of each point (x1, x2) = (a, b) in steps.
+
+    A boundary belongs to the region that it opens; the origin lies as the x1 axis does.
+    """
     x, y = np.asarray(a) / plane.scale, np.asarray(b) / plane.scale
     if plane.boundary == "quadrants":
         return np.where(y >= 0, np.where(x >= 0, 0, 1), np.where(x < 0, 2, 3)).astype(np.int64)
