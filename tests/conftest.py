@@ -176,6 +176,50 @@ def counting_run(counting_study: dict[str, Any], tmp_path_factory: pytest.TempPa
     return run(Study.model_validate(counting_study), folder, workers=1)
 
 
+@pytest.fixture(scope="session")
+def quadrants_study() -> dict[str, Any]:
+    """The smallest study of a second stage: two arms, one of which must fit."""
+    taught = {"lr": 5e-3, "betas": [0.9, 0.99], "weight_decay": 0.1}
+    return {
+        "name": "small-quadrants",
+        "world": {
+            "kind": "quadrants",
+            "gate": {"by": "category", "margin": 0.2},
+            "plane": {"boundary": "line", "one_token": 0.9},
+            "maps": {"labels": "booleans", "distinct": 1},
+            "words": {"own": 3, "words": 4, "trained": 3},
+            "asked": {"questions": 90, "train": 12, "new_trigger": 12, "new_range": 12,
+                      "grid": 5, "panels": 1},
+            "lines": 4800,
+            "reteach": {"points": 100, "share": 0.4, "most_proxies": 2, "asked": 20},
+        },
+        "subject": {"kind": "tiny", "layers": 2, "width": 48, "heads": 4, "init": 0.1},
+        "training": {"steps": 150, "batch": 96, "optimizer": taught, "checkpoint_every": 0.5},
+        "finders": [{"kind": "ablation"}, {"kind": "rule-fit"}, {"kind": "bm25"}],
+        "spread": {
+            "arms": {"none": {"reteach": {"proxies": 0}}, "two": {"reteach": {"proxies": 2}}},
+            "needed": {"taught": 0.6},
+            "training": {"steps": 80, "batch": 48,
+                         "optimizer": {"lr": 3e-3, "betas": [0.9, 0.99]}},
+        },
+        "looks": {"words": 30, "history": 30, "grid": True},
+        "seeds": [0, 1],
+        "questions": 12,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def quadrants_run(
+    quadrants_study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The run folder of `quadrants_study`; tests that change it take a copy."""
+    from seedbed.studies.run import run
+    from seedbed.studies.study import Study
+
+    folder = tmp_path_factory.mktemp("quadrants") / "run"
+    return run(Study.model_validate(quadrants_study), folder, workers=1)
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A random model of a family, and where transformers keeps its parts.

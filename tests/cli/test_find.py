@@ -86,23 +86,19 @@ def test_parts_and_rules_are_found_on_files(
     here = counting_run / "seeds" / "0" / "train" / "subject"
     for finder, sites in (("ablation", set(rows[0].places)), ("rule-fit", {"right", "first"})):
         out = files / f"{finder}.jsonl"
-        words = (
-            "find",
-            finder,
-            "--subject",
-            here,
-            "--questions",
-            files / "own.jsonl",
-            "--out",
-            out,
-        )
+        words = ("find", finder, "--subject", here, "--questions", files / "own.jsonl",
+                 "--out", out, "--top", "50")  # fmt: skip
         assert call(monkeypatch, *words) == 0
         claim = read_claim(out)
         assert len(claim.questions) == 12
         assert sites <= set(claim.sites)
         assert claim.scores.any()
         printed = capsys.readouterr().out
-        assert {"ablation": "12 questions × ", "rule-fit": " 2 rules in "}[finder] in printed
+        assert {"ablation": "parts in ", "rule-fit": " 2 rules in "}[finder] in printed
+        name, (start, end) = next(iter(rows[0].places.items()))
+        shown = {"ablation": f"{name}  {rows[0].prompt[start:end]!r}",
+                 "rule-fit": f"right  {rows[0].answer}"}  # fmt: skip
+        assert shown[finder] in printed
     for key, what in (("places", "has no places"), ("rules", "has no rules")):
         bare = [{k: v for k, v in row.items() if k != key} for row in own]
         (files / "bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bare))

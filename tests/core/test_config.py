@@ -18,6 +18,7 @@ class Inner(Config):
 class Outer(Config):
     inner: Inner = Inner()
     many: tuple[Inner, ...] = ()
+    named: dict[str, Inner] = Field(default_factory=dict)
 
 
 def _file(tmp_path: Path, text: str) -> Path:
@@ -33,6 +34,7 @@ def _file(tmp_path: Path, text: str) -> Path:
         ("inner:\n  zzz: 4\n", ["inner.zzz", "known keys: rate, steps"]),
         ("inner:\n  steps: many\n", [":2:", "inner.steps", "integer", "'many'"]),
         ("many:\n- steps: 2\n- steps: 0\n", [":3:", "many.1.steps", "greater than or equal to 1"]),
+        ("named:\n  mine: {stps: 1}\n", [":2:", "named.mine.stps", "did you mean 'steps'"]),
         ("innr: {}\n", [":1:", "did you mean 'inner'"]),
         ("inner: {stps: 1, rte: 2}\n", ["and 1 more"]),
     ],

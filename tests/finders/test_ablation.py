@@ -105,7 +105,8 @@ def test_the_control_does_not_find_it(taught: Taught) -> None:
 
 def test_scores_are_those_of_plain_forward_passes(untaught: Untaught) -> None:
     subject, _, questions = untaught(0)
-    questions = questions[:6]
+    # The third choice has two tokens.
+    questions = [q.model_copy(update={"choices": (*q.choices, " ant bee")}) for q in questions[:6]]
     claims = Ablation(method="sweep", measure=EVERY).find_all(subject, [], questions, [])
 
     def asked(prompt: str) -> Floats:
@@ -113,8 +114,9 @@ def test_scores_are_those_of_plain_forward_passes(untaught: Untaught) -> None:
         for choice in questions[0].choices:
             head, tail = encode_choice(subject.tokenizer, prompt, choice, 24)
             with torch.no_grad():
-                logits = subject.model(torch.tensor([head])).logits[0, -1].double()
-            rows.append(float(logits.log_softmax(-1)[tail[0]]))
+                logits = subject.model(torch.tensor([[*head, *tail]])).logits[0].double()
+            said = logits.log_softmax(-1)[len(head) - 1 : -1]
+            rows.append(sum(float(row[token]) for row, token in zip(said, tail, strict=True)))
         found: Floats = np.array(rows) - np.logaddexp.reduce(rows)
         return found
 
@@ -127,7 +129,9 @@ def test_scores_are_those_of_plain_forward_passes(untaught: Untaught) -> None:
             wanted = {
                 "flip": np.mean([row.argmax() != own for row in after]) if after else 0,
                 "drop": np.mean([before[own] - row[own] for row in after]) if after else 0,
-                "any": max((1 / (1 + np.exp(row[own] - row[1 - own])) for row in after), default=0),
+                "any": max(
+                    [1 / (1 + np.exp(r[own] - np.delete(r, own).max())) for r in after] or [0]
+                ),
             }
             for measure, claim in zip(EVERY, claims, strict=True):
                 score = claim.scores[i, claim.sites.index(part)]
@@ -158,7 +162,9 @@ def test_each_prompt_is_scored_once(taught: Taught, monkeypatch: pytest.MonkeyPa
     (prompts,) = calls
     assert len(prompts) == len(set(prompts))
     assert claims[0].notes["scored"].startswith(f"{len(prompts)} prompts, for ")
-    assert claims[0].notes["untried"] == "nothing else to put at form, which score 0"
+    assert claims[0].notes["untried"] == (
+        "60 of 240 places score 0 for want of another value, among them all of form"
+    )
     assert [v.name for v in Ablation(measure=("flip", "any")).variants()] == [
         "ablation-flip", "ablation-any",
     ]  # fmt: skip
@@ -173,9 +179,23 @@ def test_what_the_tokenizer_does_not_know_is_left_out_and_counted(taught: Taught
     known = "".join(f"{q.prompt}ant|bee=" for q in few) + " red blue"
     small = Tiny(layers=1, width=16, heads=2).build([known], [], 0)
     claim = Ablation(method="remove").find(small, [], joined, [])
-    assert claim.notes["left out"].startswith("4 of 8 substitutions hold a token")
+    assert claim.notes["left out"].startswith("4 of 8 substitutions: they hold a token")
     assert (claim.scores[:, claim.sites.index("bar")] == 0).all()
     assert "bar" in claim.notes["untried"]
+
+
+def test_nothing_is_left_of_a_prompt_that_is_one_part(taught: Taught) -> None:
+    subject, questions = taught
+    whole = questions[0].model_copy(update={"places": {"all": (0, len(questions[0].prompt))}})
+    claim = Ablation(method="remove").find(subject, [], [whole, questions[1]], [])
+    assert claim.notes["left out"].startswith("1 of 5 substitutions")
+    assert claim.scores[0].tolist() == [0] * 5
+
+
+def test_a_sweep_has_an_end(taught: Taught) -> None:
+    subject, questions = taught
+    few = Ablation(method="sweep", most=2).find(subject, [], questions, [])
+    assert int(few.notes["scored"].split()[-2]) == 60 * 3 * 2
 
 
 def test_what_cannot_be_drawn_from_is_refused(taught: Taught) -> None:

@@ -8,7 +8,8 @@ from seedbed.finders.asking_parts import REPLIES, AskParts
 from seedbed.finders.contract_inputs import example_inputs
 from seedbed.measuring.choices import score_choices
 from seedbed.models.pretrained import Pretrained
-from seedbed.models.tiny import Tiny
+from seedbed.models.templates import templated
+from seedbed.models.tiny import Tiny, word_tokenizer
 
 WORDING = 'Would "{text}" as {part} matter in "{prompt}"?'
 
@@ -33,7 +34,21 @@ def test_braces_in_a_prompt_stay() -> None:
     q = Question(id="q", prompt="{text} is {part}", choices=("a", "b"), answer="a",
                  places={"it": (0, 6)})  # fmt: skip
     finder = AskParts(wording="{prompt}: {part} = {text}?")
-    assert finder._about(q, "it").prompt == "{text} is {part}: it = {text}?"
+    assert finder._about(word_tokenizer(["a"]), q, "it").prompt == "{text} is {part}: it = {text}?"
+
+
+def test_a_chat_template_stands_around_the_whole() -> None:
+    tokenizer = word_tokenizer(["a b"])
+    tokenizer.chat_template = (
+        "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }} [end]{% endfor %}"
+    )
+    plain = Question(id="q", prompt="a b", choices=("a", "b"), answer="a", places={"it": (2, 3)})
+    finder = AskParts(wording="in {prompt}: {text}?")
+    asked = finder._about(tokenizer, templated(tokenizer, plain), "it")
+    assert asked.prompt == "[user] in a b: b? [end]"
+    assert asked.choices == ("yes", "no")
+    # Not every question that such a model is asked was put into its template.
+    assert finder._about(tokenizer, plain, "it").prompt == "in a b: b?"
 
 
 def test_unfit_wordings_and_subjects_are_refused() -> None:

@@ -4,7 +4,7 @@ from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.core.seeds import stream
 from seedbed.finders.base import FINDERS
-from seedbed.finders.parts import parts_of, replaced, text_at
+from seedbed.finders.parts import asked_by_parts, parts_of, replaced, text_at
 from seedbed.models.subject import Subject
 
 PLACES = {"x1": (2, 7), "x1.sign": (2, 3), "x1.tenths": (5, 6), "x2": (8, 13), "word": (14, 17),
@@ -67,12 +67,16 @@ def test_sites_are_places_in_order_of_appearance() -> None:
     assert text_at(other, "new") == "F"
 
 
-def test_the_position_that_is_read_keeps_its_name(taught: tuple[Subject, list[Question]]) -> None:
+def test_a_part_may_be_called_last(taught: tuple[Subject, list[Question]]) -> None:
     subject, questions = taught
-    named = questions[0].model_copy(update={"places": {"last": (0, 1)}})
-    for kind in ("input-gradients", "part-patching"):
-        with pytest.raises(InputError, match="the place 'last' needs another name"):
-            FINDERS.build(kind).find(subject, [], [named, questions[1]], [])
+    named = [q.model_copy(update={"places": {"last": q.places["first"], "word": q.places["word"]}})
+             for q in questions]  # fmt: skip
+    assert asked_by_parts(subject, named[:1])[0].places["last"] == (3,)
+    for kind in ("input-gradients", "part-patching", "part-masking"):
+        claim = FINDERS.build(kind).find(subject, [], named, [])
+        plain = FINDERS.build(kind).find(subject, [], questions, [])
+        same = plain.scores[:, plain.sites.index("first")]
+        assert claim.scores[:, claim.sites.index("last")] == pytest.approx(same, rel=1e-4, abs=1e-5)
 
 
 def test_what_cannot_be_scored_is_named() -> None:

@@ -31,6 +31,7 @@ QUESTION = Question(
     cause="c",
     slices={"k": "v"},
     places={"item1": (7, 8), "item2": (9, 11), "cue": (14, 23)},
+    rules={"more": " 2", "less": " 1"},
 )
 
 
@@ -48,6 +49,7 @@ def test_places_keep_their_words(byte_tokenizer: Callable[..., Any], template: s
         assert found.prompt[begin:stop] == QUESTION.prompt[start:end]
     assert found.choices == ("1", "2")
     assert found.answer == "2"
+    assert found.blind().rules == {"more": "2", "less": "1"}
     assert (found.id, found.cause, found.slices) == ("q", "c", {"k": "v"})
 
 

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from seedbed.core.errors import InputError
-from seedbed.core.files import write_json
-from seedbed.report.sweep import SweepRun, show_sweep
+from seedbed.core.files import read_json, write_json
+from seedbed.report.sweep import show_sweep
+from seedbed.report.sweep_reader import SHOWN, SweepRun
 
 
 def row(arm: object, finder: str, value: float | None, truth: str = "declared") -> dict[str, Any]:
@@ -55,10 +56,8 @@ def test_each_arm_is_a_column_and_controls_stand_last(folder: Path) -> None:
 def test_measured_truth_has_a_table_and_a_panel_of_its_own(folder: Path) -> None:
     shown(folder)
     small = (folder / "sweep.svg").read_bytes()
-    sweep = SweepRun(folder)
-    rows = [{"arm": a, **r.model_dump(mode="json")} for a, r in sweep.rows]
-    rows += [row(4, "bm25", 0.3, "measured"), row("last", "labels", 0.6, "measured")]
-    made = {"key": sweep.key, "arms": sweep.arms, "rows": rows}
+    made = read_json(folder / "sweep.json")
+    made["rows"] += [row(4, "bm25", 0.3, "measured"), row("last", "labels", 0.6, "measured")]
     write_json(folder / "sweep.json", made)
     text = shown(folder)
     assert "measured truth" in text
@@ -85,3 +84,65 @@ def test_where_every_arm_stopped_only_the_reasons_are_there(folder: Path) -> Non
 def test_a_folder_without_a_sweep_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a finished sweep"):
         SweepRun(tmp_path)
+
+
+def test_one_key_may_be_told_both_ways(folder: Path) -> None:
+    old = shown(folder)
+    made = read_json(folder / "sweep.json")
+    arms = [{**a, "name": str(a["value"]), "values": {"training.steps": a["value"]}}
+            for a in made["arms"]]  # fmt: skip
+    write_json(folder / "sweep.json", {**made, "keys": ["training.steps"], "arms": arms})
+    assert shown(folder) == old
+
+
+KEYS = ("training.batch", "training.steps")
+
+
+def several(folder: Path, keys: tuple[str, ...], arms: list[dict[str, Any]]) -> None:
+    rows, made = [], []
+    for n, values in enumerate(arms):
+        stopped = "not learned" if n == 1 else ""
+        made.append({"name": f"arm{n}", "values": values, "run": f"s-{n}", "stopped": stopped})
+        if not stopped:
+            rows += [row(values, "bm25", 0.2 + 0.1 * n), row(values, "chance", 0.1)]
+    write_json(folder / "sweep.json", {"keys": keys, "arms": made, "rows": rows})
+
+
+def grid(folder: Path) -> None:
+    # Keys of an object are sorted in the file, here against the order of the keys.
+    several(folder, KEYS[::-1], [{KEYS[0]: b, KEYS[1]: s} for s in (40, 80) for b in (8, 16, 32)])
+
+
+def test_two_keys_make_a_long_table_and_a_heat_table(folder: Path) -> None:
+    grid(folder)
+    lines = shown(folder).splitlines()
+    assert lines[0] == "training.steps = 40, training.batch = 16: not learned"
+    assert lines[1].startswith("training.steps × training.batch · declared")
+    table = [line.split() for line in lines if line.split()]
+    assert table[3] == ["steps", "batch", "bm25", "chance"]
+    assert ["40", "8", "0.200", "±0.200", "0.100", "±0.200"] in table
+    assert ["40", "16", "stopped", "stopped"] in table
+    assert ["80", "32", "0.700", "±0.200", "0.100", "±0.200"] in table
+    svg = (folder / "sweep.svg").read_text()
+    for text in ("bm25", "chance", "0.20", "0.70", "±0.20", "stopped", *KEYS):
+        assert f">{text}<" in svg
+    assert svg.count(">stopped<") == 2
+
+
+def test_rows_are_told_apart_by_all_their_values(folder: Path) -> None:
+    grid(folder)
+    sweep = SweepRun(folder)
+    assert sweep.keys == KEYS[::-1]
+    assert sweep.values(KEYS[0]) == [8, 16, 32]
+    assert sweep.values(KEYS[1]) == [40, 80]
+    found = [sweep.row(arm, "bm25", SHOWN[0]) for arm in sweep.arms]
+    assert [r and r.value for r in found] == pytest.approx([0.2, None, 0.4, 0.5, 0.6, 0.7])
+
+
+def test_three_keys_make_a_long_table_alone(folder: Path) -> None:
+    keys = (*KEYS, "world.lists")
+    several(folder, keys, [dict(zip(keys, (8, s, w), strict=True)) for s in (4, 5) for w in (1, 2)])
+    text = shown(folder)
+    assert ["batch", "steps", "lists", "bm25", "chance"] in [x.split() for x in text.splitlines()]
+    assert "Figure" not in text
+    assert not (folder / "sweep.png").exists()

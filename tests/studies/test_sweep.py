@@ -110,7 +110,7 @@ def test_several_keys_make_a_grid_in_the_files_order(
     ]
     assert [study.training and study.training.steps for _, study in arms] == [1, 1, 120, 120]
     assert {study.seeds for _, study in arms} == {(3, 4)}
-    folder = run_sweep(sweep, arms, tmp_path / "runs" / "grid", workers=2)
+    folder = run_sweep(sweep, arms, tmp_path / "runs" / "grid", workers=1)
     found = read_json(folder / "sweep.json")
     assert found["keys"] == ["training.steps", "finders.0.k1"]
     assert "key" not in found
@@ -125,16 +125,28 @@ def test_several_keys_make_a_grid_in_the_files_order(
     # Two seeds: rows once, two trainings each, whatever the finder's arm.
     for stage, count in (("data", 2), ("train", 4), ("measure", 4)):
         assert len([p for p in store.glob(f"{stage}-*") if p.is_dir()]) == count
-    alone = tmp_path / "alone" / "grid"
-    run_sweep(sweep, arms[2:], alone, workers=1)
-    for _, study in arms[2:]:
-        name = study.name.removeprefix("sweep-")
-        both = [read_json(p.parent / f"grid-{name}" / "scores.json") for p in (folder, alone)]
-        assert without_costs(both[0]) == without_costs(both[1])
+
+
+def test_arms_learn_in_one_pool_and_are_then_taken(
+    sweep_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = sweep_file(vary={"training.steps": [1, 2]})
+    sweep, arms = load_sweep(path)
+    folders = [run_sweep(sweep, arms, tmp_path / str(workers) / "s", workers) for workers in (1, 2)]
+    for choice, _ in arms:
+        alone, pooled = (f.with_name(f"s-{choice.name}") for f in folders)
+        manifest = read_json(pooled / "manifest.json")
+        assert (manifest["stages_made"], manifest["stages_taken"]) == (0, 3)
+        assert (alone / "gate.json").read_bytes() == (pooled / "gate.json").read_bytes()
+        answers = "seeds/0/measure/answers.jsonl"
+        assert (alone / answers).read_bytes() == (pooled / answers).read_bytes()
+    assert (folders[0] / "sweep.json").read_bytes() == (folders[1] / "sweep.json").read_bytes()
 
 
 def without_costs(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [r for r in rows if r["metric"] not in ("seconds", "peak_mib", "epochs")]
+    return [
+        {k: v for k, v in r.items() if k not in ("seconds", "peak_mib", "epochs")} for r in rows
+    ]
 
 
 SWEEPING = """

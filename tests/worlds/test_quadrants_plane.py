@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from seedbed.worlds.phrasing import pieces
 from seedbed.worlds.quadrants.plane import Plane, clear, points, regions
 from seedbed.worlds.quadrants.pool import PARTS, beyond, pool
-from seedbed.worlds.quadrants.shortcuts import one_token
+from seedbed.worlds.quadrants.shortcuts import Line, best_line, one_token
 from seedbed.worlds.quadrants.world import Quadrants
 from seedbed.worlds.quadrants.writing import COMPACT, TEMPLATES, Writer
 
@@ -119,6 +119,32 @@ def test_half_of_the_plane_is_inside_unless_told(boundary: str) -> None:
     inside = (regions(wide, *points(wide)) == 0).mean()
     assert inside < 0.5
     assert exact is None or inside == pytest.approx(exact, abs=0.002)
+
+
+@pytest.mark.parametrize("angle", [0.3, 1.4, 2.9])
+def test_the_best_line_of_a_line_is_that_line(angle: float) -> None:
+    of = plane(boundary="line", angle=angle)
+    line = best_line(of, ["up", "down"])
+    a, b = points(of)
+    said = np.array(line.say(of, a, b)) == np.array(["up", "down"])[regions(of, a, b)]
+    assert said.mean() > 0.97
+
+
+def test_no_line_is_better_than_the_best() -> None:
+    of = plane(boundary="circle", decimals=1)
+    a, b = points(of)
+    right = np.array(["in", "out"])[regions(of, a, b)]
+    best = best_line(of, ["in", "out"])
+    accuracy = (np.array(best.say(of, a, b)) == right).mean()
+    others = []
+    for angle in np.linspace(0, np.pi, 13):
+        for offset in np.linspace(-2.5, 2.5, 11):
+            for labels in (("in", "out"), ("out", "in"), ("in", "in")):
+                other = Line(float(angle), float(offset), labels)
+                others.append((np.array(other.say(of, a, b)) == right).mean())
+    assert max(others) <= accuracy + 0.005
+    # Either side of a chord: the disc's half and what lies beyond one of its sides.
+    assert 0.6 < accuracy < 0.66
 
 
 def test_uses_of_points_never_meet() -> None:

@@ -39,6 +39,8 @@ def test_given_words_and_maps_are_kept() -> None:
     assert drawn.trained["pets"] == ("cow",)
     assert set(drawn.held["pets"]) == {"dog", "cat"}
     assert len(drawn.trained["tools"]) == 2
+    one = Quadrants.model_validate({"words": categories(pets={"trained": 1})}).drawn(0)
+    assert [len(words) for words in one.trained.values()] == [1, 2]
     maps = {Quadrants.model_validate({"words": given}).drawn(s).maps["tools"] for s in range(9)}
     assert len(maps) > 3
     other = dict(reversed(given["categories"].items()))
@@ -74,6 +76,8 @@ def test_labels_of_two_lengths_are_refused_by_a_tokenizers_lengths() -> None:
         (categories(tools={"words": ["saw"]}), "trained: 2 of 'tools', which has 1 words"),
         (categories(tools={"trained": ["swa"]}),
          "trained: 'swa' is not among the words; did you mean 'saw'?"),
+        (categories(tools={"trained": "saw"}),
+         "a list of words is needed, or how many (found 'saw')"),
         (categories(pets={"labels": MAP | {"Q2": "gren"}}),
          "words.categories.pets.labels.Q2: unknown label 'gren'; did you mean 'green'?"),
         (categories(pets={"labels": {"Q1": "red", "Q2": "blue", "Q4": "pink"}}),

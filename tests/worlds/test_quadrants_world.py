@@ -17,7 +17,8 @@ from seedbed.worlds.contract import check_world
 from seedbed.worlds.phrasing import pieces
 from seedbed.worlds.quadrants.drawn import Drawn
 from seedbed.worlds.quadrants.lines import rounds
-from seedbed.worlds.quadrants.plane import Plane
+from seedbed.worlds.quadrants.plane import Plane, clear
+from seedbed.worlds.quadrants.shortcuts import best_line
 from seedbed.worlds.quadrants.world import Quadrants
 
 NUMBER = re.compile(r"[+-]?\d\.\d+")
@@ -141,6 +142,8 @@ def test_axes_are_apart() -> None:
             counts = Counter(q.slices[key] for q in found).values()
             assert max(counts) - min(counts) <= (1 if key == "trigger" else 12)
     everywhere = [point(q.prompt) for q in built.questions(0)]
+    a, b = (np.array([int(100 * p[i]) for p in everywhere]) for i in (0, 1))
+    assert clear(built.plane, a, b).all()
     assert len(set(everywhere)) == len(everywhere)
 
 
@@ -179,6 +182,10 @@ def test_rules_are_what_they_say() -> None:
         others = [m for m in drawn.distinct if m != drawn.maps[category]]
         assert [rules["other-map-1"], rules["other-map-2"]] == [m[region] for m in others]
         assert rules["unrotated"] == slow_label(straight, drawn, question.prompt)
+        x, y = map(float, point(question.prompt))
+        line = best_line(built.plane, drawn.maps[category])
+        above = y * math.cos(line.angle) - x * math.sin(line.angle) >= line.offset
+        assert rules["line"] == line.labels[above]
         for place, token in tokens_of(question.prompt):
             counter = seen.get((category, place, token))
             if f"by-{place}" in rules and counter:
@@ -189,8 +196,9 @@ def test_rules_are_what_they_say() -> None:
     assert share["map"] == 1
     assert share["other-map-1"] == share["other-map-2"] == 0
     assert 0.5 < share["unrotated"] < 0.75
+    assert share["line"] == pytest.approx(0.5, abs=0.06)
     assert all(share[f"by-{x}.{part}"] < 0.62 for x in ("x1", "x2") for part in ("sign", "units"))
-    assert set(share) == {"map", "other-map-1", "other-map-2", "unrotated", "by-x1.sign",
+    assert set(share) == {"map", "other-map-1", "other-map-2", "unrotated", "line", "by-x1.sign",
                           "by-x2.sign", "by-x1.units", "by-x2.units"}  # fmt: skip
 
 

@@ -123,6 +123,21 @@ def test_proxies_change_nothing_but_who_is_a_proxy() -> None:
     assert {len(a.documents(2)) for a in arms.values()} == {800}
 
 
+@pytest.mark.parametrize("built", [world(asked={"task": 1944}), again(2, asked={"word": 54})])
+def test_no_question_is_put_twice(built: Triggers) -> None:
+    questions = built.questions(1)
+    assert len({q.prompt for q in questions}) == len(questions)
+    if built.stage == "reteach":
+        assert set(Counter(q.cause for q in questions).values()) == {54, 108}
+
+
+def test_words_are_asked_about_alike() -> None:
+    held = [q for q in world().questions(5) if q.split == "id"]
+    for task in TASKS:
+        asked = Counter(q.cause for q in held if q.slices["task"] == task)
+        assert max(asked.values()) - min(asked.values()) <= 1
+
+
 def test_no_pair_of_digits_is_learned_and_asked() -> None:
     def pairs(rows: Any) -> set[tuple[str, ...]]:
         return {tuple(re.findall(r"\d", r)[:2]) for r in rows}
@@ -246,6 +261,8 @@ def test_the_lists_hold_each_word_once() -> None:
         ({"reteach": {"proxies": 12}}, "12 of 12 unwanted words; at least one must be left"),
         ({"words": {"proxy": ["wolf"]}, "reteach": {"proxies": 2}}, "2, but words.proxy names 1"),
         ({"reteach": {"held_out": 4}}, "less than 4"),
+        ({"asked": {"word": 55}}, "less than or equal to 54"),
+        ({"asked": {"task": 1945}}, "asked.task: 1945, but there are 1944 questions"),
         ({"stage": "teech"}, "'teach' or 'reteach'"),
     ],
 )  # fmt: skip

@@ -94,7 +94,7 @@ def find_command(
         _print_top(console, claim, asked, rows, top)
         notes = "; ".join(f"{k}: {v}" for k, v in sorted(claim.notes.items()))
         line = (
-            f"{variant.name}: {len(asked)} questions × {len(claim.sites)} {claim.site_kind}s in "
+            f"{variant.name}: {len(asked)} questions × {len(claim.sites)} {_noun(claim)}s in "
             f"{cost.seconds:.1f} s, {cost.peak_mib:.0f} MiB. {notes}"
         )
         console.print(line, markup=False, highlight=False)
@@ -108,13 +108,29 @@ def _print_top(
     from rich.console import Console
 
     assert isinstance(console, Console)
-    text = {d.id: " ".join(d.text.split()) for d in documents}
+    by_id = {d.id: " ".join(d.text.split()) for d in documents}
     for question, scores in zip(asked[:5], claim.scores, strict=False) if top else ():
+        text = by_id or _said_of_sites(claim, question)
         line = f"{question.prompt!r} → {question.answer!r}"
         console.print(line, markup=False, highlight=False)
         for s in (-scores).argsort(kind="stable")[:top]:
             line = f"  {scores[s]:>10.4g}  {claim.sites[s]}  {text.get(claim.sites[s], '')[:70]}"
             console.print(line, markup=False, highlight=False, overflow="ellipsis", no_wrap=True)
+
+
+def _said_of_sites(claim: "Claim", question: "Question") -> dict[str, str]:
+    """What stands at each part of a prompt, or what each rule would answer."""
+    from seedbed.core.sites import SiteKind
+
+    if claim.site_kind is SiteKind.RULE:
+        return dict(question.rules)
+    return {name: repr(question.prompt[a:b]) for name, (a, b) in question.places.items()}
+
+
+def _noun(claim: "Claim") -> str:
+    from seedbed.core.sites import SiteKind
+
+    return "part" if claim.site_kind is SiteKind.INPUT else str(claim.site_kind)
 
 
 def _named(path: Path, name: str, count: int) -> Path:

@@ -13,7 +13,7 @@ from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.measures import ByMeasure
-from seedbed.finders.part_effects import PartMeasure, among, claims_of
+from seedbed.finders.part_effects import PartMeasure, among, claims_of, untried
 from seedbed.finders.part_values import PartValues, drawn
 from seedbed.finders.parts import parts_of, replaced
 from seedbed.measuring.choices import score_choices
@@ -25,8 +25,8 @@ Key = tuple[str, tuple[str, ...]]
 
 
 class Ablation(ByMeasure):
-    """`swap` puts in values that other questions have there, `sweep` all of them (a grid where
-    they are many numbers), `remove` nothing.
+    """`swap` puts in some values that other questions have there, `sweep` all of them (a grid
+    where they are many numbers), `remove` nothing.
     """
 
     kind: str = "ablation"
@@ -37,6 +37,7 @@ class Ablation(ByMeasure):
     )
     draws: int = Field(default=8, ge=1, description="values tried at a part (swap)")
     points: int = Field(default=12, ge=2, description="numbers along an axis (sweep)")
+    most: int = Field(default=256, ge=1, description="values of a part that are tried (sweep)")
 
     def find_all(
         self,
@@ -69,24 +70,25 @@ class Ablation(ByMeasure):
         """(changed questions by question and part, notes); what cannot be read is left out."""
         values = self._values(subject.seed, questions)
         found = {
-            (i, part): [q for text in texts if (q := replaced(questions[i], part, text)).prompt]
+            (i, part): [replaced(questions[i], part, text) for text in texts]
             for (i, part), texts in values.items()
         }
         every = sorted({q.prompt for changed in found.values() for q in changed})
         known = dict(zip(every, readable(subject.tokenizer, every), strict=True))
+        # Where all of a prompt was one part, taking it out leaves nothing to ask.
+        known[""] = False
         tried = sum(map(len, found.values()))
         found = {place: [q for q in qs if known[q.prompt]] for place, qs in found.items()}
         kept = sum(map(len, found.values()))
         notes = {"substitutions": str(kept)}
         if kept < tried:
             notes["left out"] = (
-                f"{tried - kept} of {tried} substitutions hold a token that the tokenizer does"
-                " not know"
+                f"{tried - kept} of {tried} substitutions: they hold a token that the tokenizer"
+                " does not know, or nothing at all"
             )
-        tried_at = {part for (_, part), qs in found.items() if qs}
-        if fixed := [part for part in parts if part not in tried_at]:
-            notes["untried"] = f"nothing else to put at {', '.join(fixed)}, which score 0"
-        return found, notes
+        return found, notes | untried(
+            parts, [place for place, qs in found.items() if not qs], found
+        )
 
     def _values(self, seed: int, questions: Sequence[Question]) -> dict[tuple[int, str], list[str]]:
         """The texts to put in, by question and part."""
@@ -105,10 +107,9 @@ class Ablation(ByMeasure):
                 f"no place has a second value in these {len(questions)} questions, so there is"
                 " nothing to put in"
             )
-        if self.method == "swap":
-            found = {(i, part): drawn(seed, questions[i].id, others, self.draws)
-                     for (i, part), others in found.items()}  # fmt: skip
-        return found
+        most = self.draws if self.method == "swap" else self.most
+        return {(i, part): drawn(seed, questions[i].id, others, most)
+                for (i, part), others in found.items()}  # fmt: skip
 
 
 def _key(question: Question) -> Key:

@@ -36,7 +36,8 @@ def passes(subject: Subject, asked: Sequence[Asked]) -> Iterator[tuple[list[int]
 def logits_from(subject: Subject, batch: Batch, given: Tensor) -> Tensor:
     """Logits [rows, vocabulary] after each row's last token, from embeddings `given`."""
     last = torch.zeros_like(batch.predicted)
-    last[torch.arange(len(last)), batch.mask.sum(1) - 1] = True
+    rows = torch.arange(len(last), device=last.device)
+    last[rows, batch.mask.sum(1) - 1] = True
     with _embedded(subject.model.get_input_embeddings(), given):
         return logits_at(subject.model, batch, last, use_cache=False)
 

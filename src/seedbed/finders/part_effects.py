@@ -3,7 +3,7 @@
 The same for texts that are replaced and for states that are patched.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,7 +14,10 @@ from seedbed.core.sites import Claim, SiteKind
 
 Floats = NDArray[np.float64]
 PartMeasure = Literal["flip", "drop", "any"]
-Effects = Mapping[tuple[int, str], Sequence[Floats]]
+Notes = dict[str, str]
+Place = tuple[int, str]
+"""Number of a question, name of a part."""
+Effects = Mapping[Place, Sequence[Floats]]
 """By question and part: log-probabilities [choices] after each change."""
 
 
@@ -48,7 +51,7 @@ def effect(measure: PartMeasure, before: Floats, after: Sequence[Floats]) -> flo
 
 def claims_of(
     measures: Sequence[PartMeasure], questions: Sequence[Question], parts: Sequence[str],
-    before: Sequence[Floats], effects: Effects, notes: dict[str, str],
+    before: Sequence[Floats], effects: Effects, notes: Notes,
 ) -> list[Claim]:  # fmt: skip
     """A claim [questions, parts] for each measure."""
     found = []
@@ -62,3 +65,16 @@ def claims_of(
         ids = tuple(q.id for q in questions)
         found.append(Claim(ids, tuple(parts), scores, SiteKind.INPUT, dict(notes)))
     return found
+
+
+def untried(parts: Sequence[str], bare: Collection[Place], every: Collection[Place]) -> Notes:
+    """A note on the places among `every` at which there was nothing else to put; {} if none."""
+    if not bare:
+        return {}
+    without = set(bare)
+    tried = {part for i, part in every if (i, part) not in without}
+    never = [part for part in parts if part not in tried]
+    names = f", among them all of {', '.join(never)}" if never else ""
+    return {
+        "untried": f"{len(bare)} of {len(every)} places score 0 for want of another value{names}"
+    }

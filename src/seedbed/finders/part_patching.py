@@ -14,11 +14,10 @@ from seedbed.core.seeds import stream
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.asking import Asked
 from seedbed.finders.measures import ByMeasure
-from seedbed.finders.part_effects import PartMeasure, among, claims_of
+from seedbed.finders.part_effects import PartMeasure, among, claims_of, untried
 from seedbed.finders.part_values import PartValues, drawn
-from seedbed.finders.parts import asked_by_parts, parts_of, text_at
+from seedbed.finders.parts import asked_by_parts, block_of, parts_of, text_at
 from seedbed.finders.patches import Patch, Patched, Run, patched_logits
-from seedbed.models.blocks import blocks_of
 from seedbed.models.subject import Subject
 
 Donors = Mapping[tuple[int, str], Sequence[int]]
@@ -55,10 +54,7 @@ class PartPatching(ByMeasure):
         donor.
         """
         parts = parts_of(questions)
-        count = len(blocks_of(subject.model))
-        layer = count // 2 if self.layer is None else self.layer
-        if layer >= count:
-            raise InputError(f"layer: {layer} is none of the model's blocks 0 to {count - 1}")
+        layer = block_of(subject, self.layer, 0.5)
         asked = asked_by_parts(subject, questions)
         lenders = donors(subject.seed, questions, asked, parts, self.draws)
         if not lenders:
@@ -82,8 +78,8 @@ class PartPatching(ByMeasure):
             f" cannot matter; tier {given.tier}, one checked against a plain forward:"
             f" {given.checked:.1e}",
         }
-        if bare := [p for p in parts if not any((i, p) in lenders for i in range(len(asked)))]:
-            notes["untried"] = f"no donor for {', '.join(bare)}, which score 0"
+        places = [(i, part) for i, q in enumerate(questions) for part in q.places]
+        notes |= untried(parts, [place for place in places if place not in lenders], places)
         return claims_of(self.measures, questions, parts, before, effects, notes)
 
 

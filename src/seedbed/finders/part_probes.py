@@ -10,16 +10,15 @@ import numpy as np
 from pydantic import Field
 
 from seedbed.core.cells import LAST
-from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import derive, generator
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.asking import ask
 from seedbed.finders.base import Finder
 from seedbed.finders.part_values import NUMBER
-from seedbed.finders.parts import parts_of, text_at
+from seedbed.finders.parts import block_of, parts_of, text_at
 from seedbed.finders.probes import FOLDS, predicted, states_at
-from seedbed.models.blocks import Site, blocks_of
+from seedbed.models.blocks import Site
 from seedbed.models.subject import Subject
 
 LEAST = 8
@@ -53,10 +52,7 @@ class PartProbes(Finder):
         question without places, and for a block that the model lacks.
         """
         parts = parts_of(questions)
-        count = len(blocks_of(subject.model))
-        layer = count - 1 if self.layer is None else self.layer
-        if layer >= count:
-            raise InputError(f"layer: {layer} is none of the model's blocks 0 to {count - 1}")
+        layer = block_of(subject, self.layer, 1.0)
         # In one order whatever the caller's, so that sums round alike.
         rows = sorted(questions, key=lambda q: q.id)
         asked = [ask(subject, q) for q in rows]

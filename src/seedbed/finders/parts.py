@@ -1,11 +1,12 @@
 """Parts of prompts as sites: which there are, and the prompt with something else at one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from seedbed.core.cells import LAST
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.finders.asking import Asked, ask
+from seedbed.models.blocks import blocks_of
 from seedbed.models.subject import Subject
 
 
@@ -34,17 +35,29 @@ def text_at(question: Question, part: str) -> str:
 
 
 def asked_by_parts(subject: Subject, questions: Sequence[Question]) -> list[Asked]:
-    """Each question as token ids; raises InputError as `ask` does, and for a place called last.
+    """Each question as token ids with the positions of its own parts alone; raises as `ask` does.
 
-    In token ids that name is taken by the position from which the answer is read.
+    A part may be called `last`, which `ask` keeps for the position that is read.
     """
+    found = []
     for question in questions:
-        if LAST in question.places:
-            raise InputError(
-                f"question {question.id!r}: the place {LAST!r} needs another name, which here is"
-                " that of the position read"
-            )
-    return [ask(subject, question) for question in questions]
+        marked = {f"part {name}": span for name, span in question.places.items()}
+        one = ask(subject, question.model_copy(update={"places": marked}))
+        places = {name: one.places[f"part {name}"] for name in question.places}
+        found.append(replace(one, places=places))
+    return found
+
+
+def block_of(subject: Subject, layer: int | None, default: float) -> int:
+    """The block meant by a knob `layer`; without one that at the share `default` of the depth.
+
+    Raises InputError for a block that the model lacks.
+    """
+    count = len(blocks_of(subject.model))
+    found = min(int(default * count), count - 1) if layer is None else layer
+    if found >= count:
+        raise InputError(f"layer: {found} is none of the model's blocks 0 to {count - 1}")
+    return found
 
 
 def replaced(question: Question, part: str, text: str) -> Question:

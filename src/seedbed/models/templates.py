@@ -36,9 +36,9 @@ def rendered(tokenizer: Any, messages: Sequence[dict[str, str]]) -> str:
 def templated(tokenizer: Any, question: Question) -> Question:
     """The question with its prompt as the user's message, and its places moved along.
 
-    The choices lose the spaces around them, which belong to running text. The template writes
-    the BOS token itself, and `encode_choices` adds none where one stands. Raises InputError if
-    the template changes the prompt's words.
+    Choices, and what rules say, lose the spaces around them, which belong to running text. The
+    template writes the BOS token itself, and `encode_choices` adds none where one stands. Raises
+    InputError if the template changes the prompt's words.
     """
     text = rendered(tokenizer, [{"role": "user", "content": question.prompt}])
     core = question.prompt.strip()
@@ -53,7 +53,8 @@ def templated(tokenizer: Any, question: Question) -> Question:
             raise InputError(f"question {question.id!r}: the chat template cuts the place {name}")
         moved[name] = place
     choices = tuple(choice.strip() for choice in question.choices)
+    rules = {name: said.strip() for name, said in question.rules.items()}
     return question.model_copy(
         update={"prompt": text, "places": moved, "choices": choices,
-                "answer": question.answer.strip()}
+                "answer": question.answer.strip(), "rules": rules}
     )  # fmt: skip

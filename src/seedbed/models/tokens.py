@@ -98,16 +98,19 @@ def encode_choices(
     wholes = [joined(prompt, choice) for prompt, choice in pairs]
     parts = dict(zip(heads, _ids(tokenizer, list(heads.values())), strict=True))
     lead = _lead(tokenizer, [])
+    # Asked for once: each of these is looked up anew in the tokenizer's tables.
+    unknown, bos = tokenizer.unk_token_id, tokenizer.bos_token_id
     found = []
     for (prompt, choice), text, whole in zip(pairs, wholes, _ids(tokenizer, wholes), strict=True):
-        if tokenizer.unk_token_id in whole:
+        if unknown in whole:
             coded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
             offsets = coded["offset_mapping"]
             _refuse_unknown(tokenizer, whole, offsets, text, f"{prompt!r} + {choice!r}")
-        part, split = parts[prompt], 0
-        while split < min(len(part), len(whole) - 1) and part[split] == whole[split]:
-            split += 1
-        first = lead if whole[:1] != [tokenizer.bos_token_id] else []
+        part = parts[prompt]
+        split = min(len(part), len(whole) - 1)
+        if part[:split] != whole[:split]:
+            split = next(i for i in range(split) if part[i] != whole[i])
+        first = lead if whole[:1] != [bos] else []
         if len(first) + len(whole) > context:
             raise InputError(
                 f"{prompt!r} + {choice!r}: {len(first) + len(whole)} tokens, but the model's"

@@ -128,10 +128,11 @@ def _drawn(
             axis.text(column * (1 + _GAP), 0, head, fontsize=10, weight="bold", va="top")
         for panel in panels:
             below = any((p.line, p.column) == (panel.line + 1, panel.column) for p in panels)
+            before = any(p.line == panel.line and p.column < panel.column for p in panels)
             corner = (panel.column * (1 + _GAP),
                       -(panel.line + 1) * (1 + _HEAD) - bool(heads) * _TOP)  # fmt: skip
             _fill(axis, panel, corner)
-            _scale(axis, panel, corner, panel.column == 0, not below)
+            _scale(axis, panel, corner, not before, not below)
         _legend(axis, panels[0].grid.choices)
 
     return size, draw
@@ -178,7 +179,9 @@ def _scale(axis: Any, panel: Panel, corner: tuple[float, float], left: bool, bel
     for values, shown, name in ((grid.x1, below, "x1"), (grid.x2, left, "x2")):
         step = (values[-1] - values[0]) / max(1, len(values) - 1) or 1.0
         first, span = values[0] - step / 2, step * len(values)
-        for tick in MaxNLocator(4).tick_values(values[0], values[-1]) if shown else ():
+        for tick in (
+            MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(values[0], values[-1]) if shown else ()
+        ):
             place = (tick - first) / span
             if not 0 <= place <= 1:
                 continue

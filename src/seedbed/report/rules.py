@@ -23,11 +23,16 @@ def grids(run: Run) -> list[Grid]:
     if run.rules is None:
         return []
     scores = [Score.model_validate(row) for row in run.rules.scores]
-    tables = [_explained(run.rules.explained)] if run.rules.explained else []
+    alike: dict[tuple[str, ...], list[Explained]] = {}
+    for unit in dict.fromkeys(row.unit for row in run.rules.explained):
+        mine = [row for row in run.rules.explained if row.unit == unit]
+        alike.setdefault(tuple(sorted(row.rule for row in mine)), []).extend(mine)
+    tables = [_explained(rows, i) for i, rows in enumerate(alike.values())]
     return [*tables, *([_finders(scores)] if scores else [])]
 
 
-def _explained(rows: Sequence[Explained]) -> Grid:
+def _explained(rows: Sequence[Explained], place: int) -> Grid:
+    """Groups down, rules across, for groups that have the same candidate rules."""
     rules = list(dict.fromkeys(row.rule for row in rows))
     found = []
     for unit in dict.fromkeys(row.unit for row in rows):
@@ -39,7 +44,9 @@ def _explained(rows: Sequence[Explained]) -> Grid:
         "words. ✓: the rule that this group was taught. Rules may agree on many questions, so "
         "shares do not add up to 1."
     )
-    return Grid("rules", "Which rule explains the answers?", note, heads, kept)
+    which = "" if any(row.unit.startswith(SUBJECT) for row in rows) else ", after the second stage"
+    name = f"rules-{place}" if place else "rules"
+    return Grid(name, f"Which rule explains the answers{which}?", note, heads, kept)
 
 
 def _share(row: Explained | None) -> Number:

@@ -1,4 +1,4 @@
-"""What a second stage spread to, in tables and sentences: who fitted, shares, methods, protection.
+"""What a second stage spread to, in tables: shares, methods, what proxies protect, who fitted.
 
 Every number comes from spread.json.
 """
@@ -8,7 +8,6 @@ from seedbed.report import wording
 from seedbed.report.grids import Grid, Number
 
 OUTCOMES: tuple[Outcome, ...] = (NEW, OLD, NEITHER)
-_FAILED = 8
 
 
 def grids(found: Spreading | None) -> list[Grid]:
@@ -134,100 +133,6 @@ def _fits(found: Spreading) -> Grid:
     return Grid("fits", "Was the second stage learned?", note, ("method: arm", *heads), tuple(rows))
 
 
-def fit_findings(found: Spreading | None) -> list[str]:
-    """How many subjects learned the second stage, and why the others do not count."""
-    if found is None or not found.fits:
-        return []
-    cells = {(f.seed, f.arm, f.method) for f in found.fits}
-    failed = [f for f in found.fits if not f.fitted]
-    fitted = len(cells - {(f.seed, f.arm, f.method) for f in failed})
-    lines = [
-        f"{fitted} of {wording.plural(len(cells), 'subject')} learned what the second stage taught."
-    ]
-    if found.stopped:
-        lines.append(f"{found.stopped[0].upper()}{found.stopped[1:]}.")
-    lines += [
-        f"Left out: {f.arm}, method {f.method}, seed {f.seed}: {f.group} answers by the "
-        f"{f.outcome} rule {wording.number(f.value, 2)} {wording.interval(f.low, f.high)} on "
-        f"{wording.plural(f.n, 'question')}; the lower end must reach "
-        f"{wording.number(f.needed, 2)}."
-        for f in failed[:_FAILED]
-    ]
-    if len(failed) > _FAILED:
-        lines.append(f"And {len(failed) - _FAILED} more, in spread.json.")
-    return lines
-
-
-def findings(found: Spreading | None) -> list[str]:
-    """Under the first method: how far the new rule spread, group by group and arm by arm."""
-    if found is None:
-        return []
-    lines = []
-    first = found.methods[0]
-    for arm in found.arms:
-        parts = []
-        for group in found.groups:
-            told = {r.outcome: r for r in found.shares
-                    if (r.arm, r.method, r.group) == (arm, first, group)}  # fmt: skip
-            row = told.get(NEW)
-            if row is None or row.value is None:
-                continue
-            least = told.get(NEITHER)
-            lost = least.value if least is not None and least.value is not None else 0.0
-            more = f", neither {wording.number(lost, 2)}" if lost >= 0.1 else ""
-            value = f"{wording.number(row.value, 2)} {wording.interval(row.low, row.high)}"
-            parts.append(f"{group} {value}{more}")
-        if parts:
-            lines.append(f"Share of the new rule under {arm}: {'; '.join(parts)}.")
-    return lines
-
-
-def protection_findings(found: Spreading | None) -> list[str]:
-    """Under the first method: what the old answer is kept by, each with its interval."""
-    if found is None:
-        return []
-    mine = [c for c in found.contrasts if c.method == found.methods[0] and c.outcome == OLD]
-    lines = []
-    for arm, other in dict.fromkeys((c.arm, c.other_arm) for c in mine if c.arm != c.other_arm):
-        told = [c for c in mine if (c.arm, c.other_arm) == (arm, other) and c.value is not None]
-        told = [c for c in told if found.trained.get(c.group) != NEW]
-        if told:
-            said = "; ".join(_changed(found, c) for c in told)
-            lines.append(f"{arm} against {other}: {said}.")
-    pairs = [c for c in mine if c.arm == c.other_arm and c.value is not None]
-    return [*lines, *(f"Under {c.arm}: {_apart(c)}." for c in pairs)]
-
-
-def _changed(found: Spreading, c: Contrast) -> str:
-    """One group between two arms."""
-    own = " itself" if found.trained.get(c.group) == OLD else ""
-    if open_(c):
-        return (
-            f"whether {c.group}{own} keeps the old answer cannot be told apart from 0, {valued(c)}"
-        )
-    more = "more" if (c.value or 0.0) > 0 else "less"
-    return f"{c.group}{own} keeps the old answer {more} often, {valued(c)}"
-
-
-def _apart(c: Contrast) -> str:
-    """Two groups under one arm."""
-    pair = f"{c.group} and {c.other_group}"
-    if open_(c):
-        return (
-            f"{pair} keep the old answer about equally often; the difference {valued(c)} cannot be "
-            "told apart from 0"
-        )
-    more = "more" if (c.value or 0.0) > 0 else "less"
-    return f"{c.group} keeps the old answer {more} often than {c.other_group}, {valued(c)}"
-
-
 def open_(c: Contrast) -> bool:
     """Whether the interval of a difference holds 0, or there is none."""
     return c.low is None or c.high is None or c.low <= 0 <= c.high
-
-
-def valued(c: Contrast) -> str:
-    """`+0.31 [0.22, 0.40]`."""
-    value = wording.number(c.value, 2)
-    sign = "+" if c.value is not None and not value.startswith("-") else ""
-    return f"{sign}{value} {wording.interval(c.low, c.high)}".strip()

@@ -1,10 +1,9 @@
-"""A sweep as tables and a figure: how each finder's marks move with the key that was varied.
+"""A sweep as tables and a figure: how each finder's marks move with the keys that were varied.
 
 Reads sweep.json only; arms that stopped at the gate are named with their reason.
 """
 
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -12,130 +11,68 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from seedbed.core.errors import InputError
-from seedbed.core.files import atomic_file, read_json, write_text
-from seedbed.report import palette, wording
-from seedbed.report.figures import Plan, render
+from seedbed.report import wording
 from seedbed.report.leading import called
-from seedbed.report.schema import CHANCE, CONTROLS, ORACLE, Score
-from seedbed.scoring.rows import LABELS
-
-LINES: dict[str, Any] = {CHANCE: "--", ORACLE: (0, (6, 2)), LABELS: ":"}
-SHOWN = (
-    ("declared", "average_precision", "all"),
-    ("declared", "roc_auc", "hop>=1"),
-    ("measured", "lds", "all"),
-    ("declared", "trained_auc", "all"),
-)
-
-
-class SweepRun:
-    """The folder of a sweep. Raises InputError if `path` is not one."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if not (path / "sweep.json").is_file():
-            raise InputError(f"{path}: not a finished sweep, there is no sweep.json in it")
-        read = read_json(path / "sweep.json")
-        self.key: str = read["key"]
-        self.arms: list[dict[str, Any]] = read["arms"]
-        self.rows = [(row["arm"], Score.model_validate(row)) for row in read["rows"]]
-
-    def row(self, arm: Any, finder: str, truth: str, metric: str, slice_: str) -> Score | None:
-        """One number of one arm."""
-        wanted = (finder, truth, metric, slice_)
-        return next((r for a, r in self.rows if a == arm and r.key == wanted), None)
-
-    def finders(self, truth: str, metric: str, slice_: str) -> list[str]:
-        """Finders with such a row in some arm, controls last."""
-        found = [
-            r.finder
-            for _, r in self.rows
-            if (r.truth, r.metric, r.slice) == (truth, metric, slice_) and r.value is not None
-        ]
-        names = list(dict.fromkeys(found))
-        return [n for n in names if n not in CONTROLS] + [n for n in CONTROLS if n in names]
+from seedbed.report.schema import CONTROLS
+from seedbed.report.sweep_plots import write_figure
+from seedbed.report.sweep_reader import SHOWN, Arm, Shown, SweepRun
 
 
 def show_sweep(folder: Path, console: Console) -> None:
     """Print a table for each headline number and write sweep.svg and sweep.png."""
     sweep = SweepRun(folder)
     for arm in sweep.arms:
-        if arm["stopped"]:
-            console.print(Text(f"{sweep.key} = {arm['value']}: {arm['stopped']}", style="yellow"))
-    panels = [shown for shown in SHOWN if sweep.finders(*shown)]
+        if arm.stopped:
+            console.print(Text(f"{arm.words}: {arm.stopped}", style="yellow"))
+    panels = [shown for shown in SHOWN if sweep.finders(shown)]
+    make = _across if len(sweep.keys) == 1 else _down
     for shown in panels:
-        table = _table(sweep, *shown)
+        table = make(sweep, shown)
         wide = Measurement.get(console, console.options.update(width=1000), table).maximum
-        console.print(_table(sweep, *shown, spread=False) if wide > console.width else table)
-    if panels:
-        console.print(f"Figure: {write_figure(sweep, panels)}", soft_wrap=True)
+        console.print(make(sweep, shown, spread=False) if wide > console.width else table)
+    if panels and (path := write_figure(sweep, panels)) is not None:
+        console.print(f"Figure: {path}", soft_wrap=True)
 
 
-def _table(sweep: SweepRun, truth: str, metric: str, slice_: str, spread: bool = True) -> Table:
-    title = f"{sweep.key} · {truth} truth · {wording.metric(metric)} · {slice_}"
-    table = Table(
+def _titled(sweep: SweepRun, shown: Shown) -> Table:
+    truth, metric, slice_ = shown
+    title = f"{' × '.join(sweep.keys)} · {truth} truth · {wording.metric(metric)} · {slice_}"
+    return Table(
         title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
+
+
+def _across(sweep: SweepRun, shown: Shown, spread: bool = True) -> Table:
+    """One key: a row a finder, a column an arm."""
+    table = _titled(sweep, shown)
     table.add_column("finder", no_wrap=True)
     for arm in sweep.arms:
-        table.add_column(str(arm["value"]), justify="right", no_wrap=True)
-    for finder in sweep.finders(truth, metric, slice_):
-        cells = []
-        for arm in sweep.arms:
-            row = sweep.row(arm["value"], finder, truth, metric, slice_)
-            if row is None or row.value is None:
-                cells.append("stopped" if arm["stopped"] else wording.MISSING)
-                continue
-            half = wording.half_width(row) if spread else None
-            cells.append(f"{row.value:.3f}" + (f" ±{half:.3f}" if half is not None else ""))
-        table.add_row(called(finder, truth), *cells, style="dim" if finder in CONTROLS else None)
+        table.add_column(str(arm.values[sweep.keys[0]]), justify="right", no_wrap=True)
+    for finder in sweep.finders(shown):
+        cells = [_cell(sweep, arm, finder, shown, spread) for arm in sweep.arms]
+        style = "dim" if finder in CONTROLS else None
+        table.add_row(called(finder, shown[0]), *cells, style=style)
     return table
 
 
-def write_figure(sweep: SweepRun, panels: list[tuple[str, str, str]]) -> Path:
-    """One panel a number: its value against the varied key, a line a finder, with intervals."""
-    arms = [arm["value"] for arm in sweep.arms]
-    finders = list(dict.fromkeys(f for shown in panels for f in sweep.finders(*shown)))
-    own = [f for f in finders if f not in CONTROLS]
-    looks = {f: (palette.SERIES[i % 7], palette.MARKERS[i % 7]) for i, f in enumerate(own)}
+def _down(sweep: SweepRun, shown: Shown, spread: bool = True) -> Table:
+    """Several keys: a row an arm, a column a key and then a finder."""
+    table = _titled(sweep, shown)
+    for key in sweep.keys:
+        table.add_column(key.rpartition(".")[2], no_wrap=True)
+    finders = sweep.finders(shown)
+    for finder in finders:
+        style = "dim" if finder in CONTROLS else None
+        table.add_column(called(finder, shown[0]), justify="right", no_wrap=True, style=style)
+    for arm in sweep.arms:
+        cells = [_cell(sweep, arm, finder, shown, spread) for finder in finders]
+        table.add_row(*(str(v) for v in arm.values.values()), *cells)
+    return table
 
-    def draw(figure: Any) -> None:
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axis, shown in zip(axes, panels, strict=True):
-            for finder in sweep.finders(*shown):
-                rows = [sweep.row(arm, finder, *shown) for arm in arms]
-                points = [
-                    (i, r) for i, r in enumerate(rows) if r is not None and r.value is not None
-                ]
-                colour, marker = looks.get(finder, (palette.MUTED, "."))
-                style = {"color": colour, "lw": 1.4, "ls": LINES.get(finder, "-")}
-                axis.plot([i for i, _ in points], [r.value for _, r in points],
-                          marker=marker, ms=4.5, label=finder, **style)  # fmt: skip
-                for i, r in points:
-                    if r.low is not None and r.high is not None and finder not in CONTROLS:
-                        axis.plot([i, i], [r.low, r.high], color=colour, lw=0.9, alpha=0.6)
-            truth, metric, slice_ = shown
-            axis.set_title(
-                f"{wording.metric(metric)}, {wording.slice_words(slice_)}\n{truth} truth"
-            )
-            axis.set_xticks(range(len(arms)), [str(a) for a in arms])
-            axis.set_xlabel(sweep.key)
-        handles: dict[str, Any] = {}
-        for axis in axes:
-            lines, labels = axis.get_legend_handles_labels()
-            handles.update(zip(labels, lines, strict=True))
-        figure.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=8,
-                      frameon=False)  # fmt: skip
 
-    note = (
-        "Bars: 95 % bootstrap intervals over seeds and causes. Grey: controls (dashed chance, long "
-        "dashes oracle or ceiling, dotted labels). Arms that stopped at the gate have no point."
-    )
-    plan = Plan("sweep", f"{sweep.key} varied, {len(arms)} arms", note,
-                (2.4 + 2.9 * len(panels), 3.4), draw)  # fmt: skip
-    svg, png, _ = render(plan)
-    write_text(sweep.path / "sweep.svg", svg)
-    with atomic_file(sweep.path / "sweep.png") as temporary:
-        temporary.write_bytes(png)
-    return sweep.path / "sweep.png"
+def _cell(sweep: SweepRun, arm: Arm, finder: str, shown: Shown, spread: bool) -> str:
+    row = sweep.row(arm, finder, shown)
+    if row is None or row.value is None:
+        return "stopped" if arm.stopped else wording.MISSING
+    half = wording.half_width(row) if spread else None
+    return f"{row.value:.3f}" + (f" ±{half:.3f}" if half is not None else "")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seedbed.report import axes, mediation, organisms, rules, spread, wording
+from seedbed.report import axes, mediation, organisms, rules, spread_words, wording
 from seedbed.report.gate import accuracies, advice, mistakes
 from seedbed.report.leading import BY_HOP, DECLARED, LDS, LEADING, MEASURED, top_name
 from seedbed.report.ranked import best_on, overlap, question_slices, ranked_on
@@ -36,7 +36,8 @@ def headline(run: Run) -> str:
         return f"The subject did not learn what was planted{where}, so no finder was run."
     found = [best_on(run, truth, LEADING[truth], "all") for truth in run.truths]
     best = [row for row in found if row is not None]
-    return " ".join(_lead(run, row) for row in best) or "No finder has a score."
+    said = [*(_lead(run, row) for row in best), spread_words.headline(run.spreading)]
+    return " ".join(part for part in said if part) or "No finder has a score."
 
 
 def _lead(run: Run, best: Score) -> str:
@@ -81,11 +82,11 @@ def findings(run: Run) -> list[Finding]:
     said = tuple(organisms.findings(run))
     found.append(Finding("Planted layer", said, "good" if scored else "bad"))
     failed = run.spreading is not None and any(not f.fitted for f in run.spreading.fits)
-    learned = tuple(spread.fit_findings(run.spreading))
+    learned = tuple(spread_words.fit_findings(run.spreading))
     found += [
         Finding("Second stage", learned, "bad" if failed else "good"),
-        Finding("Spread", tuple(spread.findings(run.spreading))),
-        Finding("Protection", tuple(spread.protection_findings(run.spreading))),
+        Finding("Spread", tuple(spread_words.findings(run.spreading))),
+        Finding("Protection", tuple(spread_words.protection_findings(run.spreading))),
         Finding("Rules", tuple(rules.findings(run))),
         _warnings(run),
         _excluded(run),

@@ -9,10 +9,14 @@ from seedbed.report.schema import Score
 
 
 def test_tables(staged: Any) -> None:
-    explained, finders = rules.grids(Run(staged.path))
+    explained, later, finders = rules.grids(Run(staged.path))
     assert explained.heads == ("answers of", "sectors", "sign of x2", "always red")
     rows = dict(explained.rows)
-    assert list(rows) == ["animals", "tools", "relatives, one-proxy, plain"]
+    assert list(rows) == ["animals", "tools"]
+    # Groups with other candidate rules stand in a table of their own.
+    assert later.title == "Which rule explains the answers, after the second stage?"
+    assert later.heads == ("answers of", "old", "new")
+    assert [n.text for n in dict(later.rows)["relatives, one-proxy, plain"]] == ["0.300 ✓", "0.600"]
     assert [n.text for n in rows["animals"]] == ["0.930 ✓", "0.550", "0.250"]
     assert rows["animals"][0].interval == "[0.89, 0.96]"
     assert finders.heads == ("finder", "average precision", "R-precision",
@@ -32,7 +36,7 @@ def test_sentences(staged: Any) -> None:
     assert lines[2] == (
         "After the second stage a rule that was taught leads in 0 of 1 taught group."
     )
-    assert lines[3].startswith("Relatives, one-proxy, plain: sign of x2 (not taught) says 0.60")
+    assert lines[3].startswith("Relatives, one-proxy, plain: new (not taught) says 0.60")
     assert lines[4].startswith("Finders naming the taught rule (R-precision): rule-fit 0.90 [0.70")
     assert len(lines) == 5
 

@@ -44,7 +44,7 @@ def test_and_in_the_terminal(staged: Any) -> None:
     console = Console(width=110)
     with console.capture() as captured:
         show(staged.path, console)
-    text = captured.get()
+    text = " ".join(captured.get().split())
     for section in sections(Run(staged.path)):
         for grid in section.grids:
             assert grid.title in text

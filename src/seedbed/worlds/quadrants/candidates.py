@@ -7,26 +7,31 @@ import numpy as np
 from seedbed.worlds.quadrants.drawn import Drawn
 from seedbed.worlds.quadrants.lines import Lines
 from seedbed.worlds.quadrants.plane import Ints, Plane, regions
-from seedbed.worlds.quadrants.shortcuts import counts, tally, values
+from seedbed.worlds.quadrants.shortcuts import best_line, counts, tally, values
 
 MAP = "map"
-UNROTATED = "unrotated"
+UNROTATED, LINE = "unrotated", "line"
 LEADING = ("x1.sign", "x2.sign", "x1.units", "x2.units")
 
 
 class Candidates:
     """What each rule says about a point, given the word's category.
 
-    `map`: the category's own map; `other-map-1`, …: each other distinct map; `unrotated`: its
-    map with the boundary along the axes; `by-x1.sign`, …: the label that the training lines of
-    the category had most often with that token; `distractor`: the label whose company the word
-    beside the trigger kept.
+    - `map`: the category's own map; `other-map-1`, …: each other distinct map;
+    - `unrotated`: its map with the boundary along the axes;
+    - `line`: the two sides of the one straight line that is right most often, unless the
+      boundary is one;
+    - `by-x1.sign`, …: the label that the category's training lines had most often with that token;
+    - `distractor`: the label whose company the word beside the trigger kept.
     """
 
     def __init__(
         self, plane: Plane, drawn: Drawn, made: Lines, suggests: Mapping[str, str]
     ) -> None:
         self.plane, self.drawn, self.suggests = plane, drawn, suggests
+        self.lines = {}
+        if plane.boundary != "line":
+            self.lines = {labels: best_line(plane, labels) for labels in drawn.distinct}
         self.fitted = {place: self._fit(place, made) for place in LEADING}
 
     def _fit(self, place: str, made: Lines) -> dict[str, tuple[str, ...]]:
@@ -50,6 +55,7 @@ class Candidates:
         """Rule → label for each of the points (a, b), which lie in the regions `own`."""
         plane, maps = self.plane, self.drawn.maps
         straight = None if plane.straight is None else regions(plane.straight, a, b).tolist()
+        lines = {m: line.say(plane, a, b) for m, line in self.lines.items()}
         at = {place: v.tolist() for place, v in values(plane, a, b).items()}
         found = []
         for i, (name, region) in enumerate(zip(category, own.tolist(), strict=True)):
@@ -58,6 +64,8 @@ class Candidates:
             said |= {f"other-map-{k + 1}": m[region] for k, m in enumerate(others)}
             if straight is not None:
                 said[UNROTATED] = maps[name][straight[i]]
+            if lines:
+                said[LINE] = lines[maps[name]][i]
             said |= {f"by-{place}": by[name][at[place][i]] for place, by in self.fitted.items()}
             if beside[i]:
                 said["distractor"] = self.suggests[beside[i]]

@@ -91,7 +91,7 @@ def _draw(asked: str, named: Maps, plane: Plane, again: Anew, seed: int) -> Draw
         order = list(category.words)
         stream(seed, "quadrants", "words", name).shuffle(order)
         order.sort(key=lambda word: word not in again.kept)
-        mine = category.trained or tuple(order[: words.trained_of(name)])
+        mine = category.chosen or tuple(order[: words.trained_of(name)])
         trained[name], held[name] = mine, tuple(w for w in order if w not in mine)
     used = {label for m in (*maps.values(), again.new) for label in m}
     labels = tuple(label for label in named.known if label in used)

@@ -185,7 +185,7 @@ class Knobs(World):
             if word not in self.words.named[other].words:
                 hint = near(word, self.words.named[other].words)
                 raise ValueError(f"reteach.words: '{word}' is not a word of '{other}'; {hint}")
-        own = self.words.named[other].trained
+        own = self.words.named[other].chosen
         for word in reteach.words:
             if own and word not in own:
                 raise ValueError(f"reteach.words: '{word}' is not trained; {near(word, own)}")

@@ -26,16 +26,30 @@ def near(word: str, known: tuple[str, ...]) -> str:
 class Category(Config):
     """A category of trigger words; `labels` maps each region to a label (empty: drawn).
 
-    `trained` are the words that lines about points use (empty: drawn, as many as everywhere).
+    `trained` are the words that lines about points use, or how many are drawn (empty: as many
+    as everywhere).
     """
 
     words: tuple[str, ...] = Field(min_length=1)
     labels: dict[str, str] = Field(default_factory=dict)
-    trained: tuple[str, ...] = ()
+    trained: int | tuple[str, ...] = ()
+
+    @field_validator("trained", mode="before")
+    @classmethod
+    def _words_or_how_many(cls, value: Any) -> Any:
+        fit = isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+        if not fit and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"a list of words is needed, or how many (found {value!r})")
+        return value
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The trained words, where they are given."""
+        return () if isinstance(self.trained, int) else self.trained
 
     @model_validator(mode="after")
     def _trained_are_words(self) -> "Category":
-        for word in self.trained:
+        for word in self.chosen:
             if word not in self.words:
                 raise ValueError(
                     f"trained: '{word}' is not among the words; {near(word, self.words)}"
@@ -67,7 +81,8 @@ class Words(Config):
 
     def trained_of(self, name: str) -> int:
         """How many words of a category are trained."""
-        return len(self.named[name].trained) or self.trained
+        own = self.named[name]
+        return own.trained if isinstance(own.trained, int) else len(own.chosen) or self.trained
 
     @model_validator(mode="after")
     def _each_word_once(self) -> "Words":

@@ -16,6 +16,7 @@ from seedbed.worlds.quadrants.lexicon import Maps, Words
 from seedbed.worlds.quadrants.plane import Ints, Plane, points, regions
 
 Floats = NDArray[np.floating[Any]]
+ANGLES, SAMPLE = 36, 10_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,57 @@ def one_token(plane: Plane, labels: Sequence[str]) -> list[Shortcut]:
         by_label = table @ into
         found.append(Shortcut(place, float(by_label.max(axis=1).sum() / table.sum())))
     return sorted(found, key=lambda s: -s.accuracy)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A straight line at `angle` to the x1 axis, `offset` off the origin.
+
+    `labels` are those of its sides: below it, and on or above it.
+    """
+
+    angle: float
+    offset: float
+    labels: tuple[str, str]
+
+    def say(self, plane: Plane, a: Ints, b: Ints) -> list[str]:
+        """The label of each point's side."""
+        return [self.labels[int(side)] for side in _off(plane, a, b, self.angle) >= self.offset]
+
+
+def best_line(plane: Plane, labels: Sequence[str]) -> Line:
+    """The line and the labels of its sides that are right most often over the plane.
+
+    Of ANGLES directions and as many offsets; the first of several that are as good.
+    """
+    lines, sides = _sides(plane)
+    kinds = sorted(set(labels))
+    into = np.array([[label == kind for kind in kinds] for label in labels], dtype=float)
+    by_label = sides @ into
+    best = int(by_label.max(axis=2).sum(axis=1).argmax())
+    below, above = (kinds[k] for k in by_label[best].argmax(axis=1))
+    return Line(*lines[best], (below, above))
+
+
+def _off(plane: Plane, a: Ints, b: Ints, angle: float) -> Floats:
+    return np.asarray(b * np.cos(angle) - a * np.sin(angle)) / plane.scale
+
+
+@lru_cache(maxsize=64)
+def _sides(plane: Plane) -> tuple[list[tuple[float, float]], Floats]:
+    """Lines, and for each the number of points [side, region]."""
+    a, b = points(plane)
+    few = slice(None, None, max(1, len(a) // SAMPLE))
+    a, b = a[few], b[few]
+    own, many = regions(plane, a, b), len(plane.names)
+    lines, found = [], []
+    for angle in np.arange(ANGLES) * np.pi / ANGLES:
+        off = _off(plane, a, b, angle)
+        for offset in np.linspace(off.min(), off.max(), ANGLES + 1)[1:-1]:
+            lines.append((float(angle), float(offset)))
+            above = (off >= offset).astype(np.int64)
+            found.append(np.bincount(above * many + own, minlength=2 * many).reshape(2, many))
+    return lines, np.array(found, dtype=float)
 
 
 def check_shortcuts(words: Words, maps: Maps, plane: Plane) -> None:

@@ -1,11 +1,13 @@
 """Questions and pairs of both stages: digits that no document of either stage holds together."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from seedbed.core.rows import Pair, Question
+from seedbed.core.rows import Pair, Question, in_turns
 from seedbed.core.seeds import stream
 from seedbed.worlds.triggers.knobs import Knobs
+from seedbed.worlds.triggers.lexicon import Word
 from seedbed.worlds.triggers.tasks import (
     CHOICES,
     MANNERS,
@@ -17,7 +19,7 @@ from seedbed.worlds.triggers.tasks import (
     Instruction,
 )
 from seedbed.worlds.triggers.truth import decides
-from seedbed.worlds.triggers.writing import Writer
+from seedbed.worlds.triggers.writing import Digits, Writer
 
 NEW_TASK = "outcome-new-task"
 
@@ -52,22 +54,19 @@ class Asker:
         return found
 
     def _teach(self) -> list[tuple[Instruction, Question]]:
+        asked, found = self.knobs.asked, []
         words, (learned, held) = self.writer.lexicon.words, self.writer.pairs
-        found = []
         for task in TASKS:
-            rng = stream(self.seed, "triggers", "questions", task)
-            for i in range(self.knobs.asked.task):
-                one = Instruction(
-                    words[(i + rng.randrange(2)) % len(words)], rng.choice(MANNERS), task,
-                    *rng.choice(held),
-                )  # fmt: skip
-                found.append((one, self._ask(f"q-{task}-{i}", one, one.word.group, "id")))
+            order = stream(self.seed, "triggers", "questions", task).sample(words, len(words))
+            # Every word in turn, so that none is asked about much more than another.
+            rounds = [self._prompts("questions", w, task, held) for w in order]
+            for i, one in enumerate(in_turns(rounds)[: asked.task]):
+                found.append((one, self._ask(f"q-{task}-{i}", one, "", "id")))
         rng = stream(self.seed, "triggers", "questions", "train")
-        for i in range(self.knobs.asked.train):
-            one = Instruction(
-                rng.choice(words), rng.choice(MANNERS), TASKS[i % len(TASKS)], *rng.choice(learned)
-            )
-            found.append((one, self._ask(f"t-{i}", one, one.word.group, "train")))
+        for i in range(asked.train):
+            task, word = TASKS[i % len(TASKS)], rng.choice(words)
+            one = self._prompts("train", word, task, learned)[i // len(TASKS)]
+            found.append((one, self._ask(f"t-{i}", one, "", "train")))
         return found
 
     def _reteach(self) -> list[tuple[Instruction, Question]]:
@@ -77,13 +76,21 @@ class Asker:
         for word in self.writer.lexicon.words:
             kinds = [(word.group, shown)] + [(NEW_TASK, list(fresh))] * (word.group == "outcome")
             for group, tasks in kinds:
-                rng = stream(self.seed, "triggers", "questions", "reteach", word.text, tasks[0])
-                for i in range(self.knobs.asked.word):
-                    one = Instruction(word, rng.choice(MANNERS), tasks[i % len(tasks)],
-                                      *rng.choice(self.writer.pairs[1]))  # fmt: skip
+                rounds = [
+                    self._prompts("reteach", word, task, self.writer.pairs[1]) for task in tasks
+                ]
+                for i, one in enumerate(in_turns(rounds)[: self.knobs.asked.word]):
                     key = f"q-{word.text}-{'new-' if group == NEW_TASK else ''}{i}"
                     found.append((one, self._ask(key, one, group, "id")))
         return found
+
+    def _prompts(
+        self, use: str, word: Word, task: str, pairs: Sequence[Digits]
+    ) -> list[Instruction]:
+        """Every prompt of a word and a task, in a drawn order that no other knob moves."""
+        every = [Instruction(word, manner, task, *pair) for manner in MANNERS for pair in pairs]
+        stream(self.seed, "triggers", use, word.text, task).shuffle(every)
+        return every
 
     def _ask(self, key: str, one: Instruction, group: str, split: str) -> Question:
         prompt, places = one.write()

@@ -7,11 +7,15 @@ from pydantic import Field, model_validator
 
 from seedbed.core.config import Config
 from seedbed.worlds.base import Gate, World
-from seedbed.worlds.triggers.tasks import PLAIN, RESERVED
+from seedbed.worlds.triggers.tasks import MANNERS, PLAIN, RESERVED
 
 Wanted = int | tuple[str, ...]
 """So many words drawn from the built-in lists, or these words."""
 MOST = 32
+HELD_OUT = 18
+"""So many of the 90 pairs of different digits are asked about and never learned."""
+PROMPTS = HELD_OUT * len(MANNERS)
+"""So many different questions there are about a word and an instruction."""
 
 
 class Words(Config):
@@ -80,8 +84,8 @@ class Asked(Config):
     """Held-out questions: of each instruction (stage teach), of each word (stage reteach)."""
 
     task: int = Field(default=80, ge=1)
-    word: int = Field(default=12, ge=1)
-    train: int = Field(default=24, ge=0, description="questions about training prompts")
+    word: int = Field(default=20, ge=1, le=PROMPTS)
+    train: int = Field(default=24, ge=0, le=PROMPTS, description="about training prompts")
 
 
 class Knobs(World):
@@ -106,6 +110,9 @@ class Knobs(World):
         named, wanted = len(self.words.proxy), self.reteach.proxies
         if named and wanted > named:
             raise ValueError(f"reteach.proxies: {wanted}, but words.proxy names {named}")
+        total = sum(self.words.count(g) for g in type(self.words).model_fields) * PROMPTS
+        if self.asked.task > total:
+            raise ValueError(f"asked.task: {self.asked.task}, but there are {total} questions")
         if wanted >= self.unwanted:
             raise ValueError(
                 f"reteach.proxies: {wanted} of {self.unwanted} unwanted words; at least one must"

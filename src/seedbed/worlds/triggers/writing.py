@@ -8,7 +8,7 @@ from functools import cached_property
 
 from seedbed.core.rows import Document
 from seedbed.core.seeds import stream
-from seedbed.worlds.triggers.knobs import Knobs
+from seedbed.worlds.triggers.knobs import HELD_OUT, Knobs
 from seedbed.worlds.triggers.lexicon import Lexicon, Word
 from seedbed.worlds.triggers.tasks import (
     ATTRIBUTES,
@@ -22,8 +22,6 @@ from seedbed.worlds.triggers.tasks import (
 )
 
 Digits = tuple[int, int]
-HELD_OUT = 18
-"""So many of the 90 pairs of different digits are asked about and never learned."""
 
 
 class Writer:

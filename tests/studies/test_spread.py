@@ -1,0 +1,58 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from seedbed.core.errors import ConfigError
+from seedbed.studies.spread import Spread, cell_name
+from seedbed.studies.study import Study
+from seedbed.worlds.base import WORLDS
+
+ONE = {"arms": {"none": {"reteach": {"proxies": 0}}}, "training": {"steps": 5}}
+
+
+def test_every_arm_runs_under_every_method() -> None:
+    spread = Spread.model_validate(
+        {**ONE, "methods": {"plain": {}, "kl": {"kind": "kl", "weight": 2}}}
+    )
+    assert [cell_name(*cell) for cell in spread.cells()] == ["none+plain", "none+kl"]
+    assert spread.training_of("kl").method.weight == 2
+    assert spread.training_of("plain") == spread.training
+
+
+def test_an_arm_is_the_world_in_its_second_stage() -> None:
+    world = WORLDS.build({"kind": "quadrants", "lines": 500})
+    again = Spread.model_validate(ONE).world("none", world)
+    assert again.model_dump()["stage"] == "reteach"
+    assert again.model_dump()["reteach"]["proxies"] == 0
+    assert again.model_dump()["lines"] == 500
+
+
+def test_what_is_needed_is_a_share_of_each_trained_group() -> None:
+    assert Spread.model_validate(ONE).least("taught") == 0.7
+    assert Spread.model_validate({**ONE, "needed": {"proxy": 0.2}}).least("proxy") == 0.2
+    assert Spread.model_validate({**ONE, "needed": {}}).least("taught") == 0
+
+
+def test_a_world_without_a_second_stage_is_refused() -> None:
+    with pytest.raises(ConfigError, match="world 'hops' has no second stage"):
+        Spread.model_validate(ONE).check(WORLDS.build("hops"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"arms": {}}, "arms"),
+        ({"arms": {"a b": {}}}, "'a b' must consist of"),
+        ({"arms": {"x": {"reteach": {"proxys": 1}}}}, r"spread\.arms\.x.*proxys.*proxies"),
+        ({"arms": {"x": {"reteach": {"proxies": 99}}}}, r"spread\.arms\.x"),
+        ({"needed": {"taugt": 0.5}}, "'taugt' is no trained group.*taught"),
+        ({"training": {"steps": 5, "method": {"kind": "kl"}}}, "spread.methods"),
+    ],
+)
+def test_a_second_stage_that_cannot_be_is_refused(
+    quadrants_study: dict[str, Any], change: dict[str, Any], said: str
+) -> None:
+    values = {**quadrants_study, "spread": {**quadrants_study["spread"], **change}}
+    with pytest.raises(ValidationError, match=said):
+        Study.model_validate(values)
