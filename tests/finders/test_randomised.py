@@ -1,14 +1,20 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from seedbed.core.rows import Document, Question
+from seedbed.core.sites import SiteKind
+from seedbed.finders.ablation import Ablation
 from seedbed.finders.base import FINDERS
 from seedbed.finders.contract import example
+from seedbed.finders.contract_inputs import check_input_finder, check_rule_finder
 from seedbed.finders.gradients import Gradients
 from seedbed.finders.randomised import Randomised, shuffled
 from seedbed.models.folders import trainable_state
 from seedbed.models.subject import Subject
+from seedbed.scoring.ranking import chance, per_question
 
 Rows = tuple[Subject, list[Document], list[Question]]
 
@@ -62,3 +68,25 @@ def test_names_and_variants() -> None:
     singles = [v.find(subject, documents, questions, []) for v in both.variants()]
     for claim, single in zip(claims, singles, strict=True):
         assert np.array_equal(claim.scores, single.scores)
+
+
+@pytest.mark.parametrize("kind", ["ablation", "input-gradients", "part-patching", "rule-fit"])
+def test_it_scores_what_the_other_finder_scores(kind: str) -> None:
+    finder = Randomised(of=FINDERS.build(kind))
+    assert finder.sites is FINDERS.build(kind).sites
+    check = check_rule_finder if finder.sites is SiteKind.RULE else check_input_finder
+    check(finder)
+
+
+def test_of_parts_it_finds_nothing_that_training_made(
+    taught: tuple[Subject, list[Question]],
+) -> None:
+    subject, questions = taught
+    found = []
+    for seed in range(10):
+        other = replace(subject, seed=seed)
+        claim = Randomised(of=Ablation(measure="drop")).find(other, [], questions[:20], [])
+        positive = np.tile([s == "first" for s in claim.sites], (20, 1))
+        every = np.ones_like(positive)
+        found.append(per_question("average_precision", claim.scores, positive, every).mean())
+    assert abs(np.mean(found) - chance("average_precision", 4, 1)) < 0.2

@@ -125,6 +125,11 @@ def test_several_keys_make_a_grid_in_the_files_order(
     # Two seeds: rows once, two trainings each, whatever the finder's arm.
     for stage, count in (("data", 2), ("train", 4), ("measure", 4)):
         assert len([p for p in store.glob(f"{stage}-*") if p.is_dir()]) == count
+    console = Console(record=True, width=100)
+    show_sweep(folder, console)
+    text = console.export_text()
+    assert "training.steps = 1, finders.0.k1 = 0.5: not learned" in " ".join(text.split())
+    assert "training.steps × finders.0.k1" in text
 
 
 def test_arms_learn_in_one_pool_and_are_then_taken(

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, SerializeAsAny
 
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import derive
-from seedbed.core.sites import Claim
+from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.base import FINDERS, Finder
 from seedbed.finders.gradients import Gradients
 from seedbed.models.folders import trainable_state
@@ -26,6 +26,11 @@ class Randomised(Finder):
 
     kind: str = "randomised"
     of: SerializeAsAny[Annotated[Finder, BeforeValidator(FINDERS.build)]] = Gradients()
+
+    @property
+    def sites(self) -> SiteKind:  # type: ignore[override]  # each finder's own, not the class's
+        """What the other finder scores."""
+        return self.of.sites
 
     @property
     def name(self) -> str:
@@ -63,7 +68,7 @@ class Randomised(Finder):
         questions: Sequence[Question],
         pairs: Sequence[Pair],
     ) -> Claim:
-        """The other finder's claim [questions, documents] about the shuffled subject."""
+        """The other finder's claim [questions, sites] about the shuffled subject."""
         return self.find_all(subject, documents, questions, pairs)[0]
 
     def find_all(

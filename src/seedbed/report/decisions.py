@@ -47,17 +47,17 @@ class Panel:
         return f"{word}\n{', '.join(dict.fromkeys(about[k] for k in keys if k in about))}"
 
 
-def figures(run: Run) -> list[tuple[str, str, Made]]:
-    """(file name, seed or method to unfold it by, "" for what stands open, figure).
+def figures(run: Run) -> list[tuple[str, bool, Made]]:
+    """(file name, whether it is folded on the page, figure); the first of a kind stands open.
 
     Every seed's subject and, under the first method, every seed's arms; of the other methods
     the first seed alone.
     """
-    found: list[tuple[str, str, Made]] = []
+    found: list[tuple[str, bool, Made]] = []
     spreading, seeds = run.spreading, run.seeds
     for i, seed in enumerate(seeds):
         if (made := learned(seed)) is not None:
-            found.append((f"decisions-{seed.number}", f"seed {seed.number}" if i else "", made))
+            found.append((f"decisions-{seed.number}", i > 0, made))
     if spreading is None:
         return found
     first = spreading.methods[0]
@@ -65,8 +65,7 @@ def figures(run: Run) -> list[tuple[str, str, Made]]:
     wanted += [(seeds[0], method) for method in spreading.methods[1:]]
     for i, (seed, method) in enumerate(wanted):
         if made := after_stage(seed, spreading.arms, method):
-            fold = f"seed {seed.number}, method {method}" if i else ""
-            found.append((f"decisions-{method}-{seed.number}", fold, made))
+            found.append((f"decisions-{method}-{seed.number}", i > 0, made))
     return found
 
 

@@ -26,14 +26,14 @@ _TITLE_PER_INCH, _NOTE_PER_INCH = 9.6, 14.5
 class Figure:
     """One figure: file name without ending, title, note, and the SVG without the title.
 
-    `fold`: what it is unfolded by on the page; "" for one that stands open.
+    `folded`: the page shows its title alone until it is opened.
     """
 
     name: str
     title: str
     note: str
     svg: str
-    fold: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Plan:
     note: str
     size: tuple[float, float]
     draw: Callable[[Any], None]
-    fold: str = ""
+    folded: bool = False
 
 
 def plans(run: Run) -> list[Plan]:
     """The figures that the run has data for, in reading order."""
     found: list[Plan | None] = [
-        Plan(name, *made, fold)
-        for name, fold, made in (*decisions.figures(run), *spread_plots.figures(run))
+        Plan(name, *made, folded)
+        for name, folded, made in (*decisions.figures(run), *spread_plots.figures(run))
     ]
     for truth in run.truths:
         declared = truth == DECLARED
@@ -89,7 +89,7 @@ def write_plan(place: Path, plan: Plan) -> Figure:
     write_text(folder / f"{plan.name}.svg", with_title)
     with atomic_file(folder / f"{plan.name}.png") as temporary:
         temporary.write_bytes(png)
-    return Figure(plan.name, plan.title, plan.note, bare, plan.fold)
+    return Figure(plan.name, plan.title, plan.note, bare, plan.folded)
 
 
 def render(plan: Plan) -> tuple[str, bytes, str]:

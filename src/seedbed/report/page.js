@@ -133,7 +133,7 @@ function scoreCell(finder, truth, metric, slice, wide) {
 }
 
 function drawScores() {
-  document.querySelectorAll(".score-table").forEach((place) => drawTable(place, place.dataset.truth));
+  document.querySelectorAll(".score-table[data-truth]").forEach((place) => drawTable(place, place.dataset.truth));
 }
 
 function drawTable(place, truth) {

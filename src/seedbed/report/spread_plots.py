@@ -13,13 +13,13 @@ Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 _GAP = 0.055
 
 
-def figures(run: Run) -> list[tuple[str, str, Made]]:
-    """(file name, what to unfold it by, figure), one a method; the first stands open."""
+def figures(run: Run) -> list[tuple[str, bool, Made]]:
+    """(file name, whether it is folded on the page, figure), one a method; the first is open."""
     found = run.spreading
     if found is None or not any(r.value is not None for r in found.shares):
         return []
     return [
-        (f"spread-{method}", f"method {method}" if i else "", _figure(found, method))
+        (f"spread-{method}", i > 0, _figure(found, method))
         for i, method in enumerate(found.methods)
         if any(r.method == method and r.value is not None for r in found.shares)
     ]

@@ -191,7 +191,9 @@ def predictions(folder: Path) -> dict[str, str]:
 
 def write(folder: Path, results: Sequence[SeedResults], rows: Sequence[Explained]) -> None:
     """Write rules.json; `results` is empty where no finder of rules ran."""
-    scores: list[dict[str, Any]] = [r.model_dump(mode="json") for r in (collect(results) if results else ())]
+    scores: list[dict[str, Any]] = [
+        r.model_dump(mode="json") for r in (collect(results) if results else ())
+    ]
     found = Rules(scores=tuple(scores), explained=tuple(rows))
     write_json(folder / FILE, found.model_dump(mode="json"))
 

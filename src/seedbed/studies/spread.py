@@ -11,7 +11,6 @@ from pydantic import Field, field_validator
 
 from seedbed.core.config import Config, merged, validate
 from seedbed.core.errors import ConfigError
-from seedbed.core.spread import Outcome
 from seedbed.training.config import Training
 from seedbed.training.methods import Method
 from seedbed.worlds.base import World
@@ -60,18 +59,13 @@ class Spread(Config):
         knobs = merged(world.model_dump(), {"stage": "reteach", **self.arms[arm]})
         return validate(type(world), knobs, f"spread.arms.{arm}")
 
-    def trained(self, world: World) -> dict[str, Outcome]:
-        """The groups of questions that the second stage teaches, and what it teaches them."""
-        found: dict[str, Outcome] = getattr(type(world), "TRAINED", {})
-        return found
-
     def check(self, world: World) -> None:
         """Raise ConfigError unless every arm is a world and `needed` names trained groups."""
         for arm in self.arms:
             self.world(arm, world)
         for group in self.needed or ():
-            if group not in self.trained(world):
-                known = ", ".join(self.trained(world))
+            if group not in world.TRAINED:
+                known = ", ".join(world.TRAINED)
                 raise ConfigError(
                     f"spread.needed: '{group}' is no trained group; there are: {known}"
                 )

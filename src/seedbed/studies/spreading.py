@@ -62,11 +62,11 @@ class SpreadLane:
 
     def _report(self, spread: Spread, asked: Mapping[Key, Asked]) -> Spreading:
         world = self.study.world
-        trained = spread.trained(world)
+        trained = world.TRAINED
         needed = {group: spread.least(group) for group in trained}
         judged = {key: fits(one, trained, needed, *key) for key, one in asked.items()}
         present = {group for one in asked.values() for group in one.groups()}
-        about: dict[str, str] = getattr(type(world), "GROUPS", {})
+        about = world.GROUPS
         groups = [*(g for g in about if g in present), *sorted(present - set(about))]
         told: list[Share] = []
         compared: list[Contrast] = []
@@ -74,7 +74,7 @@ class SpreadLane:
             mine = self._counting(judged, arm, method)
             ours = [asked[s, arm, method] for s in mine]
             told += shares(arm, method, groups, ours)
-            for group, other in getattr(type(world), "CONTRASTS", ()):
+            for group, other in world.CONTRASTS:
                 compared += between_groups(method, arm, group, other, ours)
             first = next(iter(spread.arms))
             both = [s for s in self._counting(judged, first, method) if s in mine]

@@ -12,6 +12,7 @@ from seedbed.core.config import Config
 from seedbed.core.kinds import Kinded, Kinds
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import SiteKind, Truth
+from seedbed.core.spread import Outcome
 
 
 class Gate(Config):
@@ -28,10 +29,18 @@ class Gate(Config):
 
 
 class World(Kinded):
-    """Base of worlds; subclasses add their knobs as fields and a default `kind`."""
+    """Base of worlds; subclasses add their knobs as fields and a default `kind`.
+
+    A world that can be taught again has a field `stage`; then `GROUPS` says a line on each value
+    of its questions' slice `group`, `TRAINED` what the groups that are taught are taught, and
+    `CONTRASTS` which two groups are worth comparing.
+    """
 
     gate: Gate = Gate()
     sites: ClassVar[SiteKind] = SiteKind.DOCUMENT
+    GROUPS: ClassVar[dict[str, str]] = {}
+    TRAINED: ClassVar[dict[str, Outcome]] = {}
+    CONTRASTS: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     def documents(self, seed: int) -> list[Document]:
         """Training texts with the facts they carry and their role, in training order."""

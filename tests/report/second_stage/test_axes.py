@@ -1,5 +1,6 @@
 """Axes apart and words against choices: recomputed from the rows that the folder was made of."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,6 @@ def test_the_sentences_say_the_same(staged: Any) -> None:
 
 def test_answers_from_before_losses_were_kept(staged: Any, tmp_path: Path) -> None:
     import json
-    import shutil
 
     path = shutil.copytree(staged.path, tmp_path / "run")
     for file in path.glob("seeds/*/measure/answers.jsonl"):
@@ -88,8 +88,6 @@ def test_words_against_choices_are_pooled(staged: Any) -> None:
 
 
 def test_a_difference_of_more_than_a_point_is_a_warning(staged: Any, tmp_path: Path) -> None:
-    import shutil
-
     lines, apart = axes.word_findings(Run(staged.path))
     assert apart
     assert len(lines) == 2

@@ -1,5 +1,6 @@
 """Curves over training are means over the seeds' snapshots."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,6 @@ def test_the_figure_names_every_axis(staged: Any) -> None:
 
 
 def test_steps_that_a_seed_lacks_are_left_out(staged: Any, tmp_path: Path) -> None:
-    import shutil
-
     path = shutil.copytree(staged.path, tmp_path / "run")
     file = path / "seeds/1/history/history.jsonl"
     kept = [line for line in file.read_text().splitlines() if '"step": 50' not in line]

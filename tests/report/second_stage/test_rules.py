@@ -1,5 +1,6 @@
 """Rules: shares, marks and sentences from rules.json."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,6 @@ def test_sentences(staged: Any) -> None:
 
 
 def test_what_is_not_settled_is_said(staged: Any, tmp_path: Path, edit: Any) -> None:
-    import shutil
-
     path = shutil.copytree(staged.path, tmp_path / "run")
 
     def level(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 import html
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from seedbed.report.reader import Run
 from seedbed.report.sections import sections
 from seedbed.report.tables import show
 from seedbed.report.verdict import findings
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def plain(page: str) -> str:
@@ -78,16 +82,38 @@ def test_parts_are_called_parts_and_have_no_top_ten(staged: Any, staged_page: st
 
 def test_figures_of_other_seeds_and_methods_are_folded(staged_page: str) -> None:
     figures = staged_page.partition('id="figures"')[2].partition("</section>")[0]
-    folds = re.findall(r"<details><summary>([^:]+): ", figures)
-    assert folds == ["seed 1", "seed 1, method plain", "seed 0, method kl", "method kl"]
+    folds = re.findall(r"<details><summary>([^<]+)</summary>", figures)
+    assert [re.findall(r"Seed \d|method \w+", title) for title in folds] == [
+        ["Seed 1"], ["Seed 1", "method plain"], ["Seed 0", "method kl"], ["method kl"]
+    ]  # fmt: skip
     names = ("decisions-0", "decisions-plain-0", "spread-plain", "quality", "history")
     order = [figures.index(f"figures/{name}.svg") for name in names]
     assert order == sorted(order)
 
 
-def test_damaged_files_are_named(staged: Any, tmp_path: Path) -> None:
-    import shutil
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("#/question/0/id-dog-0/ablation", "What should have been found: 3 parts"),
+        ("#/list/ablation/declared/average_precision/all", "as in the table."),
+        ("#/gate/1/category%3Dtools", "Answers · seed 1 · category tools"),
+    ],
+)
+def test_browser_leads_from_numbers_to_questions(
+    staged: Any, staged_page: str, tmp_path: Path, place: str, expected: str
+) -> None:
+    assert staged_page
+    assert CHROMIUM is not None
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    address = f"file://{staged.path}/report.html{place}"
+    command = [CHROMIUM, *flags, f"--user-data-dir={tmp_path}", "--dump-dom", address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    drill = done.stdout.partition('id="drill"')[2].partition("<footer")[0]
+    assert expected in plain(f"<p{drill}")
 
+
+def test_damaged_files_are_named(staged: Any, tmp_path: Path) -> None:
     path = shutil.copytree(staged.path, tmp_path / "run")
     for name in ("spread.json", "rules.json", "seeds/0/words/words.json"):
         write_text(path / name, '{"odd": 1}')

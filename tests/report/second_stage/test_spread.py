@@ -1,5 +1,6 @@
 """Tables, figures and sentences of a second stage say what spread.json says."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,6 @@ def test_protection_in_sentences(staged: Any) -> None:
 
 
 def test_losses_and_open_questions_are_named_apart(staged: Any, tmp_path: Path, edit: Any) -> None:
-    import shutil
-
     path = shutil.copytree(staged.path, tmp_path / "run")
 
     def change(value: Any) -> Any:
@@ -173,8 +172,6 @@ def test_no_second_stage_no_words(made: Path) -> None:
 
 
 def test_nothing_fitted_is_told_and_not_drawn(staged: Any, tmp_path: Path, edit: Any) -> None:
-    import shutil
-
     path = shutil.copytree(staged.path, tmp_path / "run")
 
     def unfit(value: Any) -> Any:
@@ -201,8 +198,8 @@ def test_the_figure_draws_every_share(staged: Any) -> None:
     from matplotlib.figure import Figure
 
     found = figures(Run(staged.path))
-    assert [(name, fold) for name, fold, _ in found] == [
-        ("spread-plain", ""), ("spread-kl", "method kl")
+    assert [(name, folded) for name, folded, _ in found] == [
+        ("spread-plain", False), ("spread-kl", True)
     ]  # fmt: skip
     made = found[0][2]
     figure = Figure(figsize=made[2])

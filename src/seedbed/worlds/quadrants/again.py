@@ -12,6 +12,7 @@ import numpy as np
 from seedbed.core.errors import ConfigError
 from seedbed.core.rows import Document
 from seedbed.core.seeds import stream
+from seedbed.core.spread import NEW, OLD, Outcome
 from seedbed.worlds.quadrants.asking import Asker, Case, Placed
 from seedbed.worlds.quadrants.knobs import Knobs
 from seedbed.worlds.quadrants.lines import line
@@ -26,8 +27,7 @@ GROUPS = {
     "same-map": "trained words of further categories with the same old map",
     "other-map": "trained words of categories with another old map",
 }
-TRAINED = {"taught": "new", "proxy": "old"}
-NEW, OLD = "new", "old"
+TRAINED: dict[str, Outcome] = {"taught": NEW, "proxy": OLD}
 PROXY, UNWANTED = "proxy", "unwanted"
 
 

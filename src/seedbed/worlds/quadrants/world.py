@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import SiteKind, Truth
+from seedbed.core.spread import Outcome
 from seedbed.worlds.quadrants import again, lines, panels
 from seedbed.worlds.quadrants.again import Again
 from seedbed.worlds.quadrants.asking import Asker
@@ -21,7 +22,11 @@ class Quadrants(Knobs):
     kind: str = "quadrants"
     sites: ClassVar[SiteKind] = SiteKind.INPUT
     GROUPS: ClassVar[dict[str, str]] = again.GROUPS
-    TRAINED: ClassVar[dict[str, str]] = again.TRAINED
+    TRAINED: ClassVar[dict[str, Outcome]] = again.TRAINED
+    CONTRASTS: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("proxy", "relative"),
+        ("relative", "same-map"),
+    )
 
     def asker(self, seed: int) -> Asker:
         """Who asks in this stage."""

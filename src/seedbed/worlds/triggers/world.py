@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import SiteKind, Truth
+from seedbed.core.spread import NEW, OLD, Outcome
 from seedbed.worlds.triggers.asking import Asker
 from seedbed.worlds.triggers.knobs import Knobs
 from seedbed.worlds.triggers.truth import declared
@@ -26,7 +27,8 @@ class Triggers(Knobs):
         "truth": "relatives of the proxies, not trained; spreading is not wanted",
         "other": "words of another kind, not trained; spreading is not wanted",
     }
-    TRAINED: ClassVar[dict[str, str]] = {"outcome": "new", "proxy": "old"}
+    TRAINED: ClassVar[dict[str, Outcome]] = {"outcome": NEW, "proxy": OLD}
+    CONTRASTS: ClassVar[tuple[tuple[str, str], ...]] = (("collateral", "truth"),)
 
     def documents(self, seed: int) -> list[Document]:
         """Stage teach: roles task, fact, spelling. Stage reteach: taught, proxy."""
