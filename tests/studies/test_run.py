@@ -7,16 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from seedbed.core.errors import GateError
+from seedbed.core.errors import ConfigError, GateError
 from seedbed.core.files import read_json
 from seedbed.studies import run
-from seedbed.studies.study import load_study
+from seedbed.studies.study import Study, load_study
 
 TIMES = ("seconds", "peak_mib", "epochs")
 
@@ -98,3 +98,23 @@ def test_a_change_makes_only_what_depends_on_it(
     run(load_study(small_study(), ("finders.1.k1=2.0",)), tmp_path / "b", workers=1)
     made = read_json(tmp_path / "b" / "manifest.json")
     assert (made["stages_made"], made["stages_taken"]) == (2, 10)
+
+
+def test_choices_that_a_world_refuses_stop_before_training(
+    quadrants_study: dict[str, Any], tmp_path: Path
+) -> None:
+    from seedbed.core.rows import Question
+    from seedbed.studies.stages import make_subject
+
+    study = Study.model_validate(quadrants_study)
+    asked = Question(id="q", prompt="F[+1.00,+1.00]dog=", choices=(" yes", " no way"),
+                     answer=" yes")  # fmt: skip
+
+    def refuse(lengths: Mapping[str, int]) -> None:
+        assert lengths == {" yes": 1, " no way": 2}
+        raise ConfigError("two lengths")
+
+    with pytest.raises(ConfigError, match="two lengths"):
+        make_subject(study.subject, study.training, [], [asked], [], 0, tmp_path, check=refuse)
+    with pytest.raises(ConfigError, match="'no' has 2 tokens and 'yes' 1"):
+        study.world.check_labels({" yes": 1, " no": 2})

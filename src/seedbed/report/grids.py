@@ -24,9 +24,19 @@ class Number:
 
     @property
     def text(self) -> str:
-        """The value alone; nothing but exact zeros read `0`."""
+        """The value and its mark; nothing but exact zeros read `0`."""
+        return self._marked("")
+
+    @property
+    def spread(self) -> str:
+        """The same with ± half of the interval, where it has a width."""
+        if self.low is None or self.high is None or self.low == self.high:
+            return self.text
+        return self._marked(f" ±{(self.high - self.low) / 2:.2f}")
+
+    def _marked(self, more: str) -> str:
         text = "0" if self.value == 0 else wording.number(self.value, self.places)
-        return f"{text} {self.mark}" if self.mark else text
+        return f"{text}{more} {self.mark}" if self.mark else f"{text}{more}"
 
     @property
     def interval(self) -> str:
@@ -51,21 +61,40 @@ class Grid:
 
 
 def printed(grid: Grid, width: int) -> list[Table]:
-    """The grid for a terminal, in as many tables as columns of `width` characters need."""
+    """The grid for a terminal, in as many tables as columns of `width` characters need.
+
+    Intervals stand beside the values where all columns fit with them.
+    """
     label = max([len(grid.heads[0]), *(len(name) for name, _ in grid.rows)]) + 2
+    full, short = (
+        [_texts(numbers, spread) for _, numbers in grid.rows] for spread in (True, False)
+    )
+    if label + sum(_sizes(grid, full)) <= width:
+        return [_table(grid, slice(None), True, full)]
     starts, used = [0], label
-    for i, head in enumerate(grid.heads[1:]):
-        texts = [*_broken(head).splitlines(), *(numbers[i].text for _, numbers in grid.rows)]
-        size = max(map(len, texts)) + 2
+    for i, size in enumerate(_sizes(grid, short)):
         if used + size > width and used > label:
             starts.append(i)
             used = label
         used += size
     ends = [*starts[1:], len(grid.heads) - 1]
-    return [_table(grid, slice(*part), part[0] == 0) for part in zip(starts, ends, strict=True)]
+    parts = list(zip(starts, ends, strict=True))
+    return [_table(grid, slice(*part), part[0] == 0, short) for part in parts]
 
 
-def _table(grid: Grid, part: slice, first: bool) -> Table:
+def _texts(numbers: Sequence[Number], spread: bool) -> list[str]:
+    return [n.spread if spread else n.text for n in numbers]
+
+
+def _sizes(grid: Grid, cells: Sequence[Sequence[str]]) -> list[int]:
+    """How many characters each column needs."""
+    return [
+        max(map(len, [*_broken(head).splitlines(), *(row[i] for row in cells)])) + 2
+        for i, head in enumerate(grid.heads[1:])
+    ]
+
+
+def _table(grid: Grid, part: slice, first: bool, cells: Sequence[Sequence[str]]) -> Table:
     table = Table(
         title=Text(grid.title if first else "…", style="bold"), title_justify="left",
         box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim",
@@ -73,9 +102,9 @@ def _table(grid: Grid, part: slice, first: bool) -> Table:
     table.add_column(grid.heads[0], no_wrap=True)
     for head in grid.heads[1:][part]:
         table.add_column(_broken(head), justify="right", no_wrap=True)
-    for name, numbers in grid.rows:
+    for (name, _), row in zip(grid.rows, cells, strict=True):
         style = "dim" if name in grid.controls else None
-        table.add_row(Text(name), *(Text(n.text) for n in numbers[part]), style=style)
+        table.add_row(Text(name), *map(Text, row[part]), style=style)
     return table
 
 

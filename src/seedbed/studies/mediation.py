@@ -20,7 +20,7 @@ TOTAL = "total"
 
 
 def report(folder: Path, seeds: Sequence[int], claims: Mapping[int, Sequence[str]]) -> None:
-    """Write mediation.json of a run from seeds/*/mediation/tables.npz and the claims about cells."""
+    """Write mediation.json from seeds/*/mediation/tables.npz and the claims about cells."""
     here = [folder / "seeds" / str(seed) for seed in seeds]
     tables = [load_units(path / "mediation" / "tables.npz") for path in here]
     rows = []

@@ -66,7 +66,7 @@ class Plan:
             "training": study.training and study.training.model_dump(mode="json"),
             "data": data[0],
         }
-        work = partial(_train, study.subject, study.training, seed, data[1])
+        work = partial(_train, study.world, study.subject, study.training, seed, data[1])
         return Task(seed, "train", "train", key, work)
 
     def measure(self, seed: int) -> Task:
@@ -211,9 +211,15 @@ def _data(world: Any, seed: int, folder: Path, progress: Progress | None) -> Non
 
 
 def _train(
-    subject: Any, training: Any, seed: int, data: Path, folder: Path, progress: Progress | None
+    world: World,
+    subject: Any,
+    training: Any,
+    seed: int,
+    data: Path,
+    folder: Path,
+    progress: Progress | None,
 ) -> None:
-    stages.train_stage(subject, training, seed, data, folder, progress)
+    stages.train_stage(subject, training, seed, data, folder, progress, world.check_labels)
 
 
 def _measure(

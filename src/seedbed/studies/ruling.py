@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -191,10 +190,9 @@ def predictions(folder: Path) -> dict[str, str]:
 
 def write(folder: Path, results: Sequence[SeedResults], rows: Sequence[Explained]) -> None:
     """Write rules.json; `results` is empty where no finder of rules ran."""
-    scores: list[dict[str, Any]] = [
-        r.model_dump(mode="json") for r in (collect(results) if results else ())
-    ]
-    found = Rules(scores=tuple(scores), explained=tuple(rows))
+    marked = collect(results) if results else []
+    scores = tuple(row.model_dump(mode="json") for row in marked)
+    found = Rules(scores=scores, explained=tuple(rows))
     write_json(folder / FILE, found.model_dump(mode="json"))
 
 

@@ -1,7 +1,7 @@
 """The stages of one seed, each a function that fills a folder; what workers and commands run."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
@@ -21,6 +21,7 @@ from seedbed.finders.retraining import outputs, retrain
 from seedbed.measuring.answers import answer, summarise
 from seedbed.models.folders import load_subject, save_subject
 from seedbed.models.subject import Subject, SubjectConfig
+from seedbed.models.tokens import encode_choices
 from seedbed.runs.cost import Measured, measured
 from seedbed.training.config import Training
 from seedbed.training.loop import Progress, train
@@ -55,15 +56,19 @@ def make_subject(
     seed: int,
     folder: Path,
     progress: Progress | None = None,
+    check: Callable[[Mapping[str, int]], None] | None = None,
 ) -> Subject:
     """Build, train and save a subject to `folder`/subject, checkpoints beside it.
 
     Questions lend their words to a from-scratch vocabulary, never to training; `tokens` become
-    one token each. Without `training` the subject is saved as it is.
+    one token each. Without `training` the subject is saved as it is. `check` is told the tokens
+    of every choice before training begins.
     """
     texts = [d.text for d in documents]
     texts += [f"{q.prompt} {c}" for q in questions for c in q.choices or (q.answer,)]
     subject = config.build(texts, tokens, seed)
+    if check is not None:
+        check(choice_lengths(subject, questions))
     if training is None:
         untrained(subject, folder)
     else:
@@ -71,6 +76,14 @@ def make_subject(
     if is_main_process():
         save_subject(subject, folder / "subject")
     return subject
+
+
+def choice_lengths(subject: Subject, questions: Sequence[Question]) -> dict[str, int]:
+    """Choice → how many tokens it adds to the first prompt that offers it."""
+    first = {c: q.prompt for q in reversed(questions) for c in reversed(q.choices)}
+    pairs = [(prompt, choice) for choice, prompt in first.items()]
+    coded = encode_choices(subject.tokenizer, pairs, subject.context)
+    return {choice: len(ids) for (_, choice), (_, ids) in zip(pairs, coded, strict=True)}
 
 
 def untrained(subject: Subject, folder: Path) -> None:
@@ -121,12 +134,13 @@ def train_stage(
     data: Path,
     folder: Path,
     progress: Progress | None,
+    check: Callable[[Mapping[str, int]], None] | None = None,
 ) -> None:
     """`make_subject` on a data folder."""
     documents = read_rows(data / "documents.jsonl", Document)
     questions = read_rows(data / "questions.jsonl", Question)
     tokens = read_json(data / "tokens.json")
-    make_subject(config, training, documents, questions, tokens, seed, folder, progress)
+    make_subject(config, training, documents, questions, tokens, seed, folder, progress, check)
 
 
 def measure_stage(config: SubjectConfig, trained: Path, data: Path, folder: Path) -> None:

@@ -3,6 +3,7 @@
 A world is a frozen configuration; every method is a pure function of it and the seed.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -71,6 +72,12 @@ class World(Kinded):
         Such as the running count at each item of a list; for probes and interchange patches.
         """
         return {}
+
+    def check_labels(self, lengths: Mapping[str, int]) -> None:
+        """Raise ConfigError where choices of these numbers of tokens do not compare.
+
+        Asked of the subject's tokenizer before training; most worlds take any choices.
+        """
 
     def grid(self, seed: int) -> list[Question]:
         """Questions over a grid of the input, to be drawn and never scored; empty if none is flat.

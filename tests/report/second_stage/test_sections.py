@@ -55,7 +55,8 @@ def test_and_in_the_terminal(staged: Any) -> None:
             for name, numbers in grid.rows:
                 assert name in text
                 for number in numbers:
-                    assert number.text in text
+                    assert number.text in text or number.spread in text
+    assert "0.756 ±0.06" in text
     assert text.count("others: a third category with the same old map") == 1
 
 
