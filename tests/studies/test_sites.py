@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,33 @@ def test_claims_of_other_cells_are_refused(counting_run: Path, tmp_path: Path) -
         claim.save(here / f"find-{name}" / "claim.npz")
     with pytest.raises(InputError, match="finder 'two'"):
         add_truth_and_chance(here, ["one", "two"])
+
+
+def test_parts_of_the_input_are_marked_where_claims_speak_of_them(quadrants_run: Path) -> None:
+    here = quadrants_run / "seeds" / "0"
+    claim, truth = Claim.load(here / "find-ablation" / "claim.npz"), truth_of(here)
+    assert claim.site_kind is truth.site_kind is SiteKind.INPUT
+    assert claim.sites == truth.sites
+    assert claim.questions == truth.questions
+    assert {"x1.sign", "trigger", "form"} <= set(truth.sites)
+    rows = json.loads((quadrants_run / "scores.json").read_text())
+    marks = {
+        r["finder"]: r for r in rows if (r["metric"], r["slice"]) == ("average_precision", "all")
+    }
+    assert marks["oracle"]["value"] == 1
+    assert marks["ablation"]["low"] > marks["chance"]["high"]
+
+
+def test_claims_of_parts_that_the_world_has_not_are_refused(
+    quadrants_run: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "0"
+    asked = Claim.load(quadrants_run / "seeds" / "0" / "find-ablation" / "claim.npz").questions
+    claim = Claim(asked, ("x9",), np.zeros((len(asked), 1)), SiteKind.INPUT)
+    claim.save(here / "find-one" / "claim.npz")
+    shutil.copytree(quadrants_run / "seeds" / "0" / "data", here / "data")
+    with pytest.raises(InputError, match="finder 'one': the world has no part 'x9'"):
+        add_truth_and_chance(here, ["one"])
 
 
 @pytest.mark.parametrize(

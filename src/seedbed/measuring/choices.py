@@ -4,7 +4,7 @@ Cost: the body once for every distinct beginning and the head once for every pla
 is read at, instead of both for every token of every prompt-choice pair.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -13,17 +13,18 @@ from torch.nn import Module
 
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
-from seedbed.measuring import packed
+from seedbed.measuring import packed, paths
 from seedbed.measuring.packed import Values
 from seedbed.measuring.sharing import Group, Ids, Planner, Strip
 from seedbed.models.logits import log_probs, logits_at
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence, encode_choices, pad
 
-# Tokens in a pass for each unit of the subject's batch; 512 at the usual 32.
-TOKENS = 16
+# Tokens in a pass for each unit of the subject's batch; 512 at the usual 32, of a tree 2048.
+TOKENS, TREE = 16, 64
+Runner = Callable[[Subject, Sequence[tuple[Ids, Ids]]], tuple[Values, dict[Ids, int]]]
 # Models that were tried already. A new kind of model may ignore a mask or positions in silence.
-_FOLLOWS: WeakKeyDictionary[Module, bool] = WeakKeyDictionary()
+_FOLLOWS: WeakKeyDictionary[Module, dict[Runner, bool]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -85,31 +86,56 @@ def _shared(
     """What `_in_full` returns, or None if the model cannot share."""
     if not packed.can_pack(subject.model, max(len(p) + len(c) for p, c in pairs)):
         return None
+    longest = max(pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
+    width = subject.model.get_input_embeddings().weight.shape[1]
+    if paths.can_follow(subject.model) and _follows(subject, longest, _alone_on_a_path):
+        trees = paths.plan(pairs, TREE * subject.batch)
+        if paths.pays(trees, width):
+            return paths.run(subject, trees)
+    if not _follows(subject, longest, _alone_in_a_strip):
+        return None
     choices: dict[Ids, list[Ids]] = {}
     for prompt, choice in pairs:
         choices.setdefault(prompt, []).append(choice)
-    longest = max(pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
-    if not _follows(subject, longest):
-        return None
-    width = subject.model.get_input_embeddings().weight.shape[1]
     groups = Planner(width, TOKENS * subject.batch).plan(choices)
     return packed.run(subject, groups)
 
 
-def _follows(subject: Subject, pair: tuple[Ids, Ids]) -> bool:
-    """Whether a pair run behind a stem and a stranger gives what it gives alone."""
-    known = _FOLLOWS.get(subject.model)
-    if known is None:
-        prompt, choice = pair
-        stem = len(prompt) // 2
-        strip = Strip()
-        strip.add(prompt[:stem] + choice[:1] * (len(prompt) - stem), [choice], stem)
-        strip.add(prompt, [choice], stem)
-        found = packed.run(subject, [Group(prompt[:stem], [[strip]])])[0][pair]
+def _follows(subject: Subject, pair: tuple[Ids, Ids], runner: Runner) -> bool:
+    """Whether a pair run in company gives what it gives alone."""
+    known = _FOLLOWS.setdefault(subject.model, {})
+    if runner not in known:
+        found = runner(subject, [pair])[0][pair]
         wanted = _in_full(subject, [pair])[0][pair]
         slack = 1e-3 if subject.model.dtype == torch.float32 else 0.1
-        known = _FOLLOWS[subject.model] = abs(found - wanted) <= slack * (1 + abs(wanted))
-    return known
+        known[runner] = abs(found - wanted) <= slack * (1 + abs(wanted))
+    return known[runner]
+
+
+def _stranger(pair: tuple[Ids, Ids]) -> tuple[Ids, int]:
+    """(a prompt that leaves the pair's own halfway, where it does)."""
+    prompt, choice = pair
+    stem = len(prompt) // 2
+    return prompt[:stem] + choice[:1] * (len(prompt) - stem), stem
+
+
+def _alone_in_a_strip(
+    subject: Subject, pairs: Sequence[tuple[Ids, Ids]]
+) -> tuple[Values, dict[Ids, int]]:
+    ((prompt, choice),) = pairs
+    other, stem = _stranger((prompt, choice))
+    strip = Strip()
+    strip.add(other, [choice], stem)
+    strip.add(prompt, [choice], stem)
+    return packed.run(subject, [Group(prompt[:stem], [[strip]])])
+
+
+def _alone_on_a_path(
+    subject: Subject, pairs: Sequence[tuple[Ids, Ids]]
+) -> tuple[Values, dict[Ids, int]]:
+    ((prompt, choice),) = pairs
+    other, _ = _stranger((prompt, choice))
+    return paths.run(subject, paths.plan([(prompt, choice), (other, choice)], 2**30))
 
 
 def _in_full(subject: Subject, pairs: Iterable[tuple[Ids, Ids]]) -> tuple[Values, dict[Ids, int]]:

@@ -5,7 +5,7 @@ those of a run of its sequence alone. Models that cannot take such a mask are na
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,19 +141,37 @@ def _read(
     values: Values,
     tops: dict[Ids, int],
 ) -> None:
-    """Add up the log-probabilities of the choices' tokens, and find the likeliest next ids."""
+    """`add_up` for the places of strips."""
     at = {(b, i): n for n, (b, i) in enumerate(where.nonzero().tolist())}
-    ends = [(p, at[b, i]) for b, s in enumerate(strips) for p, i in s.ends.items()]
-    likeliest = logits[torch.tensor([n for _, n in ends], device=logits.device)].argmax(dim=-1)
-    tops |= {prompt: top for (prompt, _), top in zip(ends, likeliest.tolist(), strict=True)}
-    pairs = [pair for s in strips for pair in s.reads]
-    paths = [[at[b, i] for i in path] for b, s in enumerate(strips) for path in s.reads.values()]
+    ends = {p: at[b, i] for b, s in enumerate(strips) for p, i in s.ends.items()}
+    paths = {
+        pair: [at[b, i] for i in path]
+        for b, s in enumerate(strips)
+        for pair, path in s.reads.items()
+    }
+    add_up(logits, paths, ends, values, tops)
+
+
+def add_up(
+    logits: Tensor,
+    paths: Mapping[tuple[Ids, Ids], Sequence[int]],
+    ends: Mapping[Ids, int],
+    values: Values,
+    tops: dict[Ids, int],
+) -> None:
+    """Put into `values` the sums over the choices' tokens, into `tops` the likeliest next ids.
+
+    `paths` are the rows of `logits` [n, vocabulary] where each token of a choice is predicted,
+    `ends` those where a prompt ends.
+    """
+    likeliest = logits[torch.tensor(list(ends.values()), device=logits.device)].argmax(dim=-1)
+    tops |= dict(zip(ends, likeliest.tolist(), strict=True))
     entries = sorted(
         (row, target, pair)
-        for pair, path in enumerate(paths)
-        for row, target in zip(path, pairs[pair][1], strict=True)
+        for pair, ((_, choice), path) in enumerate(paths.items())
+        for row, target in zip(path, choice, strict=True)
     )
     rows, targets, owners = torch.tensor(entries, device=logits.device).T.contiguous()
-    sums = torch.zeros(len(pairs), dtype=torch.float64, device=logits.device)
+    sums = torch.zeros(len(paths), dtype=torch.float64, device=logits.device)
     sums.index_add_(0, owners, log_probs(logits, rows, targets).double())
-    values |= dict(zip(pairs, sums.tolist(), strict=True))
+    values |= dict(zip(paths, sums.tolist(), strict=True))

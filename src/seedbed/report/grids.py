@@ -9,7 +9,7 @@ from rich.text import Text
 
 from seedbed.report import wording
 
-_HEAD = 12
+_HEAD, _TABLES = 12, 2
 
 
 @dataclass(frozen=True)
@@ -63,35 +63,28 @@ class Grid:
 def printed(grid: Grid, width: int) -> list[Table]:
     """The grid for a terminal, in as many tables as columns of `width` characters need.
 
-    Intervals stand beside the values where all columns fit with them.
+    Intervals stand beside the values where two tables hold them all.
     """
+    full = [[n.spread for n in numbers] for _, numbers in grid.rows]
+    short = [[n.text for n in numbers] for _, numbers in grid.rows]
+    parts, cells = _parts(grid, full, width), full
+    if len(parts) > _TABLES:
+        parts, cells = _parts(grid, short, width), short
+    return [_table(grid, part, part.start == 0, cells) for part in parts]
+
+
+def _parts(grid: Grid, cells: Sequence[Sequence[str]], width: int) -> list[slice]:
+    """The columns of each table."""
     label = max([len(grid.heads[0]), *(len(name) for name, _ in grid.rows)]) + 2
-    full, short = (
-        [_texts(numbers, spread) for _, numbers in grid.rows] for spread in (True, False)
-    )
-    if label + sum(_sizes(grid, full)) <= width:
-        return [_table(grid, slice(None), True, full)]
     starts, used = [0], label
-    for i, size in enumerate(_sizes(grid, short)):
+    for i, head in enumerate(grid.heads[1:]):
+        size = max(map(len, [*_broken(head).splitlines(), *(row[i] for row in cells)])) + 2
         if used + size > width and used > label:
             starts.append(i)
             used = label
         used += size
     ends = [*starts[1:], len(grid.heads) - 1]
-    parts = list(zip(starts, ends, strict=True))
-    return [_table(grid, slice(*part), part[0] == 0, short) for part in parts]
-
-
-def _texts(numbers: Sequence[Number], spread: bool) -> list[str]:
-    return [n.spread if spread else n.text for n in numbers]
-
-
-def _sizes(grid: Grid, cells: Sequence[Sequence[str]]) -> list[int]:
-    """How many characters each column needs."""
-    return [
-        max(map(len, [*_broken(head).splitlines(), *(row[i] for row in cells)])) + 2
-        for i, head in enumerate(grid.heads[1:])
-    ]
+    return [slice(*part) for part in zip(starts, ends, strict=True)]
 
 
 def _table(grid: Grid, part: slice, first: bool, cells: Sequence[Sequence[str]]) -> Table:

@@ -82,6 +82,7 @@ def _find(
     progress: Progress | None,
 ) -> None:
     rows: dict[int, list[dict[str, float]]] = {}
+    notes: dict[int, dict[str, str]] = {}
     seconds, peak = 0.0, 0.0
     for unit in units:
         subject = replace(load_stage(config, unit.trained), scratch=folder / SCRATCH)
@@ -91,6 +92,8 @@ def _find(
         for place, claim in enumerate(claims):
             means = dict(zip(claim.sites, claim.scores.mean(axis=0).tolist(), strict=True))
             rows.setdefault(place, []).append(means)
+            told = {f"{unit.name}: {key}": text for key, text in claim.notes.items()}
+            notes.setdefault(place, {}).update(told)
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     epoch = read_json(trained / "summary.json")["epoch_seconds"]
     spent = {"seconds": seconds, "peak_mib": peak, "epochs": seconds / epoch if epoch else None}
@@ -99,7 +102,8 @@ def _find(
         # A rule that says nothing about a unit is the last that could explain it.
         lowest = min(v for row in found for v in row.values()) - 1
         scores = np.array([[row.get(s, lowest) for s in sites] for row in found])
-        claim = Claim(tuple(u.name for u in units), sites, scores, SiteKind.RULE)
+        names = tuple(u.name for u in units)
+        claim = Claim(names, sites, scores, SiteKind.RULE, notes[place])
         claim.save(folder / str(place) / "claim.npz")
         write_json(folder / str(place) / "cost.json", {**spent, "shared_by": len(rows)})
 
