@@ -159,7 +159,7 @@ def _attending(model: Any) -> Iterator[None]:
 def _attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: None, **options: Any
 ) -> tuple[Tensor, None]:
-    """An attention for transformers: q, k, v [1, heads, tokens, size] to [1, tokens, heads, size]."""
+    """An attention for transformers, from [1, heads, tokens, size] to [1, tokens, heads, size]."""
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
