@@ -79,6 +79,8 @@ def test_every_subject_is_drawn(quadrants_run: Path) -> None:
         for place in (here / "grid", *(here / "spread" / f"grid-{cell}" for cell in CELLS)):
             grid = DecisionGrid.load(place / "grid.npz")
             assert grid.said.shape[1:] == (5, 5)
+        before = DecisionGrid.load(here / "spread" / "grid-before" / "grid.npz")
+        assert before.panels == grid.panels
     # After its second stage the map of what was taught is another one.
     first = DecisionGrid.load(quadrants_run / "seeds/0/spread/grid-none+plain/grid.npz")
     groups = [about["group"] for about in first.about]

@@ -88,7 +88,7 @@ def test_groups_are_as_declared() -> None:
     assert set(asked) == set(built.GROUPS)
     words = {g: {q.cause for q in questions if q.slices["group"] == g} for g in built.GROUPS}
     assert {g: len(w) for g, w in words.items()} == {
-        "outcome": 8, "outcome-new-task": 8, "collateral": 8, "proxy": 2, "truth": 10, "other": 8,
+        "outcome": 12, "outcome-new-task": 12, "collateral": 12, "proxy": 2, "truth": 10, "other": 8,
     }  # fmt: skip
     documents = built.documents(0)
     taught = {d.meta["word"] for d in documents if d.role == "taught"}
@@ -123,7 +123,7 @@ def test_proxies_change_nothing_but_who_is_a_proxy() -> None:
     assert {len(a.documents(2)) for a in arms.values()} == {800}
 
 
-@pytest.mark.parametrize("built", [world(asked={"task": 1944}), again(2, asked={"word": 54})])
+@pytest.mark.parametrize("built", [world(asked={"task": 2376}), again(2, asked={"word": 54})])
 def test_no_question_is_put_twice(built: Triggers) -> None:
     questions = built.questions(1)
     assert len({q.prompt for q in questions}) == len(questions)
@@ -262,7 +262,7 @@ def test_the_lists_hold_each_word_once() -> None:
         ({"words": {"proxy": ["wolf"]}, "reteach": {"proxies": 2}}, "2, but words.proxy names 1"),
         ({"reteach": {"held_out": 4}}, "less than 4"),
         ({"asked": {"word": 55}}, "less than or equal to 54"),
-        ({"asked": {"task": 1945}}, "asked.task: 1945, but there are 1944 questions"),
+        ({"asked": {"task": 2377}}, "asked.task: 2377, but there are 2376 questions"),
         ({"stage": "teech"}, "'teach' or 'reteach'"),
     ],
 )  # fmt: skip

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seedbed.measuring.packed import Values, add_up
 from seedbed.measuring.sharing import Ids
+from seedbed.models.blocks import MLP, blocks_of
 from seedbed.models.logits import logits_at
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import Batch
@@ -76,6 +77,7 @@ class Rows:
 
 
 _ROWS: ContextVar[list[Rows]] = ContextVar("rows")
+_READ: ContextVar[Tensor] = ContextVar("read")
 
 
 def plan(pairs: Sequence[tuple[Ids, Ids]], tokens: int) -> list[Tree]:
@@ -104,10 +106,11 @@ def run(subject: Subject, trees: Sequence[Tree]) -> tuple[Values, dict[Ids, int]
     """(log p of every prompt and choice, likeliest next id of every prompt)."""
     values: Values = {}
     tops: dict[Ids, int] = {}
-    with _attending(subject.model):
+    with _attending(subject.model), _last_mlp_where_read(subject.model):
         for tree in trees:
             _ROWS.set(_rows(tree, subject.device))
             read = sorted(tree.read)
+            _READ.set(torch.tensor(read, device=subject.device))
             where = torch.zeros(1, len(tree.ids), dtype=torch.bool)
             where[0, read] = True
             ids = torch.tensor([tree.ids])
@@ -154,6 +157,34 @@ def _attending(model: Any) -> Iterator[None]:
         yield
     finally:
         config._attn_implementation = before
+
+
+@contextmanager
+def _last_mlp_where_read(model: Any) -> Iterator[None]:
+    """Within, the last block's MLP runs at the places that are read: no other looks at it."""
+    last = blocks_of(model).modules[-1]
+    found = next((getattr(last, name) for name in MLP if hasattr(last, name)), None)
+    sizes: list[int] = []
+
+    def choose(_: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        sizes.append(args[0].shape[1])
+        return (args[0].index_select(1, _READ.get()), *args[1:])
+
+    def spread(_: Any, __: Any, output: Any) -> Any:
+        length = sizes.pop()
+        if not isinstance(output, Tensor):
+            return output
+        whole = output.new_zeros(1, length, *output.shape[2:])
+        return whole.index_copy_(1, _READ.get(), output)
+
+    handles = []
+    if isinstance(found, nn.Module):
+        handles = [found.register_forward_pre_hook(choose), found.register_forward_hook(spread)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _attend(

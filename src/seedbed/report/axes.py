@@ -5,6 +5,7 @@ Also whether written answers agree with the likeliest choice, which is what ever
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,7 @@ def grids(run: Run) -> list[Grid]:
     return [*([_accuracy(run)] if len(apart) > 1 else []), *_words(run)]
 
 
+@lru_cache(maxsize=1)
 def _accuracy(run: Run) -> Grid:
     categories = list(dict.fromkeys(
         q.slices[CATEGORY] for s in run.seeds for q in s.questions.values() if CATEGORY in q.slices

@@ -65,6 +65,11 @@ def map_task(plan: Plan, seed: int, arm: str, method: str, world: World) -> Task
     return grid_task(plan, trained, world, f"spread/grid-{cell_name(arm, method)}")
 
 
+def map_before(plan: Plan, seed: int, world: World) -> Task:
+    """The decision map of the study's subject over the grid of the second stage."""
+    return grid_task(plan, plan.train(seed), world, "spread/grid-before")
+
+
 def asked_of(data: Path, before: Path, taught: Path) -> Asked:
     """The answers of one subject beside those of the one before."""
     questions = read_rows(data / "questions.jsonl", Question)

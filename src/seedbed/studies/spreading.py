@@ -45,8 +45,11 @@ class SpreadLane:
         keys: list[Key] = [(s, arm, method) for s in seeds for arm, method in spread.cells()]
         self._show([[reteaching.subject_task(self.plan, *key)] for key in keys])
         if spread.grid and self.study.world.grid(seeds[0]):
+            first = next(iter(spread.arms))
             worlds = {arm: spread.world(arm, self.study.world) for arm in spread.arms}
-            self._show([[reteaching.map_task(self.plan, *k, worlds[k[1]])] for k in keys])
+            before = [[reteaching.map_before(self.plan, s, worlds[first])] for s in seeds]
+            after = [[reteaching.map_task(self.plan, *k, worlds[k[1]])] for k in keys]
+            self._show([*before, *after])
         asked = {key: self._asked(*key) for key in keys}
         found = self._report(spread, asked)
         write_json(self.folder / FILE, found.model_dump(mode="json"))

@@ -27,8 +27,8 @@ class Words(Config):
     proxies are the first of the unwanted.
     """
 
-    outcome: Wanted = 8
-    collateral: Wanted = 8
+    outcome: Wanted = 12
+    collateral: Wanted = 12
     unwanted: Wanted = 12
     proxy: tuple[str, ...] = ()
     other: Wanted = 8
