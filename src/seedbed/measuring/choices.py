@@ -20,8 +20,8 @@ from seedbed.models.logits import log_probs, logits_at
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence, encode_choices, pad
 
-# Tokens in a pass for each unit of the subject's batch; 512 at the usual 32, of a tree 2048.
-TOKENS, TREE = 16, 64
+# Tokens in a pass for each unit of the subject's batch; 512 at the usual 32, of a tree 1536.
+TOKENS, TREE = 16, 48
 Runner = Callable[[Subject, Sequence[tuple[Ids, Ids]]], tuple[Values, dict[Ids, int]]]
 # Models that were tried already. A new kind of model may ignore a mask or positions in silence.
 _FOLLOWS: WeakKeyDictionary[Module, dict[Runner, bool]] = WeakKeyDictionary()
