@@ -74,7 +74,12 @@ def test_a_tree_gives_what_each_pair_gives_alone(
     monkeypatch.setattr(paths, "GATHERED", 1e9)
     ran: list[int] = []
     real = paths.run
-    monkeypatch.setattr(paths, "run", lambda s, t: (ran.append(len(t)), real(s, t))[1])
+
+    def counted(subject: Subject, trees: Sequence[Tree]) -> Any:
+        ran.append(len(trees))
+        return real(subject, trees)
+
+    monkeypatch.setattr(paths, "run", counted)
     subject = subject_of(kind, batch)
     assert can_follow(subject.model)
     wanted = plainly(subject, questions)

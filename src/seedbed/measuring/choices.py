@@ -15,6 +15,7 @@ from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.measuring import packed, paths
 from seedbed.measuring.packed import Values
+from seedbed.measuring.paths import Tree
 from seedbed.measuring.sharing import Group, Ids, Planner, Strip
 from seedbed.models.logits import log_probs, logits_at
 from seedbed.models.subject import Subject
@@ -134,8 +135,11 @@ def _alone_on_a_path(
     subject: Subject, pairs: Sequence[tuple[Ids, Ids]]
 ) -> tuple[Values, dict[Ids, int]]:
     ((prompt, choice),) = pairs
-    other, _ = _stranger((prompt, choice))
-    return paths.run(subject, paths.plan([(prompt, choice), (other, choice)], 2**30))
+    tree = Tree()
+    # The stranger comes first, where attention that ignored the paths would see it.
+    tree.add(_stranger((prompt, choice))[0], choice)
+    tree.add(prompt, choice)
+    return paths.run(subject, [tree])
 
 
 def _in_full(subject: Subject, pairs: Iterable[tuple[Ids, Ids]]) -> tuple[Values, dict[Ids, int]]:
