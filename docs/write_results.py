@@ -13,8 +13,8 @@ from typing import Any
 
 from seedbed.core.config import read_yaml
 from seedbed.core.files import read_json, read_text, write_text
-from seedbed.report import mediation, organisms
 from seedbed.report.reader import Run
+from seedbed.report.sections import sections
 from seedbed.studies import run
 from seedbed.studies.study import load_study
 
@@ -40,6 +40,8 @@ HELD_OUT = {
     "trained in the top 10": ("declared", "trained_in_top10", "all"),
     "gap of means, in deviations": ("declared", "trained_gap", "all"),
 }
+PARTS = {"AP": ("declared", "average_precision", "all"), "AUC": ("declared", "roc_auc", "all")}
+INSIDE = ("mediation.json", "organisms.json", "spread.json", "rules.json")
 MEASURED = {
     "LDS": ("measured", "lds", "all"),
     "LDS, depth 0": ("measured", "lds", "depth=0"),
@@ -69,7 +71,9 @@ def table(folder: Path) -> str:
     rows = json.loads(read_text(folder / "scores.json"))
     keyed = {(r["finder"], r["truth"], r["metric"], r["slice"]): r for r in rows}
     metrics = {r["metric"] for r in rows}
+    of_parts = Run(folder).noun == "part"
     columns: dict[str, Place] = dict(HELD_OUT if "trained_auc" in metrics else DECLARED)
+    columns = dict(PARTS) if of_parts else columns
     columns |= MEASURED if "lds" in metrics else {}
     columns |= GROUPS if "group_r" in metrics else {}
     found = list(dict.fromkeys(r["finder"] for r in rows))
@@ -100,10 +104,10 @@ def table(folder: Path) -> str:
 
 
 def inside_tables(folder: Path) -> str:
-    """What was measured within the subject, and finders of layers, as the report has them."""
+    """The small tables of a run as the report has them, after finders of parts if there are any."""
     opened = Run(folder)
-    parts: list[str] = []
-    for one in (*mediation.grids(opened.mediation), *organisms.grids(opened)):
+    parts: list[str] = [table(folder)] if opened.noun == "part" and opened.scores else []
+    for one in (grid for section in sections(opened) for grid in section.grids):
         lines = [[name, *(f"{n.text} {n.interval}".strip() for n in numbers)]
                  for name, numbers in one.rows]  # fmt: skip
         title = one.title if one.title.endswith("?") else f"{one.title}."
@@ -201,7 +205,7 @@ def main() -> None:
         if (folder / "sweep.json").exists():
             text = sweep_table(folder)
         else:
-            inside = any((folder / n).exists() for n in ("mediation.json", "organisms.json"))
+            inside = any((folder / n).exists() for n in INSIDE)
             text = inside_tables(folder) if inside else table(folder)
         replace(ROOT / "docs" / "results.md", *marks(name), text)
         if name == "hops":
