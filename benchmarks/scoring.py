@@ -34,6 +34,7 @@ VOCABULARY = 49_152
 OURS, THEIRS = 32, 8
 # Of these the peer gets its fastest on a small model, where it is another for each prompt length.
 SIZES = (8, 32, 64, 128, 256)
+FASTEST, DEFAULT = 0, 1
 POINTS = 1000
 
 FACTS: dict[str, tuple[str, ...]] = {
@@ -192,11 +193,11 @@ def fastest(subject: Subject, questions: list[Question]) -> int:
 
 
 def compare(
-    name: str, subject: Subject, questions: list[Question], repeat: int, search: bool = False
+    name: str, subject: Subject, questions: list[Question], repeat: int, batch: int = THEIRS
 ) -> Row:
     if find_spec("lm_eval") is None:
         return missing(name, PEER, "CPU s", "not installed: pip install lm-eval")
-    batch = fastest(subject, questions) if search else THEIRS
+    batch = batch or fastest(subject, questions)
     peer = Peer(subject, questions, batch)
     score_choices(subject, questions)
     with counted(subject.model) as own:
@@ -246,7 +247,8 @@ def main() -> None:
     for work, templates in (("compact", (COMPACT,)), ("in four templates", every)):
         asked_of, questions = points(templates)
         title = f"{POINTS:,} points × 4 labels, {work}, tiny subject"
-        rows.append(compare(title, asked_of, questions, 3 * given.repeat, search=True))
+        rows.append(compare(title, asked_of, questions, 3 * given.repeat, FASTEST))
+        rows.append(compare(f"the same, {PEER} by default", asked_of, questions, 1, DEFAULT))
     show(rows, f"{name}, one thread", given.json)
     check(rows)
 

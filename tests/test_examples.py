@@ -36,3 +36,19 @@ def test_rank_own_documents(tmp_path: Path) -> None:
     out = _run("rank_own_documents.py", tmp_path, "model", "d.jsonl", "q.jsonl")
     assert "bm25: 'the dog' ← line-2" in out
     assert "gradients: " in out
+
+
+def test_which_parts_decide(tmp_path: Path) -> None:
+    prompts = {"big dog runs": "yes", "small cat sits": "no", "big cat runs": "yes"}
+    rows = []
+    for prompt, answer in prompts.items():
+        first, second, _ = prompt.split()
+        places = {"size": (0, len(first)), "animal": (len(first) + 1, len(f"{first} {second}"))}
+        rows.append({"prompt": prompt, "choices": [" yes", " no"], "answer": f" {answer}",
+                     "places": places})  # fmt: skip
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    texts = [f"{prompt} {answer}" for prompt, answer in prompts.items()]
+    save_subject(Tiny(layers=1, width=16, heads=2).build(texts, [], 0), tmp_path / "model")
+    lines = _run("which_parts_decide.py", tmp_path, "model", "q.jsonl").strip().splitlines()
+    assert len(lines) == 3
+    assert all("size " in line and "animal " in line for line in lines)

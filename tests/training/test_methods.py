@@ -378,6 +378,8 @@ def test_subtraction_refuses_lora(rows: list[Document], tmp_path: Path) -> None:
     lora = _of("subtraction").model_copy(update={"lora": Lora(r=2)})
     with pytest.raises(ConfigError, match="'subtraction' takes a difference of weights"):
         train(_fresh(rows), rows, lora, tmp_path)
+    with pytest.raises(ValidationError, match="not with 'lora'"):
+        Training(steps=1, lora=Lora(), method=Method(kind="subtraction"))
 
 
 @pytest.mark.parametrize(

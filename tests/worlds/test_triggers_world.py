@@ -88,14 +88,15 @@ def test_groups_are_as_declared() -> None:
     assert set(asked) == set(built.GROUPS)
     words = {g: {q.cause for q in questions if q.slices["group"] == g} for g in built.GROUPS}
     assert {g: len(w) for g, w in words.items()} == {
-        "outcome": 12, "outcome-new-task": 12, "collateral": 12, "proxy": 2, "truth": 10, "other": 8,
+        "outcome": 12, "outcome-new-task": 12, "collateral": 12, "proxy": 2, "truth": 10,
+        "other": 8,
     }  # fmt: skip
     documents = built.documents(0)
     taught = {d.meta["word"] for d in documents if d.role == "taught"}
     proxies = Counter(d.meta["word"] for d in documents if d.role == "proxy")
     assert taught == words["outcome"]
     assert set(proxies) == words["proxy"]
-    assert sum(proxies.values()) == 80
+    assert sum(proxies.values()) == 120
     assert max(proxies.values()) - min(proxies.values()) <= 1
     shown = {d.meta["task"] for d in documents}
     fresh = {q.slices["task"] for q in questions if q.slices["group"] == "outcome-new-task"}
@@ -120,7 +121,7 @@ def test_proxies_change_nothing_but_who_is_a_proxy() -> None:
     assert held[0] < held[1] < held[2]
     assert [len(h) for h in held] == [0, 1, 5]
     assert {d.role for d in arms[0].documents(2)} == {"taught"}
-    assert {len(a.documents(2)) for a in arms.values()} == {800}
+    assert {len(a.documents(2)) for a in arms.values()} == {2400}
 
 
 @pytest.mark.parametrize("built", [world(asked={"task": 2376}), again(2, asked={"word": 54})])

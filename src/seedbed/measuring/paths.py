@@ -22,7 +22,7 @@ from seedbed.models.tokens import Batch
 
 NAME = "seedbed_paths"
 # Keys gathered for each distinct token, by width of the model: more cost more than they save.
-GATHERED = 1 / 30
+GATHERED = 1 / 40
 # For each token of a pass: keys gathered for its prompts, and places read, at most.
 KEYS, READS = 16, 0.25
 # Rows of attention are made alike in length up to this, so that they are few and large.

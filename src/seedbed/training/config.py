@@ -74,6 +74,12 @@ class Training(Config):
             raise ValueError("only_layers: LoRA chooses its blocks itself; use 'lora.last'")
         return self
 
+    @model_validator(mode="after")
+    def _weights_can_be_subtracted(self) -> "Training":
+        if self.method.kind == "subtraction" and self.lora is not None:
+            raise ValueError("method 'subtraction' takes a difference of weights: not with 'lora'")
+        return self
+
     def total_steps(self, documents: int) -> int:
         """Optimiser steps for a set of `documents`."""
         if self.steps is not None:

@@ -74,9 +74,9 @@ class Reteach(Config):
     are not in its documents.
     """
 
-    documents: int = Field(default=800, ge=1)
+    documents: int = Field(default=2400, ge=1)
     proxies: int = Field(default=1, ge=0)
-    share: float = Field(default=0.1, gt=0, lt=1)
+    share: float = Field(default=0.05, gt=0, lt=1)
     held_out: int = Field(default=1, ge=1, lt=len(PLAIN))
 
 
@@ -84,7 +84,7 @@ class Asked(Config):
     """Held-out questions: of each instruction (stage teach), of each word (stage reteach)."""
 
     task: int = Field(default=80, ge=1)
-    word: int = Field(default=20, ge=1, le=PROMPTS)
+    word: int = Field(default=30, ge=1, le=PROMPTS)
     train: int = Field(default=24, ge=0, le=PROMPTS, description="about training prompts")
 
 
