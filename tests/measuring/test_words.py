@@ -8,7 +8,7 @@ from seedbed.core.rows import Question
 from seedbed.measuring.answers import answer
 from seedbed.measuring.words import InWords, in_words, summed
 from seedbed.models.subject import Subject
-from seedbed.scoring.spread import wilson
+from seedbed.scoring.intervals import wilson
 
 
 def test_both_ways_agree_on_a_trained_subject(

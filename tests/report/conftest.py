@@ -16,10 +16,10 @@ from seedbed.core.rows import Document, Question
 from seedbed.core.seeds import generator
 from seedbed.core.sites import Claim, Truth
 from seedbed.report.page import write_report
+from seedbed.scoring.intervals import wilson
 from seedbed.scoring.measured import collect_measured
 from seedbed.scoring.rows import LABELS as DECLARED
 from seedbed.scoring.rows import Cost, SeedResults, collect, oracle_claim
-from seedbed.scoring.spread import wilson
 
 HOSTILE = (
     "</script><script>window.broken = 1</script><img src=x onerror='window.broken=2'> <QAX>(5)"

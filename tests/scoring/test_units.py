@@ -89,6 +89,6 @@ def test_a_difference_is_of_means_over_their_own_units() -> None:
     nan = float("nan")
     values = np.array([[1.0, nan], [0.0, nan], [nan, 0.25]])
     tables = [Units(("a", "b", "c"), ("a", "b", "c"), ("one", "two"), values)] * 2
-    spread = Resampled(tables).difference("one", "two")
-    assert spread.value == pytest.approx(0.25)
-    assert spread.low < 0.25 < spread.high
+    interval = Resampled(tables).difference("one", "two")
+    assert interval.value == pytest.approx(0.25)
+    assert interval.low < 0.25 < interval.high

@@ -12,7 +12,7 @@ import numpy as np
 from seedbed.core.rows import Question, Row
 from seedbed.measuring.choices import ChoiceScores, score_choices
 from seedbed.models.subject import Subject
-from seedbed.scoring.spread import wilson
+from seedbed.scoring.intervals import wilson
 
 
 class Answer(Row):

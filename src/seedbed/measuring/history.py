@@ -13,7 +13,7 @@ from seedbed.core.rows import Question, in_turns
 from seedbed.core.seeds import stream
 from seedbed.measuring.answers import Answer, answer
 from seedbed.models.subject import Subject
-from seedbed.scoring.spread import wilson
+from seedbed.scoring.intervals import wilson
 
 STRATA = ("category", "trigger")
 

@@ -15,7 +15,7 @@ from seedbed.measuring.generation import room, written
 from seedbed.measuring.parsing import ChoiceOutcome, parse_choice
 from seedbed.models.decoding import End
 from seedbed.models.subject import Subject
-from seedbed.scoring.spread import wilson
+from seedbed.scoring.intervals import wilson
 
 
 class InWords(Row):

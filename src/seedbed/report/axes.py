@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seedbed.report import wording
 from seedbed.report.grids import Grid, Number, columns_with_values
 from seedbed.report.reader import Run
-from seedbed.scoring.spread import Bootstrap, wilson
+from seedbed.scoring.intervals import Bootstrap, wilson
 
 TRAIN, HELD_OUT = "train", "id"
 CATEGORY = "category"
@@ -98,10 +98,10 @@ def _accuracy(run: Run) -> Grid:
 
 
 def _number(bootstrap: Bootstrap, values: list[NDArray[np.float64]]) -> Number:
-    spread = bootstrap.spread(values)
-    if not np.isfinite(spread.value):
+    interval = bootstrap.interval(values)
+    if not np.isfinite(interval.value):
         return Number(None)
-    return Number(spread.value, spread.low, spread.high)
+    return Number(interval.value, interval.low, interval.high)
 
 
 def by_word(run: Run, split: str) -> list[Word]:

@@ -11,7 +11,7 @@ from seedbed.report import palette, wording
 from seedbed.report.axes import axis_words, in_order
 from seedbed.report.curves import names_at_the_end
 from seedbed.report.reader import Run
-from seedbed.scoring.spread import Bootstrap
+from seedbed.scoring.intervals import Bootstrap
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 
@@ -38,7 +38,7 @@ def curves(run: Run, measure: str) -> list[Curve]:
         by_seed = [{r.step: r for r in rows if r.slice == name} for rows in told]
         steps = sorted(set.intersection(*(set(rows) for rows in by_seed)))
         spreads = [
-            bootstrap.spread([np.array([_of(rows[step], measure)]) for rows in by_seed])
+            bootstrap.interval([np.array([_of(rows[step], measure)]) for rows in by_seed])
             for step in steps
         ]
         found.append(

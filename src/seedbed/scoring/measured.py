@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from seedbed.core.sites import SiteKind
 from seedbed.scoring.effects import KINDS, RESAMPLES, Effects, Kind, Marks, drops
+from seedbed.scoring.intervals import Bootstrap
 from seedbed.scoring.rows import (
     LABELS,
     ScoreRow,
@@ -20,7 +21,6 @@ from seedbed.scoring.rows import (
     score_row,
     slice_keys,
 )
-from seedbed.scoring.spread import Bootstrap
 
 Floats = NDArray[np.float64]
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -64,11 +64,11 @@ def _of_kind(
             found.append(effect.mark(np.asarray(claim.scores, dtype=np.float64)))
     rows = []
     for part, use in _parts(masks):
-        tops = bootstrap.spread(*_cut(agreements, use), effects[0].ceiling)
+        tops = bootstrap.interval(*_cut(agreements, use), effects[0].ceiling)
         top = number(tops.value)
         for name, found in marks.items():
-            spread = bootstrap.spread(*_cut(found, use))
-            rows.append(score_row(name, "measured", kind.metric, part, spread, 0.0, top, results))
+            interval = bootstrap.interval(*_cut(found, use))
+            rows.append(score_row(name, "measured", kind.metric, part, interval, 0.0, top, results))
         rows.append(score_row(ORACLE, "measured", kind.metric, part, tops, 0.0, top, results))
     return rows
 
@@ -103,16 +103,16 @@ def _drops(
     rows = []
     for part, use in _parts(masks):
         for k in sizes:
-            spreads = {}
+            intervals = {}
             for name in (n for n in (*results[0].claims, LABELS) if (n, k) in found[0]):
                 blank = [np.full(len(r.questions), np.nan) for r in results]
                 values = [f.get((name, k), b) for f, b in zip(found, blank, strict=True)]
                 cut = [np.where(u, v, np.nan) for v, u in zip(values, use, strict=True)]
-                spreads[name] = bootstrap.spread(cut)
-            level = number(spreads[CHANCE].value) if CHANCE in spreads else None
-            top = number(spreads[LABELS].value)
+                intervals[name] = bootstrap.interval(cut)
+            level = number(intervals[CHANCE].value) if CHANCE in intervals else None
+            top = number(intervals[LABELS].value)
             rows += [
-                score_row(name, "measured", f"drop@{k}", part, spread, level, top, results)
-                for name, spread in spreads.items()
+                score_row(name, "measured", f"drop@{k}", part, interval, level, top, results)
+                for name, interval in intervals.items()
             ]
     return rows

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question, Row
 from seedbed.core.seeds import generator
-from seedbed.scoring.spread import wilson
+from seedbed.scoring.intervals import wilson
 
 Floats = NDArray[np.float64]
 Way = Literal["choices", "written", "expected"]

@@ -15,10 +15,10 @@ from seedbed.core.files import read_json
 from seedbed.core.outcomes import Outcomes
 from seedbed.core.rows import Question, Row
 from seedbed.core.sites import Claim, Truth
+from seedbed.scoring.intervals import Bootstrap, Interval
 from seedbed.scoring.membership import METRICS as MEMBERSHIP
 from seedbed.scoring.membership import membership
 from seedbed.scoring.ranking import METRICS, chance, composition, per_question
-from seedbed.scoring.spread import Bootstrap, Spread
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -176,12 +176,12 @@ def _rows(
     claims = [r.claims.get(finder) or oracle_claim(r.truth) for r in results]
 
     def row(metric: str, name: str, values: list[Floats], levels: list[Floats]) -> ScoreRow:
-        spread = bootstrap.spread(values)
+        interval = bootstrap.interval(values)
         best = oracle.get((metric, name)) if oracle is not None else None
-        top = best.value if best else number(spread.value)
+        top = best.value if best else number(interval.value)
         kind = results[0].truth.kind
         level = number(_mean_of_means(levels))
-        return score_row(finder, kind, metric, name, spread, level, top, results)
+        return score_row(finder, kind, metric, name, interval, level, top, results)
 
     rows: list[ScoreRow] = []
     for name in names:
@@ -225,7 +225,7 @@ def score_row(
     truth: Literal["declared", "measured"],
     metric: str,
     name: str,
-    spread: Spread,
+    interval: Interval,
     level: float | None,
     top: float | None,
     results: Sequence[SeedResults],
@@ -238,9 +238,9 @@ def score_row(
         truth=truth,
         metric=metric,
         slice=name,
-        value=number(spread.value),
-        low=number(spread.low),
-        high=number(spread.high),
+        value=number(interval.value),
+        low=number(interval.low),
+        high=number(interval.high),
         chance=level,
         oracle=top,
         seeds=tuple(r.seed for r in results),

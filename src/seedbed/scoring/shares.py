@@ -11,8 +11,8 @@ import numpy as np
 from seedbed.core.rows import Question
 from seedbed.core.spread import NEITHER, NEW, OLD, Contrast, Fit, Outcome, Share
 from seedbed.core.units import Units
+from seedbed.scoring.intervals import Interval, wilson
 from seedbed.scoring.rows import number
-from seedbed.scoring.spread import Spread, wilson
 from seedbed.scoring.units import Resampled
 
 OUTCOMES: tuple[Outcome, ...] = (NEW, OLD, NEITHER)
@@ -71,10 +71,10 @@ def shares(arm: str, method: str, groups: Sequence[str], seeds: Sequence[Asked])
         if not tables:
             found += _nothing(arm, method, group) if not seeds else []
             continue
-        spreads = Resampled(tables).means()
+        intervals = Resampled(tables).means()
         units = sum(len(t.units) for t in tables)
         for place, name in enumerate(OUTCOMES):
-            now, then = spreads[place], spreads[place + len(OUTCOMES)]
+            now, then = intervals[place], intervals[place + len(OUTCOMES)]
             found.append(
                 Share(arm=arm, method=method, group=group, outcome=name, value=number(now.value),
                       low=number(now.low), high=number(now.high), before=number(then.value),
@@ -102,10 +102,10 @@ def between_arms(
             continue
         values = np.array([_marks(outcome(q, s)) - _marks(known[q.id]) for q, s in index])
         tables.append(_units([q for q, _ in index], OUTCOMES, values))
-    spreads = Resampled(tables).means() if tables else [_NONE] * len(OUTCOMES)
+    intervals = Resampled(tables).means() if tables else [_NONE] * len(OUTCOMES)
     return [
-        _contrast(method, (arm, other), (group, group), name, spread, len(tables))
-        for name, spread in zip(OUTCOMES, spreads, strict=True)
+        _contrast(method, (arm, other), (group, group), name, interval, len(tables))
+        for name, interval in zip(OUTCOMES, intervals, strict=True)
     ]
 
 
@@ -134,16 +134,16 @@ def between_groups(
     ]  # fmt: skip
 
 
-_NONE = Spread(float("nan"), float("nan"), float("nan"))
+_NONE = Interval(float("nan"), float("nan"), float("nan"))
 
 
 def _contrast(
-    method: str, arms: tuple[str, str], groups: tuple[str, str], name: Outcome, spread: Spread,
+    method: str, arms: tuple[str, str], groups: tuple[str, str], name: Outcome, interval: Interval,
     seeds: int,
 ) -> Contrast:  # fmt: skip
     return Contrast(method=method, arm=arms[0], other_arm=arms[1], group=groups[0],
-                    other_group=groups[1], outcome=name, value=number(spread.value),
-                    low=number(spread.low), high=number(spread.high), seeds=seeds)  # fmt: skip
+                    other_group=groups[1], outcome=name, value=number(interval.value),
+                    low=number(interval.low), high=number(interval.high), seeds=seeds)  # fmt: skip
 
 
 def _nothing(arm: str, method: str, group: str) -> list[Share]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seedbed.core.seeds import generator
 from seedbed.core.units import Units
-from seedbed.scoring.spread import Spread
+from seedbed.scoring.intervals import Interval
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
@@ -33,20 +33,20 @@ class Resampled:
         self.codes = [np.unique(np.array(t.causes), return_inverse=True)[1] for t in tables]
         self.weights = [[_draw(rng, code, resamples) for code in self.codes] for _ in range(seeds)]
 
-    def means(self) -> list[Spread]:
+    def means(self) -> list[Interval]:
         """Mean over seeds of each column's mean over the units that have a value."""
-        return self._spreads([np.isfinite(t.values).astype(np.float64) for t in self.tables])
+        return self._intervals([np.isfinite(t.values).astype(np.float64) for t in self.tables])
 
-    def ratios(self, base: str) -> list[Spread]:
+    def ratios(self, base: str) -> list[Interval]:
         """Mean over seeds of: a column's mean divided by the mean of column `base`.
 
         Both means are over the units in which the column has a value.
         """
-        return self._spreads(
+        return self._intervals(
             [np.where(np.isfinite(t.values), t.column(base)[:, None], 0.0) for t in self.tables]
         )
 
-    def difference(self, first: str, second: str) -> Spread:
+    def difference(self, first: str, second: str) -> Interval:
         """Mean over seeds of: the mean of column `first` minus that of `second`.
 
         Each mean is over the units in which its own column has a value.
@@ -55,13 +55,13 @@ class Resampled:
         points, draws = self._resampled(below)
         a, b = self.columns.index(first), self.columns.index(second)
         value = _nanmean((points[:, a] - points[:, b])[:, None], axis=0)[0]
-        return _spread(value, _nanmean((draws[..., a] - draws[..., b])[..., None], axis=1)[:, 0])
+        return _interval(value, _nanmean((draws[..., a] - draws[..., b])[..., None], axis=1)[:, 0])
 
-    def _spreads(self, below: Sequence[Floats]) -> list[Spread]:
+    def _intervals(self, below: Sequence[Floats]) -> list[Interval]:
         points, slots = self._resampled(below)
         draws = _nanmean(slots, axis=1)
         value = _nanmean(points, axis=0)
-        return [_spread(v, draws[:, c]) for c, v in enumerate(value)]
+        return [_interval(v, draws[:, c]) for c, v in enumerate(value)]
 
     def _resampled(self, below: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Columns' ratios by seed [S, C], and by resample and drawn seed [B, S, C]."""
@@ -100,9 +100,9 @@ def _nanmean(values: Floats, axis: int) -> Floats:
     return _ratio(np.where(kept, values, 0).sum(axis), kept.sum(axis).astype(np.float64))
 
 
-def _spread(value: float, draws: Floats) -> Spread:
+def _interval(value: float, draws: Floats) -> Interval:
     draws = draws[np.isfinite(draws)]
     if not np.isfinite(value) or not len(draws):
-        return Spread(float("nan"), float("nan"), float("nan"))
+        return Interval(float("nan"), float("nan"), float("nan"))
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Spread(float(value), float(low), float(high))
+    return Interval(float(value), float(low), float(high))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from seedbed.core.rows import Question, Row, in_turns
 from seedbed.core.seeds import stream
 from seedbed.measuring.answers import Answer
-from seedbed.scoring.spread import wilson
+from seedbed.scoring.intervals import wilson
 from seedbed.worlds.base import Gate
 
 

@@ -11,8 +11,8 @@ from seedbed.core.mediation import Measurement, Section
 from seedbed.core.sites import Claim
 from seedbed.core.units import Units, load_units
 from seedbed.scoring.agreement import agreements
+from seedbed.scoring.intervals import Interval
 from seedbed.scoring.rows import number
-from seedbed.scoring.spread import Spread
 from seedbed.scoring.units import Resampled
 
 FILE = "mediation.json"
@@ -49,16 +49,16 @@ def measurements(name: str, tables: Sequence[Units]) -> list[Measurement]:
     filled = [_with(t, columns) for t in tables]
     resampled = Resampled(filled)
     shares = TOTAL in columns
-    spreads = resampled.ratios(TOTAL) if shares else resampled.means()
+    intervals = resampled.ratios(TOTAL) if shares else resampled.means()
     counts = [
         sum(int(np.isfinite(t.values[:, c]).sum()) for t in filled) for c in range(len(columns))
     ]
     rows = []
-    for column, spread, units in zip(columns, spreads, counts, strict=True):
+    for column, interval, units in zip(columns, intervals, counts, strict=True):
         if shares and column == TOTAL:
             continue
         what, _, cell = column.partition(" ")
-        rows.append(_row(cast(Section, section), outcome, what, cell, spread, units))
+        rows.append(_row(cast(Section, section), outcome, what, cell, interval, units))
     if shares and section == "effects":
         place = columns.index(TOTAL)
         total = resampled.means()[place]
@@ -67,11 +67,11 @@ def measurements(name: str, tables: Sequence[Units]) -> list[Measurement]:
 
 
 def _row(
-    section: Section, outcome: str, what: str, cell: str, spread: Spread, units: int
+    section: Section, outcome: str, what: str, cell: str, interval: Interval, units: int
 ) -> Measurement:
     return Measurement(
-        section=section, outcome=outcome, name=what, cell=cell, value=number(spread.value),
-        low=number(spread.low), high=number(spread.high), units=units,
+        section=section, outcome=outcome, name=what, cell=cell, value=number(interval.value),
+        low=number(interval.low), high=number(interval.high), units=units,
     )  # fmt: skip
 
 

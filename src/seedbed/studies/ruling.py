@@ -173,12 +173,12 @@ def explained(
                 taught |= {r for r in rules if all(q.rules.get(r) == q.answer for q in asked)}
         columns = tables[0].columns
         shared = [c for c in columns if all(c in t.columns for t in tables)]
-        spreads = Resampled([t.among(shared) for t in tables]).means()
+        intervals = Resampled([t.among(shared) for t in tables]).means()
         n = sum(len(t.units) for t in tables)
         found += [
             Explained(unit=name, rule=r, value=number(s.value), low=number(s.low),
                       high=number(s.high), n=n, taught=r in taught)
-            for r, s in zip(shared, spreads, strict=True)
+            for r, s in zip(shared, intervals, strict=True)
         ]  # fmt: skip
     return found
 

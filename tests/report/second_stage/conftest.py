@@ -22,8 +22,8 @@ from seedbed.core.sites import Claim, SiteKind, Truth
 from seedbed.core.spread import Contrast, Fit, Outcome, Share, Spreading
 from seedbed.core.words import Words, WordsSlice
 from seedbed.report.page import write_report
+from seedbed.scoring.intervals import wilson
 from seedbed.scoring.rows import Cost, ScoreRow, SeedResults, collect
-from seedbed.scoring.spread import wilson
 
 COLOURS = (" red", " green", " blue", " orange")
 CATEGORIES = {"animals": ("dog", "cat", "cow"), "tools": ("saw", "axe", "rasp")}

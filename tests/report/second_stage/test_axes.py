@@ -10,7 +10,7 @@ import pytest
 from seedbed.core.files import write_json
 from seedbed.report import axes
 from seedbed.report.reader import Run
-from seedbed.scoring.spread import wilson
+from seedbed.scoring.intervals import wilson
 
 
 def table(run: Run, name: str) -> tuple[tuple[str, ...], dict[str, Any]]:

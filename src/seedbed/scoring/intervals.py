@@ -25,7 +25,7 @@ def wilson(successes: float, n: int, z: float = 1.959964) -> tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Spread:
+class Interval:
     """Mean over seeds of the mean over questions, with a 95 % interval (NaN if undefined)."""
 
     value: float
@@ -51,12 +51,12 @@ class Bootstrap:
             for _ in range(seeds)
         ]
 
-    def spread(
+    def interval(
         self,
         values: Sequence[Floats],
         draws: Sequence[Floats] | None = None,
         of_mean: Callable[[Floats], Floats] = lambda mean: mean,
-    ) -> Spread:
+    ) -> Interval:
         """`values[s][q]`, NaN = not defined for that question, which is then left out.
 
         `draws[s][b, q]` are the values of resample b where these vary by themselves too (a
@@ -67,7 +67,7 @@ class Bootstrap:
             for v in values
         ]
         if not np.isfinite(means).any():
-            return Spread(float("nan"), float("nan"), float("nan"))
+            return Interval(float("nan"), float("nan"), float("nan"))
         slots = np.full(self.chosen.shape, np.nan)
         for slot in range(self.chosen.shape[1]):
             for s, v in enumerate(values if draws is None else draws):
@@ -80,7 +80,7 @@ class Bootstrap:
         counts = kept.sum(axis=1)
         draws = totals[counts > 0] / counts[counts > 0]
         low, high = np.quantile(draws, [0.025, 0.975])
-        return Spread(float(np.nanmean(means)), float(low), float(high))
+        return Interval(float(np.nanmean(means)), float(low), float(high))
 
     def _means(self, slot: int, s: int, values: Floats) -> Floats:
         defined = np.isfinite(values)
