@@ -142,6 +142,7 @@ def test_smoothness_falls_with_the_size_of_the_change(subject_of: MakeSubject, r
         ("gpt2", {}, "dropout 0.1"),
         ("tiny", {"precision": "bfloat16"}, "float32"),
         ("tiny", {"lora": {"r": 2, "dropout": 0.2}}, "dropout 0.2"),
+        ("tiny", {"method": {"kind": "kl"}}, "method kl cannot be followed"),
     ],
 )
 @PEFT_WARNS

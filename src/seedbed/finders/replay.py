@@ -20,6 +20,7 @@ from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence
 from seedbed.training.config import Training
 from seedbed.training.loop import learning_rate
+from seedbed.training.methods import Method
 from seedbed.training.order import DocumentOrder
 from seedbed.training.trackers import fast_bfloat16
 
@@ -39,7 +40,7 @@ class Replay(Flat):
     """The run of `training` on `documents` that starts from `subject`, which stays as it is.
 
     `dtype` is that of weights and sums. Raises InputError where training is no such function:
-    with dropout or in another precision than float32.
+    with dropout, in another precision than float32, or with a method for proxies.
     """
 
     def __init__(
@@ -154,3 +155,7 @@ def _refuse_noise(model: Any, training: Training) -> None:
     low = training.precision == "auto" and fast_bfloat16()
     if training.precision == "bfloat16" or low:
         raise InputError("unrolled: only training in float32 can be followed step by step")
+    if training.method != Method():
+        raise InputError(
+            f"unrolled: training.method {training.method.kind} cannot be followed, only mixed"
+        )
