@@ -58,10 +58,11 @@ class Share(Row):
 class Contrast(Row):
     """A difference of shares, paired by seed and question where both sides have the question.
 
-    Between two arms (`group` = `other_group`) or between two groups (`arm` = `other_arm`).
+    One thing differs: the arm, the method, or the group (which pairs no questions).
     """
 
     method: str
+    other_method: str
     arm: str
     other_arm: str
     group: str

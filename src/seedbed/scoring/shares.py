@@ -141,7 +141,7 @@ def _contrast(
     method: str, arms: tuple[str, str], groups: tuple[str, str], name: Outcome, interval: Interval,
     seeds: int,
 ) -> Contrast:  # fmt: skip
-    return Contrast(method=method, arm=arms[0], other_arm=arms[1], group=groups[0],
+    return Contrast(method=method, other_method=method, arm=arms[0], other_arm=arms[1], group=groups[0],
                     other_group=groups[1], outcome=name, value=number(interval.value),
                     low=number(interval.low), high=number(interval.high), seeds=seeds)  # fmt: skip
 
