@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seedbed.core.rows import Question
-from seedbed.scoring.shares import Asked, between_arms, between_groups, fits, outcome, shares
+from seedbed.scoring.shares import Asked, Cell, between_cells, between_groups, fits, outcome, shares
 
 CHOICES = (" new", " old", " other")
 TRAINED = {"taught": "new", "proxy": "old"}
@@ -56,7 +56,11 @@ def test_no_seed_that_fitted_gives_no_share() -> None:
     assert [(r.outcome, r.value, r.seeds) for r in rows] == [
         ("new", None, 0), ("old", None, 0), ("neither", None, 0)
     ]  # fmt: skip
-    assert shares("a", "m", ["absent"], [asked({"taught": "n"})]) == []
+
+
+def test_spaces_about_an_answer_do_not_count() -> None:
+    question = questions({"taught": 1})[0]
+    assert [outcome(question, said.strip()) for said in CHOICES] == ["new", "old", "neither"]
 
 
 def test_fits_judge_each_trained_group_by_the_lower_end() -> None:
@@ -78,21 +82,45 @@ def test_arms_are_paired_by_question_wherever_it_stands_in_the_other() -> None:
         for q in theirs.questions
     ]
     other = Asked(moved, theirs.said, theirs.before)
-    rows = {r.outcome: r for r in between_arms("m", "five", "none", "proxy", [ours], [other])}
+    cells = Cell("five", "m", [ours]), Cell("none", "m", [other])
+    rows = {r.outcome: r for r in between_cells(*cells, "proxy")}
     assert (rows["old"].value, rows["new"].value, rows["neither"].value) == (1, -1, 0)
     assert (rows["old"].low, rows["old"].high) == (1, 1)
-    none = between_arms("m", "five", "none", "absent", [ours], [other])
-    assert [r.value for r in none] == [None] * 3
+    assert (rows["old"].arm, rows["old"].other_arm) == ("five", "none")
+    assert [r.value for r in between_cells(*cells, "absent")] == [None] * 3
+
+
+def test_questions_with_one_id_and_two_prompts_are_not_paired() -> None:
+    ours, theirs = asked({"far": "oooo"}), asked({"far": "nnnn"})
+    changed = [
+        q.model_copy(update={"prompt": "another"}) if i else q
+        for i, q in enumerate(theirs.questions)
+    ]
+    cells = Cell("a", "m", [ours]), Cell("b", "m", [Asked(changed, theirs.said, theirs.before)])
+    rows = {r.outcome: r for r in between_cells(*cells, "far")}
+    assert (rows["old"].value, rows["old"].seeds) == (1, 1)
+    assert between_cells(cells[0], Cell("b", "m", [Asked(changed[1:], theirs.said[1:],
+                         theirs.before[1:])]), "far")[0].value is None  # fmt: skip
+
+
+def test_methods_are_compared_on_the_same_questions() -> None:
+    cells = Cell("a", "kl", [asked({"far": "oo"})]), Cell("a", "plain", [asked({"far": "on"})])
+    row = between_cells(*cells, "far")[1]
+    assert (row.method, row.other_method, row.arm, row.other_arm) == ("kl", "plain", "a", "a")
+    assert row.value == 0.5
 
 
 def test_groups_are_compared_seed_by_seed() -> None:
     seeds = [asked({"near": "oooo", "far": "nnoo"}), asked({"near": "oonn", "far": "nnnn"})]
-    rows = {r.outcome: r for r in between_groups("m", "a", "near", "far", seeds)}
+    rows = {r.outcome: r for r in between_groups(Cell("a", "m", seeds), "near", "far")}
     assert rows["old"].value == pytest.approx(0.5)
-    same = {r.outcome: r for r in between_groups("m", "a", "far", "near", seeds)}
+    same = {r.outcome: r for r in between_groups(Cell("a", "m", seeds), "far", "near")}
     assert same["old"].value == pytest.approx(-0.5)
-    assert same["old"].low == pytest.approx(-(rows["old"].high or 0))
-    alone = between_groups("m", "a", "near", "absent", seeds)
+    low, high = same["old"].low, same["old"].high
+    assert low is not None
+    assert high is not None
+    assert low <= -0.5 <= high
+    alone = between_groups(Cell("a", "m", seeds), "near", "absent")
     assert [r.value for r in alone] == [None] * 3
 
 
@@ -115,3 +143,18 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         assert row.high is not None
         hits += row.low <= 0.4 <= row.high
     assert hits >= 50
+
+
+def test_a_group_of_one_word_has_an_interval_over_its_questions() -> None:
+    rows = [
+        Question(id=f"q{i}", prompt="p", choices=CHOICES, answer=" new", cause="window",
+                 slices={"group": "proxy"}, rules={"new": " new", "old": " old"})
+        for i in range(24)
+    ]  # fmt: skip
+    said = [" old"] * 20 + [" new"] * 4
+    row = shares("a", "m", ["proxy"], [Asked(rows, said, said)])[1]
+    assert row.value == pytest.approx(20 / 24)
+    assert row.low is not None
+    assert row.high is not None
+    assert row.low < 0.75
+    assert row.high > 0.9

@@ -85,10 +85,24 @@ def test_the_interval_of_a_ratio_is_that_of_a_slow_bootstrap() -> None:
     assert found.high == pytest.approx(high, abs=0.1 * (high - low))
 
 
-def test_a_difference_is_of_means_over_their_own_units() -> None:
-    nan = float("nan")
-    values = np.array([[1.0, nan], [0.0, nan], [nan, 0.25]])
-    tables = [Units(("a", "b", "c"), ("a", "b", "c"), ("one", "two"), values)] * 2
-    interval = Resampled(tables).difference("one", "two")
-    assert interval.value == pytest.approx(0.25)
-    assert interval.low < 0.25 < interval.high
+def test_a_difference_of_two_tables_draws_their_causes_apart() -> None:
+    rng = np.random.default_rng(0)
+    sides = [table(rng.normal(m, 1, size=(40, 1)).tolist()) for m in (1.0, 0.0)]
+    one = Resampled([sides[0]])
+    gap = one.less(Resampled([sides[1]], part="other"), "a")
+    assert gap.value == pytest.approx(float(sides[0].values.mean() - sides[1].values.mean()))
+    wide = np.sqrt(sum(s.values.var(ddof=1) / 40 for s in sides)) * 2 * 1.96
+    assert gap.high - gap.low == pytest.approx(wide, rel=0.15)
+    # Against itself, drawn apart, a table differs by nothing on average, but not in every draw.
+    self_gap = one.less(Resampled([sides[0]], part="other"), "a")
+    assert self_gap.value == 0
+    assert self_gap.low < 0 < self_gap.high
+
+
+def test_where_all_units_have_one_cause_units_are_drawn() -> None:
+    values = [[float(i % 4 > 0)] for i in range(40)]
+    alone = Resampled([table(values, ["word"] * 40)]).means()[0]
+    apart = Resampled([table(values)]).means()[0]
+    assert alone.value == apart.value
+    assert (alone.low, alone.high) == pytest.approx((apart.low, apart.high), abs=0.05)
+    assert alone.low < 0.75 < alone.high

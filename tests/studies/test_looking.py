@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from seedbed.core.errors import InputError
+from seedbed.core.errors import ConfigError
 from seedbed.core.files import read_json, read_rows
 from seedbed.core.history import Snapshot
 from seedbed.core.rows import Question
@@ -48,5 +48,5 @@ def test_a_grid_of_a_world_without_one_is_refused(
 ) -> None:
     study = {**counting_study, "looks": {"grid": True}, "seeds": [0],
              "training": {"steps": 1, "batch": 8}}  # fmt: skip
-    with pytest.raises(InputError, match="'counting' has no grid"):
+    with pytest.raises(ConfigError, match="'counting' has no grid"):
         run(Study.model_validate(study), tmp_path / "run", workers=1)

@@ -9,7 +9,7 @@ from seedbed.core.rows import Question
 from seedbed.core.rules import Rules
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.scoring.rows import Cost
-from seedbed.studies.ruling import Unit, explained, results_of, taught_rules
+from seedbed.studies.ruling import Unit, anonymous, explained, results_of, taught_rules
 
 
 def unit(folder: Path, name: str, rows: list[tuple[str, dict[str, str]]], taught: bool) -> Unit:
@@ -28,6 +28,22 @@ def units(folder: Path) -> list[Unit]:
     same = [("a", {"one": "a", "two": "b"}), ("b", {"one": "b", "two": "b"})]
     other = [("b", {"two": "b", "three": "a"}), ("b", {"two": "b", "three": "b"})]
     return [unit(folder, "subject/x", same, True), unit(folder, "arm+plain/y", other, True)]
+
+
+def test_neither_names_nor_answers_tell_finders_which_rule_was_taught() -> None:
+    rows = [
+        Question(id=f"q{i}", prompt="p", choices=("a", "b", "c"), answer=said,
+                 rules={"map": said, "sign": "a"})
+        for i, said in enumerate("abcb")
+    ]  # fmt: skip
+    asked, names = anonymous(rows, 0)
+    assert {q.answer for q in asked} == {"a"}
+    assert set(names.values()) == {"map", "sign"}
+    assert {name for q in asked for name in q.rules} == {"rule-0", "rule-1"}
+    back = [{names[r]: said for r, said in q.rules.items()} for q in asked]
+    assert back == [q.rules for q in rows]
+    first = {seed: anonymous(rows, seed)[1]["rule-0"] for seed in range(12)}
+    assert set(first.values()) == {"map", "sign"}
 
 
 def test_the_rule_that_was_taught_says_every_answer(tmp_path: Path) -> None:

@@ -46,6 +46,9 @@ def test_a_world_without_a_second_stage_is_refused() -> None:
         ({"arms": {"a b": {}}}, "'a b' must consist of"),
         ({"arms": {"x": {"reteach": {"proxys": 1}}}}, r"spread\.arms\.x.*proxys.*proxies"),
         ({"arms": {"x": {"reteach": {"proxies": 99}}}}, r"spread\.arms\.x"),
+        ({"arms": {"x": {"stage": "teach"}}}, "x: 'stage' is not for arms"),
+        ({"arms": {"grid-x": {}}}, "'grid-x' begins like a folder"),
+        ({"needed": {"taught": 70}}, r"needed\.taught|less than 1"),
         ({"needed": {"taugt": 0.5}}, "'taugt' is no trained group.*taught"),
         ({"training": {"steps": 5, "method": {"kind": "kl"}}}, "spread.methods"),
     ],
@@ -56,3 +59,26 @@ def test_a_second_stage_that_cannot_be_is_refused(
     values = {**quadrants_study, "spread": {**quadrants_study["spread"], **change}}
     with pytest.raises(ValidationError, match=said):
         Study.model_validate(values)
+
+
+def test_a_study_of_the_second_stage_alone_is_refused(quadrants_study: dict[str, Any]) -> None:
+    values = {**quadrants_study, "world": {**quadrants_study["world"], "stage": "reteach"}}
+    with pytest.raises(ValidationError, match="configured under 'spread'"):
+        Study.model_validate(values)
+
+
+def test_an_arm_that_changes_the_first_stage_is_refused() -> None:
+    world = WORLDS.build({"kind": "quadrants", "lines": 500})
+    spread = Spread.model_validate(
+        {**ONE, "arms": {"angle": {"plane": {"angle": 0.5}}, "two": {"reteach": {"proxies": 2}}}}
+    )
+    spread.check_first_stage("two", world, 0)
+    with pytest.raises(ConfigError, match=r"spread\.arms\.angle: changes what"):
+        spread.check_first_stage("angle", world, 0)
+
+
+def test_without_proxies_teaches_no_proxies() -> None:
+    world = WORLDS.build("quadrants")
+    spread = Spread.model_validate({**ONE, "methods": {"w": {"kind": "without"}, "m": {}}})
+    assert spread.taught(world, "w") == {"taught": "new"}
+    assert spread.taught(world, "m") == {"taught": "new", "proxy": "old"}

@@ -82,6 +82,9 @@ def check_rule_finder(finder: Finder) -> None:
     columns = [twin.sites.index(name) for name in ("sign", "twin")]
     one, other = twin.scores[:, columns].T
     _near(one, other, "rules that always say the same share their score")
+    other = [q.model_copy(update={"answer": q.choices[-1]}) for q in questions]
+    told = finder.find(subject, [], other, []).scores
+    _near(claim.scores, told, "the declared answer, which tells the rule, says nothing")
     bare = [questions[0].model_copy(update={"rules": {}}), *questions[1:]]
     _refused(finder, subject, bare, "a question without rules")
     single = [q.model_copy(update={"rules": {"sign": q.rules["sign"]}}) for q in questions]

@@ -92,16 +92,18 @@ def _accuracy(run: Run) -> Grid:
     note = (
         "Means over seeds; 95 % bootstrap intervals over seeds and words. Lowest and highest word: "
         f"of any seed, with at least {_FEW} questions. Loss: nats per token of the right answer. "
-        "Each axis differs from training in the one thing that it names."
+        "Every axis but that as trained has points that were not trained; beyond that each differs "
+        "from training in the one thing that it names."
     )
     return Grid("axes", "Accuracy by axis and category", note, named, kept)
 
 
 def _number(bootstrap: Bootstrap, values: list[NDArray[np.float64]]) -> Number:
     interval = bootstrap.interval(values)
-    if not np.isfinite(interval.value):
-        return Number(None)
-    return Number(interval.value, interval.low, interval.high)
+    value, low, high = (
+        x if np.isfinite(x) else None for x in (interval.value, interval.low, interval.high)
+    )
+    return Number.measured(value, low, high)
 
 
 def by_word(run: Run, split: str) -> list[Word]:
@@ -127,7 +129,7 @@ def findings(run: Run) -> list[str]:
     trained = axis_words(TRAIN)
     rows = [(name, cells[0]) for name, cells in grid.rows if name != trained]
     rows.sort(key=lambda row: -(row[1].value or 0.0))
-    said = [f"{name} {wording.number(c.value, 2)} {c.interval}".strip() for name, c in rows]
+    said = [f"{name} {wording.measured(c.value, c.low, c.high)}" for name, c in rows]
     lines = [f"Accuracy on what was not trained: {'; '.join(said)}."]
     words = by_word(run, HELD_OUT)
     if words and words[0].accuracy < words[-1].accuracy:

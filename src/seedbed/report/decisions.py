@@ -16,7 +16,6 @@ from seedbed.report.regions import borders, middles, rectangles
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 BEFORE = "before"
-SURE = 0.5
 # Fixed, unlike the page's ink and paper: maps keep their colours in the dark.
 _DARK, _LIGHT = "#1f242a", "#fefefe"
 _ACROSS, _PALE, _NAMED_FROM = 4, 0.55, 0.04
@@ -149,7 +148,7 @@ def _fill(axis: Any, panel: Panel, corner: tuple[float, float]) -> None:
     tall, wide = said.shape
     shade = [palette.of_choices(grid.choices)[c] for c in grid.choices]
     colours = np.array([[to_rgb(palette.paler(s, _PALE)), to_rgb(s)] for s in shade])
-    sure = (grid.probability[panel.index] >= SURE).astype(int)
+    sure = (grid.probability[panel.index] >= sure_from(grid)).astype(int)
     axis.imshow(colours[said, sure], extent=(left, left + 1, low, low + 1), origin="lower",
                 interpolation="none", aspect="equal")  # fmt: skip
     scale, shift = np.array([1 / wide, 1 / tall]), np.array(corner)
@@ -166,6 +165,11 @@ def _fill(axis: Any, panel: Panel, corner: tuple[float, float]) -> None:
         x, y = (np.array([column, row]) + 0.5) * scale + shift
         axis.text(x, y, short[grid.choices[k]], ha="center", va="center", fontsize=8.5,
                   weight="bold", color=_on(shade[k]))  # fmt: skip
+
+
+def sure_from(grid: DecisionGrid) -> float:
+    """Half-way from chance to 1: the likeliest of k choices never has less than 1/k."""
+    return (1 + 1 / len(grid.choices)) / 2
 
 
 def _scale(axis: Any, panel: Panel, corner: tuple[float, float], left: bool, below: bool) -> None:
@@ -228,6 +232,7 @@ def _on(colour: str) -> str:
 def _note(grid: DecisionGrid) -> str:
     return (
         f"{len(grid.x1)} × {len(grid.x2)} points a panel; colour and letter: the likeliest of "
-        f"{len(grid.choices)} choices, paler where its probability is below {SURE:g}. Lines: where "
-        "the right answer changes. Per cent: points answered rightly; the others are hatched."
+        f"{len(grid.choices)} choices, paler where its probability is below "
+        f"{sure_from(grid):.3g}, half-way from chance ({1 / len(grid.choices):.2g}) to 1. Lines: "
+        "where the right answer changes. Per cent: points answered rightly; the others are hatched."
     )

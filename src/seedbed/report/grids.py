@@ -34,7 +34,19 @@ class Number:
             return self.text
         return self._marked(f" ±{(self.high - self.low) / 2:.2f}")
 
+    @classmethod
+    def measured(
+        cls, value: float | None, low: float | None, high: float | None, mark: str = ""
+    ) -> "Number":
+        """A value that should have an interval, and says so where it has none."""
+        if value is not None and not wording.bounded(value, low, high):
+            mark = ", ".join(part for part in (mark, wording.NO_INTERVAL) if part)
+            return cls(value, mark=mark)
+        return cls(value, low, high, mark=mark)
+
     def _marked(self, more: str) -> str:
+        if self.value is None and self.mark:
+            return self.mark
         text = "0" if self.value == 0 else wording.number(self.value, self.places)
         return f"{text}{more} {self.mark}" if self.mark else f"{text}{more}"
 

@@ -11,6 +11,7 @@ from seedbed.report.grids import Grid, Number, columns_with_values
 from seedbed.report.leading import metric_order
 from seedbed.report.reader import Run
 from seedbed.report.schema import CHANCE, ORACLE, Score
+from seedbed.report.spread import unasked
 
 SUBJECT = "subject/"
 LEAD = "r_precision"
@@ -28,31 +29,41 @@ def grids(run: Run) -> list[Grid]:
         mine = [row for row in run.rules.explained if row.unit == unit]
         alike.setdefault(tuple(sorted(row.rule for row in mine)), []).extend(mine)
     tables = [_explained(rows, i) for i, rows in enumerate(alike.values())]
-    return [*tables, *([_finders(scores)] if scores else [])]
+    return [*tables, *([_finders(scores, not unasked(run.spreading))] if scores else [])]
 
 
 def _explained(rows: Sequence[Explained], place: int) -> Grid:
     """Groups down, rules across, for groups that have the same candidate rules."""
     rules = list(dict.fromkeys(row.rule for row in rows))
-    found = []
+    found, about = [], {}
     for unit in dict.fromkeys(row.unit for row in rows):
         mine = {row.rule: row for row in rows if row.unit == unit}
-        found.append((unit_words(unit), [_share(mine.get(rule)) for rule in rules]))
+        most = max(row.n for row in mine.values())
+        found.append((unit_words(unit), [_share(mine.get(rule), most) for rule in rules]))
+        about[unit_words(unit)] = _counted([row.n for row in mine.values()])
     heads, kept = columns_with_values(("answers of", *rules), found)
     note = (
         "Share of the answers that a rule says, whatever is right; 95 % intervals over seeds and "
         "words. ✓: the rule that this group was taught. Rules may agree on many questions, so "
-        "shares do not add up to 1."
+        "shares do not add up to 1. n: where a rule says something about so many answers only."
     )
     which = "" if any(row.unit.startswith(SUBJECT) for row in rows) else ", after the second stage"
     name = f"rules-{place}" if place else "rules"
-    return Grid(name, f"Which rule explains the answers{which}?", note, heads, kept)
+    return Grid(name, f"Which rule explains the answers{which}?", note, heads, kept, about=about)
 
 
-def _share(row: Explained | None) -> Number:
-    if row is None:
+def _counted(counts: Sequence[int]) -> str:
+    """How many answers of a group rules were compared with: a range where that differs."""
+    fewest = f"{min(counts):,} to " if min(counts) < max(counts) else ""
+    return f"{fewest}{wording.plural(max(counts), 'answer')}"
+
+
+def _share(row: Explained | None, most: int) -> Number:
+    """A share as a number; it says over how many answers where those are not all."""
+    if row is None or row.value is None:
         return Number(None)
-    return Number(row.value, row.low, row.high, mark="✓" if row.taught else "")
+    marks = ("✓" if row.taught else "", f"n {row.n:,}" if row.n < most else "")
+    return Number.measured(row.value, row.low, row.high, ", ".join(m for m in marks if m))
 
 
 def unit_words(unit: str) -> str:
@@ -61,7 +72,8 @@ def unit_words(unit: str) -> str:
     return f"{group}, {cell.replace('+', ', ')}" if cell and cell != SUBJECT[:-1] else group
 
 
-def _finders(scores: Sequence[Score]) -> Grid:
+def _finders(scores: Sequence[Score], asked: bool) -> Grid:
+    """`asked`: a second stage counts only where it was learned."""
     by_key = {(r.finder, r.metric, r.slice): r for r in scores}
     metrics = sorted({r.metric for r in scores if r.metric in _METRICS}, key=metric_order)
     parts = [s for s in dict.fromkeys(r.slice for r in scores) if "=" in s and "," not in s]
@@ -77,11 +89,17 @@ def _finders(scores: Sequence[Score]) -> Grid:
     heads = [wording.metric(m) for m, s in columns if s == "all"]
     heads += [f"{wording.metric(LEAD)}, {wording.slice_words(part)}" for part in parts]
     chance = f"chance of {wording.metric(metrics[0])}"
+    every = "" if asked else (
+        " After the second stage, where no share was asked for, every taught group counts, whether "
+        "or not it learned."
+    )  # fmt: skip
     named, kept = columns_with_values(("finder", *heads, chance, "seconds"), rows)
     note = (
         "Do finders put the rules that a group was taught before the others? "
         f"{wording.metric(LEAD)}: {wording.meaning(LEAD).replace('evidence', 'taught rules')}. "
-        "95 % intervals over seeds and groups. Declared truth."
+        "95 % intervals over seeds and groups. Declared truth. Groups count that learned what they "
+        "were taught, so a finder that counts answers is right there by construction; the table "
+        f"tells about the other finders.{every}"
     )
     title = "Which rule was taught? Finders of rules"
     return Grid("rule-finders", title, note, named, kept, frozenset({CHANCE, ORACLE}))
@@ -100,11 +118,11 @@ def findings(run: Run) -> list[str]:
     if run.rules is None or not run.rules.explained:
         return []
     rows = run.rules.explained
-    units = list(dict.fromkeys(row.unit for row in rows))
+    units = list(dict.fromkeys(row.unit for row in rows if row.value is not None))
     lines = [_leader(rows, unit) for unit in units if unit.startswith(SUBJECT)][:_UNITS]
     later = [u for u in units if not u.startswith(SUBJECT)]
     taught = [u for u in later if any(r.unit == u and r.taught for r in rows)]
-    held = [u for u in taught if _first(rows, u).taught]
+    held = [u for u in taught if all(r.taught for r in _leaders(rows, u))]
     if taught:
         lines.append(
             f"After the second stage a rule that was taught leads in {len(held)} of "
@@ -128,22 +146,23 @@ def findings(run: Run) -> list[str]:
 
 def _ranked(rows: Sequence[Explained], unit: str) -> list[Explained]:
     mine = [r for r in rows if r.unit == unit and r.value is not None]
-    return sorted(mine, key=lambda r: (-(r.value or 0.0), not r.taught, r.rule))
+    return sorted(mine, key=lambda r: (-(r.value or 0.0), r.rule))
 
 
-def _first(rows: Sequence[Explained], unit: str) -> Explained:
-    return _ranked(rows, unit)[0]
+def _leaders(rows: Sequence[Explained], unit: str) -> list[Explained]:
+    """The rules that say most of the answers: several where they say as much."""
+    ranked = _ranked(rows, unit)
+    return [r for r in ranked if r.value == ranked[0].value]
 
 
 def _leader(rows: Sequence[Explained], unit: str) -> str:
     first, *rest = _ranked(rows, unit)
-    value = f"{wording.number(first.value, 2)} {wording.interval(first.low, first.high)}"
+    value = wording.measured(first.value, first.low, first.high)
     taught = "taught" if first.taught else "not taught"
     said = f"{unit_words(unit).capitalize()}: {first.rule} ({taught}) says {value} of the answers"
     if not rest:
         return f"{said}."
     second = rest[0]
-    near = second.high is not None and first.low is not None and second.high >= first.low
-    next_ = f"{second.rule} {wording.number(second.value, 2)}"
-    next_ += f" {wording.interval(second.low, second.high)}"
+    near = second.high is None or first.low is None or second.high >= first.low
+    next_ = f"{second.rule} {wording.measured(second.value, second.low, second.high)}"
     return f"{said}; {'not settled against' if near else 'next'} {next_}."

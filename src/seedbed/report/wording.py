@@ -36,6 +36,7 @@ MEANING = {
     "trained_gap": "mean score of trained minus held-out documents, in standard deviations",
 }
 MISSING = "–"
+NO_INTERVAL = "no interval"
 
 
 def metric(name: str) -> str:
@@ -70,6 +71,22 @@ def interval(low: float | None, high: float | None, places: int = 2) -> str:
     if low is None or high is None:
         return ""
     return f"[{number(low, places)}, {number(high, places)}]"
+
+
+def bounded(value: float, low: float | None, high: float | None) -> bool:
+    """Whether a value has an interval: one unit alone has none, and a width of 0 says so.
+
+    At an end of the scale (0, 1, -1) an interval may be that narrow: all units agree.
+    """
+    return low is not None and high is not None and (low < high or abs(value) in (0.0, 1.0))
+
+
+def measured(value: float | None, low: float | None, high: float | None, places: int = 2) -> str:
+    """`0.47 [0.41, 0.52]`, or `0.47 (no interval)`."""
+    if value is None:
+        return MISSING
+    spread = interval(low, high, places) if bounded(value, low, high) else f"({NO_INTERVAL})"
+    return f"{number(value, places)} {spread}"
 
 
 def valued(row: Score | None, places: int = 2) -> str:

@@ -34,9 +34,11 @@ class Asked:
 
 def outcome(question: Question, said: str) -> Outcome:
     """Which rule an answer follows; raises KeyError for a question without both rules."""
-    if said == question.rules[NEW]:
+    # A chat template takes the spaces off choices, and so off what was said.
+    said = said.strip()
+    if said == question.rules[NEW].strip():
         return NEW
-    return OLD if said == question.rules[OLD] else NEITHER
+    return OLD if said == question.rules[OLD].strip() else NEITHER
 
 
 def fits(
@@ -64,14 +66,11 @@ def fits(
 
 
 def shares(arm: str, method: str, groups: Sequence[str], seeds: Sequence[Asked]) -> list[Share]:
-    """Three rows a group, over the seeds given; `groups` without questions have none."""
+    """Three rows for each of `groups`, over the seeds given; null where these lack the group."""
     found = []
     for group in groups:
         tables = [table for asked in seeds if (table := _table(asked, group)) is not None]
-        if not tables:
-            found += _nothing(arm, method, group) if not seeds else []
-            continue
-        intervals = Resampled(tables).means()
+        intervals = Resampled(tables).means() if tables else [_NONE] * (2 * len(OUTCOMES))
         units = sum(len(t.units) for t in tables)
         for place, name in enumerate(OUTCOMES):
             now, then = intervals[place], intervals[place + len(OUTCOMES)]
@@ -83,52 +82,51 @@ def shares(arm: str, method: str, groups: Sequence[str], seeds: Sequence[Asked])
     return found
 
 
-def between_arms(
-    method: str, arm: str, other: str, group: str, ours: Sequence[Asked], theirs: Sequence[Asked]
-) -> list[Contrast]:
-    """What the questions of `group` under `arm` say more of than the same ones under `other`.
+@dataclass(frozen=True)
+class Cell:
+    """One arm under one method: its subjects, a seed each."""
 
-    One row an outcome; subjects are paired by seed, questions by id.
+    arm: str
+    method: str
+    seeds: Sequence[Asked]
+
+
+def between_cells(ours: Cell, theirs: Cell, group: str) -> list[Contrast]:
+    """What the questions of `group` in one cell say more of than the same ones in the other.
+
+    One row an outcome; subjects are paired by seed, questions by id and prompt.
     """
     tables = []
-    for mine, those in zip(ours, theirs, strict=True):
-        known = {q.id: outcome(q, s) for q, s in zip(those.questions, those.said, strict=True)}
+    for mine, those in zip(ours.seeds, theirs.seeds, strict=True):
+        known = {
+            (q.id, q.prompt): outcome(q, s)
+            for q, s in zip(those.questions, those.said, strict=True)
+        }
         index = [
-            (q, s)
+            (q, _marks(outcome(q, s)) - _marks(known[q.id, q.prompt]))
             for q, s in zip(mine.questions, mine.said, strict=True)
-            if q.slices[GROUP] == group and q.id in known
+            if q.slices[GROUP] == group and (q.id, q.prompt) in known
         ]
-        if not index:
-            continue
-        values = np.array([_marks(outcome(q, s)) - _marks(known[q.id]) for q, s in index])
-        tables.append(_units([q for q, _ in index], OUTCOMES, values))
+        if index:
+            tables.append(_units([q for q, _ in index], OUTCOMES, np.array([v for _, v in index])))
     intervals = Resampled(tables).means() if tables else [_NONE] * len(OUTCOMES)
     return [
-        _contrast(method, (arm, other), (group, group), name, interval, len(tables))
+        _contrast((ours, theirs), (group, group), name, interval, len(tables))
         for name, interval in zip(OUTCOMES, intervals, strict=True)
     ]
 
 
-def between_groups(
-    method: str, arm: str, group: str, other: str, seeds: Sequence[Asked]
-) -> list[Contrast]:
-    """What `group` says more of than `other` under one arm; one row an outcome."""
-    tables = []
-    for asked in seeds:
-        sides = [(q, s) for q, s in zip(asked.questions, asked.said, strict=True)
-                 if q.slices[GROUP] in (group, other)]  # fmt: skip
-        marks = np.array([_marks(outcome(q, s)) for q, s in sides]).reshape(-1, len(OUTCOMES))
-        first = np.array([[q.slices[GROUP] == group] for q, _ in sides]).reshape(-1, 1)
-        values = np.hstack([np.where(first, marks, np.nan), np.where(first, np.nan, marks)])
-        if first.any() and not first.all():
-            columns = [f"{side} {name}" for side in ("group", "other") for name in OUTCOMES]
-            tables.append(_units([q for q, _ in sides], columns, values))
-    resampled = Resampled(tables) if tables else None
+def between_groups(cell: Cell, group: str, other: str) -> list[Contrast]:
+    """What `group` says more of than `other` in one cell; one row an outcome."""
+    tables = [(_table(asked, group), _table(asked, other)) for asked in cell.seeds]
+    both = [(a, b) for a, b in tables if a is not None and b is not None]
+    sides = None
+    if both:
+        sides = Resampled([a for a, _ in both]), Resampled([b for _, b in both], part="other")
     return [
         _contrast(
-            method, (arm, arm), (group, other), name,
-            resampled.difference(f"group {name}", f"other {name}") if resampled else _NONE,
-            len(tables),
+            (cell, cell), (group, other), name,
+            sides[0].less(sides[1], name) if sides else _NONE, len(both),
         )
         for name in OUTCOMES
     ]  # fmt: skip
@@ -138,20 +136,14 @@ _NONE = Interval(float("nan"), float("nan"), float("nan"))
 
 
 def _contrast(
-    method: str, arms: tuple[str, str], groups: tuple[str, str], name: Outcome, interval: Interval,
-    seeds: int,
-) -> Contrast:  # fmt: skip
-    return Contrast(method=method, other_method=method, arm=arms[0], other_arm=arms[1], group=groups[0],
-                    other_group=groups[1], outcome=name, value=number(interval.value),
-                    low=number(interval.low), high=number(interval.high), seeds=seeds)  # fmt: skip
-
-
-def _nothing(arm: str, method: str, group: str) -> list[Share]:
-    return [
-        Share(arm=arm, method=method, group=group, outcome=name, value=None, low=None, high=None,
-              before=None, units=0, seeds=0)
-        for name in OUTCOMES
-    ]  # fmt: skip
+    cells: tuple[Cell, Cell], groups: tuple[str, str], name: Outcome, interval: Interval, seeds: int
+) -> Contrast:
+    ours, theirs = cells
+    return Contrast(
+        method=ours.method, other_method=theirs.method, arm=ours.arm, other_arm=theirs.arm,
+        group=groups[0], other_group=groups[1], outcome=name, value=number(interval.value),
+        low=number(interval.low), high=number(interval.high), seeds=seeds,
+    )  # fmt: skip
 
 
 def _table(asked: Asked, group: str) -> Units | None:

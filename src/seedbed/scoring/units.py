@@ -19,10 +19,12 @@ RESAMPLES = 2000
 class Resampled:
     """Resamples of one table under several seeds: seeds are drawn and, within each, causes.
 
-    All columns share the draws, so that they can be compared.
+    All columns share the draws, so that they can be compared. Where all units of a table have
+    one cause, units are drawn: nothing else within that seed can vary. Tables of another `part`
+    of the same subjects share the draws of seeds alone.
     """
 
-    def __init__(self, tables: Sequence[Units], resamples: int = RESAMPLES) -> None:
+    def __init__(self, tables: Sequence[Units], resamples: int = RESAMPLES, part: str = "") -> None:
         self.tables = tables
         self.columns = tables[0].columns
         if any(t.columns != self.columns for t in tables):
@@ -30,7 +32,8 @@ class Resampled:
         rng = generator(0, "units")
         seeds = len(tables)
         self.chosen = rng.integers(0, seeds, size=(resamples, seeds))
-        self.codes = [np.unique(np.array(t.causes), return_inverse=True)[1] for t in tables]
+        self.codes = [_codes(t) for t in tables]
+        rng = generator(0, "units", part) if part else rng
         self.weights = [[_draw(rng, code, resamples) for code in self.codes] for _ in range(seeds)]
 
     def means(self) -> list[Interval]:
@@ -46,16 +49,20 @@ class Resampled:
             [np.where(np.isfinite(t.values), t.column(base)[:, None], 0.0) for t in self.tables]
         )
 
-    def difference(self, first: str, second: str) -> Interval:
-        """Mean over seeds of: the mean of column `first` minus that of `second`.
+    def less(self, other: "Resampled", column: str) -> Interval:
+        """Mean over seeds of a column's mean minus that of the same column of `other`.
 
-        Each mean is over the units in which its own column has a value.
+        Both have tables of the same seeds; each mean is over the units that have a value.
         """
-        below = [np.isfinite(t.values).astype(np.float64) for t in self.tables]
-        points, draws = self._resampled(below)
-        a, b = self.columns.index(first), self.columns.index(second)
-        value = _nanmean((points[:, a] - points[:, b])[:, None], axis=0)[0]
-        return _interval(value, _nanmean((draws[..., a] - draws[..., b])[..., None], axis=1)[:, 0])
+        sides = []
+        for side in (self, other):
+            known = [np.isfinite(t.values).astype(np.float64) for t in side.tables]
+            points, draws = side._resampled(known)
+            place = side.columns.index(column)
+            sides.append((points[:, place], draws[..., place]))
+        (a, b), (c, d) = sides
+        value = _nanmean((a - c)[:, None], axis=0)[0]
+        return _interval(value, _nanmean(b - d, axis=1))
 
     def _intervals(self, below: Sequence[Floats]) -> list[Interval]:
         points, slots = self._resampled(below)
@@ -75,6 +82,12 @@ class Resampled:
                 sums = [weights @ _by_cause(self.codes[s], x) for x in (a, b)]
                 slots[use, slot] = _ratio(*sums)
         return points, slots
+
+
+def _codes(table: Units) -> NDArray[np.intp]:
+    codes = np.unique(np.array(table.causes), return_inverse=True)[1]
+    alone = len(codes) > 1 and not codes.any()
+    return np.arange(len(codes)) if alone else codes
 
 
 def _draw(rng: np.random.Generator, code: NDArray[np.intp], resamples: int) -> NDArray[np.int64]:

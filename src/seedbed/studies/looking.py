@@ -6,7 +6,6 @@ What each looks at depends on the questions alone; none of them changes the gate
 from functools import partial
 from pathlib import Path
 
-from seedbed.core.errors import InputError
 from seedbed.core.files import read_rows, write_json, write_rows
 from seedbed.core.rows import Question
 from seedbed.measuring.answers import Answer
@@ -86,8 +85,6 @@ def _grid(
     progress: Progress | None,
 ) -> None:
     questions = world.grid(seed)
-    if not questions:
-        raise InputError(f"looks.grid: the world '{world.kind}' has no grid")
     subject = load_stage(config, trained)
     decision_grid(subject, put(config, subject, questions)).save(folder / GRID)
 

@@ -4,6 +4,7 @@ A unit is a group of questions of one subject. What it was taught is known; what
 over is the result. Everything ends in rules.json.
 """
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ import numpy as np
 from seedbed.core.files import read_json, read_rows, write_json
 from seedbed.core.rows import Document, Question
 from seedbed.core.rules import Explained, Rules
+from seedbed.core.seeds import stream
 from seedbed.core.sites import Claim, SiteKind, Truth
 from seedbed.core.spread import Spreading
 from seedbed.core.units import Units
@@ -28,7 +30,7 @@ from seedbed.scoring.units import Resampled
 from seedbed.studies.gate import GateRow, group_of
 from seedbed.studies.plan import Plan, Task, config_of
 from seedbed.studies.reteaching import MEASURED, rows_task, subject_task
-from seedbed.studies.spread import cell_name
+from seedbed.studies.spread import NEEDED, cell_name
 from seedbed.studies.spreading import FILE as SPREAD
 from seedbed.studies.stages import SCRATCH, load_stage, put, run_finder
 from seedbed.studies.study import Study
@@ -86,26 +88,50 @@ def _find(
     seconds, peak = 0.0, 0.0
     for unit in units:
         subject = replace(load_stage(config, unit.trained), scratch=folder / SCRATCH)
-        asked = put(config, subject, unit_questions(unit))
+        asked, names = anonymous(put(config, subject, unit_questions(unit)), subject.seed)
         claims, cost = run_finder(finder, subject, list[Document](), asked, [])
         seconds, peak = seconds + cost.seconds, max(peak, cost.peak_mib)
         for place, claim in enumerate(claims):
-            means = dict(zip(claim.sites, claim.scores.mean(axis=0).tolist(), strict=True))
+            sites = [names[site] for site in claim.sites]
+            means = dict(zip(sites, claim.scores.mean(axis=0).tolist(), strict=True))
             rows.setdefault(place, []).append(means)
-            told = {f"{unit.name}: {key}": text for key, text in claim.notes.items()}
+            told = {f"{unit.name}: {key}": _named(text, names) for key, text in claim.notes.items()}
             notes.setdefault(place, {}).update(told)
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     epoch = read_json(trained / "summary.json")["epoch_seconds"]
     spent = {"seconds": seconds, "peak_mib": peak, "epochs": seconds / epoch if epoch else None}
     for place, found in rows.items():
-        sites = tuple(dict.fromkeys(s for row in found for s in row))
+        every = tuple(sorted({s for row in found for s in row}))
         # A rule that says nothing about a unit is the last that could explain it.
         lowest = min(v for row in found for v in row.values()) - 1
-        scores = np.array([[row.get(s, lowest) for s in sites] for row in found])
-        names = tuple(u.name for u in units)
-        claim = Claim(names, sites, scores, SiteKind.RULE, notes[place])
+        scores = np.array([[row.get(s, lowest) for s in every] for row in found])
+        claim = Claim(tuple(u.name for u in units), every, scores, SiteKind.RULE, notes[place])
         claim.save(folder / str(place) / "claim.npz")
         write_json(folder / str(place) / "cost.json", {**spent, "shared_by": len(rows)})
+
+
+def anonymous(questions: Sequence[Question], seed: int) -> tuple[list[Question], dict[str, str]]:
+    """The questions with rules that no name and no answer tells apart, and the names again.
+
+    What was taught is declared as answers, and `map` is easily guessed.
+    """
+    rules = sorted({rule for q in questions for rule in q.rules})
+    stream(seed, "rules", *rules).shuffle(rules)
+    hidden = {rule: f"rule-{i}" for i, rule in enumerate(rules)}
+    asked = [
+        q.model_copy(
+            update={
+                "answer": q.choices[0],
+                "rules": {hidden[r]: q.rules[r] for r in rules if r in q.rules},
+            }
+        )
+        for q in questions
+    ]
+    return asked, {name: rule for rule, name in hidden.items()}
+
+
+def _named(text: str, names: Mapping[str, str]) -> str:
+    return re.sub(r"\brule-\d+", lambda found: names.get(found[0], found[0]), text)
 
 
 def taught_rules(units: Sequence[Unit]) -> Truth:
@@ -174,17 +200,20 @@ def explained(
         columns = tables[0].columns
         shared = [c for c in columns if all(c in t.columns for t in tables)]
         intervals = Resampled([t.among(shared) for t in tables]).means()
-        n = sum(len(t.units) for t in tables)
+        n = {r: sum(int(np.isfinite(t.column(r)).sum()) for t in tables) for r in shared}
         found += [
             Explained(unit=name, rule=r, value=number(s.value), low=number(s.low),
-                      high=number(s.high), n=n, taught=r in taught)
+                      high=number(s.high), n=n[r], taught=r in taught)
             for r, s in zip(shared, intervals, strict=True)
         ]  # fmt: skip
     return found
 
 
 def _says(question: Question, rule: str, said: str) -> float:
-    return float(question.rules[rule] == said) if rule in question.rules else float("nan")
+    if rule not in question.rules:
+        return float("nan")
+    # A chat template takes the spaces off choices, and so off what was said.
+    return float(question.rules[rule].strip() == said.strip())
 
 
 def predictions(folder: Path) -> dict[str, str]:
@@ -211,7 +240,7 @@ class RuleLane:
 
     def run(self, finders: Sequence[Finder], gate: Sequence[GateRow]) -> None:
         """Explain the answers of every subject that learned, run `finders`, write rules.json."""
-        seeds = self.study.seeds
+        seeds = sorted(self.study.seeds)
         units = {s: [*self._first(s, gate), *self._second(s)] for s in seeds}
         answers = {(s, u.name): predictions(self._answers(s, u)) for s in seeds for u in units[s]}
         taught = {s: [u for u in units[s] if u.taught] for s in seeds}
@@ -259,8 +288,17 @@ class RuleLane:
             groups: dict[str, list[str]] = {}
             for q in read_rows(data / "questions.jsonl", Question):
                 groups.setdefault(q.slices["group"], []).append(q.id)
+            # Where no share was asked for, only what was learned anyway counts as taught.
+            learned = {
+                f.group
+                for f in told.fits
+                if (f.seed, f.arm, f.method) == (seed, arm, method)
+                and f.low >= f.needed
+                and (f.needed or f.low >= NEEDED)
+            }
+            name = cell_name(arm, method)
             found += [
-                Unit(f"{cell_name(arm, method)}/{g}", trained, data, tuple(ids), g in told.trained)
+                Unit(f"{name}/{g}", trained, data, tuple(ids), g in learned)
                 for g, ids in groups.items()
             ]
         return found

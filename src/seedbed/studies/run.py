@@ -85,6 +85,7 @@ class _Runner:
         study, seeds = self.study, self.study.seeds
         write_config(self.folder, study.model_dump(mode="json"))
         with self.workers:
+            self._prepare()
             learned = [[self.plan.data(s), self.plan.train(s), self.plan.measure(s)] for s in seeds]
             self._show(self.workers.run(learned))
             looks = [[task] for s in seeds for task in looking.tasks(self.plan, s)]
@@ -124,6 +125,14 @@ class _Runner:
             mediation.report(self.folder, seeds, self.claims if about_cells else {})
         self._finish()
         return self.folder
+
+    def _prepare(self) -> None:
+        """What is wrong with a configuration shows before anything is trained."""
+        study = self.study
+        if study.looks.grid and not study.world.grid(study.seeds[0]):
+            raise ConfigError(f"looks.grid: the world '{study.world.kind}' has no grid")
+        if study.spread is not None:
+            SpreadLane(study, self.plan, self.workers, self.folder).prepare()
 
     def _forget_results(self) -> None:
         # A folder is only as old as its youngest result: none of an earlier run may remain.

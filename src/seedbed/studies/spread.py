@@ -5,18 +5,20 @@ says shows how far the new rule spread and what the proxies held back.
 """
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from seedbed.core.config import Config, merged, validate
 from seedbed.core.errors import ConfigError
+from seedbed.core.spread import NEW, Outcome
 from seedbed.training.config import Training
 from seedbed.training.methods import Method
 from seedbed.worlds.base import World
 
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 NEEDED = 0.7
+FOLDERS = ("grid-", "data-", "before-")
 
 
 class Spread(Config):
@@ -31,7 +33,7 @@ class Spread(Config):
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
     methods: dict[str, Method] = Field(default={"plain": Method()}, min_length=1)
     training: Training
-    needed: dict[str, float] | None = None
+    needed: dict[str, Annotated[float, Field(ge=0, lt=1)]] | None = None
     grid: bool = True
 
     @field_validator("arms", "methods")
@@ -40,6 +42,17 @@ class Spread(Config):
         for name in values:
             if not PLAIN.fullmatch(name):
                 raise ValueError(f"the name '{name}' must consist of letters, digits, - _ and .")
+            if name.startswith(FOLDERS):
+                raise ValueError(f"the name '{name}' begins like a folder that a run keeps there")
+        return values
+
+    @field_validator("arms")
+    @classmethod
+    def _arms_leave_the_stage(cls, values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for arm, knobs in values.items():
+            for key in ("stage", "kind"):
+                if key in knobs:
+                    raise ValueError(f"{arm}: '{key}' is not for arms; they are all 'reteach'")
         return values
 
     @field_validator("training")
@@ -69,6 +82,24 @@ class Spread(Config):
                 raise ConfigError(
                     f"spread.needed: '{group}' is no trained group; there are: {known}"
                 )
+
+    def check_first_stage(self, arm: str, world: World, seed: int) -> None:
+        """Raise ConfigError where an arm's first stage is not that of the study's own world."""
+        knobs = merged(self.world(arm, world).model_dump(), {"stage": world.model_dump()["stage"]})
+        other = validate(type(world), knobs, f"spread.arms.{arm}")
+        same = other.tokens(seed) == world.tokens(seed)
+        if not same or other.questions(seed) != world.questions(seed):
+            raise ConfigError(
+                f"spread.arms.{arm}: changes what the study's subject is trained on and asked;"
+                " an arm may change the second stage alone"
+            )
+
+    def taught(self, world: World, method: str) -> dict[str, Outcome]:
+        """What the trained groups are taught under a method; `without` teaches no proxies."""
+        every = world.TRAINED
+        if self.methods[method].kind != "without":
+            return every
+        return {group: outcome for group, outcome in every.items() if outcome == NEW}
 
     def least(self, group: str) -> float:
         """What a trained group must reach."""

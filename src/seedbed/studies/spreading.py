@@ -10,7 +10,7 @@ from pathlib import Path
 from seedbed.core.files import read_json, write_json
 from seedbed.core.spread import Contrast, Fit, Share, Spreading
 from seedbed.runs.store import link_tree
-from seedbed.scoring.shares import Asked, between_arms, between_groups, fits, shares
+from seedbed.scoring.shares import Asked, Cell, between_cells, between_groups, fits, shares
 from seedbed.studies import reteaching
 from seedbed.studies.plan import Plan, Task
 from seedbed.studies.spread import Spread, cell_name
@@ -30,18 +30,28 @@ class SpreadLane:
     workers: Workers
     folder: Path
 
+    def prepare(self) -> None:
+        """Make the rows of every arm, so that what is wrong with them shows before training.
+
+        Raises ConfigError where an arm changes what the study's subject is trained on.
+        """
+        spread, seeds = reteaching.spread_of(self.plan), self.study.seeds
+        for arm in spread.arms:
+            spread.check_first_stage(arm, self.study.world, seeds[0])
+        self.workers.run(
+            [[reteaching.rows_task(self.plan, s, a)] for s in seeds for a in spread.arms]
+        )
+
     def run(self) -> None:
         """Teach, ask and draw every seed × arm × method, and write spread.json.
 
         Everything is kept in the store, and shown under seeds/N/spread of the run folder.
         """
         spread, seeds = reteaching.spread_of(self.plan), self.study.seeds
-        chains = [
-            [reteaching.rows_task(self.plan, s, arm), reteaching.before_task(self.plan, s, arm)]
-            for s in seeds
-            for arm in spread.arms
-        ]
-        self._show(chains)
+        self._show(
+            [[reteaching.rows_task(self.plan, s, a), reteaching.before_task(self.plan, s, a)]
+             for s in seeds for a in spread.arms]
+        )  # fmt: skip
         keys: list[Key] = [(s, arm, method) for s in seeds for arm, method in spread.cells()]
         self._show([[reteaching.subject_task(self.plan, *key)] for key in keys])
         if spread.grid and self.study.world.grid(seeds[0]):
@@ -65,44 +75,50 @@ class SpreadLane:
 
     def _report(self, spread: Spread, asked: Mapping[Key, Asked]) -> Spreading:
         world = self.study.world
-        trained = world.TRAINED
-        needed = {group: spread.least(group) for group in trained}
-        judged = {key: fits(one, trained, needed, *key) for key, one in asked.items()}
+        needed = {group: spread.least(group) for group in world.TRAINED}
+        judged = {
+            key: fits(one, spread.taught(world, key[2]), needed, *key) for key, one in asked.items()
+        }
         present = {group for one in asked.values() for group in one.groups()}
-        about = world.GROUPS
-        groups = [*(g for g in about if g in present), *sorted(present - set(about))]
+        groups = [*(g for g in world.GROUPS if g in present), *sorted(present - set(world.GROUPS))]
         told: list[Share] = []
         compared: list[Contrast] = []
+        first = spread.cells()[0]
         for arm, method in spread.cells():
             mine = self._counting(judged, arm, method)
-            ours = [asked[s, arm, method] for s in mine]
-            told += shares(arm, method, groups, ours)
+            cell = Cell(arm, method, [asked[s, arm, method] for s in mine])
+            here = {g for s in self.study.seeds for g in asked[s, arm, method].groups()}
+            ours = [g for g in groups if g in here]
+            told += shares(arm, method, ours, cell.seeds)
             for group, other in world.CONTRASTS:
-                compared += between_groups(method, arm, group, other, ours)
-            first = next(iter(spread.arms))
-            both = [s for s in self._counting(judged, first, method) if s in mine]
-            if arm == first:
-                continue
-            for group in groups:
-                sides = [[asked[s, a, method] for s in both] for a in (arm, first)]
-                if any(group in one.groups() for one in sides[0]):
-                    compared += between_arms(method, arm, first, group, *sides)
+                if {group, other} <= here:
+                    compared += between_groups(cell, group, other)
+            for beside in dict.fromkeys([(first[0], method), (arm, first[1])]):
+                if beside == (arm, method):
+                    continue
+                both = [s for s in self._counting(judged, *beside) if s in mine]
+                sides = [Cell(*c, [asked[s, *c] for s in both]) for c in ((arm, method), beside)]
+                for group in ours:
+                    compared += between_cells(sides[0], sides[1], group)
+        every = [f for rows in judged.values() for f in rows]
         return Spreading(
             arms=tuple(spread.arms),
             methods=tuple(spread.methods),
             groups=tuple(groups),
-            trained={g: o for g, o in trained.items() if g in present},
-            about={g: about.get(g, "") for g in groups},
+            trained={g: o for g, o in world.TRAINED.items() if g in present},
+            about={g: world.GROUPS.get(g, "") for g in groups},
             seconds={m: self._seconds(m, spread) for m in spread.methods},
-            stopped=_stopped([f for rows in judged.values() for f in rows]),
-            fits=tuple(f for rows in judged.values() for f in rows),
+            stopped=_stopped(every),
+            fits=tuple(every),
             shares=tuple(told),
             contrasts=tuple(compared),
         )
 
     def _counting(self, judged: Mapping[Key, Sequence[Fit]], arm: str, method: str) -> list[int]:
         """The seeds whose subject learned what it was taught."""
-        return [s for s in self.study.seeds if all(f.fitted for f in judged[s, arm, method])]
+        # Sorted, so that the order of seeds in a study moves no interval.
+        seeds = sorted(self.study.seeds)
+        return [s for s in seeds if all(f.fitted for f in judged[s, arm, method])]
 
     def _seconds(self, method: str, spread: Spread) -> float:
         """Mean seconds of a second stage's training."""
@@ -121,7 +137,7 @@ def _stopped(every: Sequence[Fit]) -> str:
     """Why nothing can be said of the spread; "" if some subject learned what it was taught."""
     cells = {(f.seed, f.arm, f.method) for f in every}
     failed = {(f.seed, f.arm, f.method) for f in every if not f.fitted}
-    if cells - failed:
+    if cells - failed or not cells:
         return ""
     worst = min(every, key=lambda f: f.low - f.needed)
     return (

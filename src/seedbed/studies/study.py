@@ -124,6 +124,16 @@ class Study(Config):
         return self
 
     @model_validator(mode="after")
+    def _the_first_stage_is_studied(self) -> "Study":
+        stage = getattr(self.world, "stage", "teach")
+        if stage != "teach":
+            raise ValueError(
+                f"world.stage: a study's own subject is taught in the stage 'teach', not '{stage}';"
+                " second stages are configured under 'spread'"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _changes_fit_the_world(self) -> "Study":
         try:
             if self.organisms is not None:
