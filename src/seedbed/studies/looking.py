@@ -14,7 +14,7 @@ from seedbed.measuring.history import history, sample
 from seedbed.measuring.words import in_words
 from seedbed.models.subject import Subject, SubjectConfig
 from seedbed.studies.plan import Plan, Task, config_of
-from seedbed.studies.stages import load_stage, put
+from seedbed.studies.stages import choice_lengths, load_stage, put
 from seedbed.training.loop import Progress
 from seedbed.worlds.base import World
 
@@ -59,7 +59,9 @@ def _words(
 ) -> None:
     subject, questions = _asked(config, trained, data, count)
     said = {a.id: a for a in read_rows(measured / "answers.jsonl", Answer)}
-    rows, summary = in_words(subject, questions, answers=[said[q.id] for q in questions])
+    # Documents teach no end of a reply, so only as much is written as the longest choice has.
+    most = max(choice_lengths(subject, questions).values())
+    rows, summary = in_words(subject, questions, most, [said[q.id] for q in questions])
     write_rows(folder / "rows.jsonl", rows)
     write_json(folder / "words.json", summary.model_dump(mode="json"))
 
