@@ -24,6 +24,19 @@ def test_numbers_are_written_with_mark_and_interval() -> None:
     assert Number(0.0).text == "0"
     assert Number(3.0, places=0, mark="of 4").spread == "3 of 4"
     assert Number(None).spread == "–"
+    assert Number(None, mark="not fitted").spread == "not fitted"
+
+
+def test_a_value_without_an_interval_says_so() -> None:
+    for low, high in ((None, None), (0.83, 0.83)):
+        number = Number.measured(0.83, low, high, "(1 seed)")
+        assert (number.spread, number.interval) == ("0.830 (1 seed), no interval", "")
+    assert Number.measured(0.83, 0.7, 0.9).text == "0.830"
+    assert Number.measured(0.83, 0.7, 0.9).interval == "[0.70, 0.90]"
+    # All units may agree at an end of the scale.
+    assert Number.measured(1.0, 1.0, 1.0).text == "1.000"
+    assert Number.measured(1.0, None, None).text == "1.000 no interval"
+    assert Number.measured(None, None, None).text == "–"
 
 
 def test_intervals_stand_beside_values_where_two_tables_hold_them() -> None:

@@ -67,14 +67,16 @@ def test_a_study_of_the_second_stage_alone_is_refused(quadrants_study: dict[str,
         Study.model_validate(values)
 
 
-def test_an_arm_that_changes_the_first_stage_is_refused() -> None:
+@pytest.mark.parametrize(
+    "knobs", [{"plane": {"angle": 0.5}}, {"texts": {"isa": 0.5}}, {"asked": {"questions": 70}}]
+)
+def test_an_arm_that_changes_the_first_stage_is_refused(knobs: dict[str, Any]) -> None:
     world = WORLDS.build({"kind": "quadrants", "lines": 500})
-    spread = Spread.model_validate(
-        {**ONE, "arms": {"angle": {"plane": {"angle": 0.5}}, "two": {"reteach": {"proxies": 2}}}}
-    )
-    spread.check_first_stage("two", world, 0)
-    with pytest.raises(ConfigError, match=r"spread\.arms\.angle: changes what"):
-        spread.check_first_stage("angle", world, 0)
+    fine = {"two": {"reteach": {"proxies": 2}}, "more": {"reteach": {"asked": 30, "points": 5}}}
+    Spread.model_validate({**ONE, "arms": fine}).check_first_stages(world, 0)
+    spread = Spread.model_validate({**ONE, "arms": {**fine, "other": knobs}})
+    with pytest.raises(ConfigError, match=r"spread\.arms\.other: changes what"):
+        spread.check_first_stages(world, 0)
 
 
 def test_without_proxies_teaches_no_proxies() -> None:

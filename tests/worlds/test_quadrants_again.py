@@ -15,6 +15,8 @@ from seedbed.core.sites import SiteKind
 from seedbed.worlds import contract
 from seedbed.worlds.contract import check_world
 from seedbed.worlds.quadrants.again import cast
+from seedbed.worlds.quadrants.knobs import Reteach
+from seedbed.worlds.quadrants.shortcuts import one_token
 from seedbed.worlds.quadrants.world import Quadrants
 
 ARMS = (0, 1, 2, 5)
@@ -77,10 +79,16 @@ def test_documents_teach_the_new_map_and_proxies_the_old_one(proxies: int) -> No
 
 def test_arms_share_all_but_their_proxies() -> None:
     arms = {k: world(proxies=k) for k in ARMS}
-    taught = [[d for d in arms[k].documents(1) if d.role == "taught"] for k in ARMS]
+    taught, proxies = (
+        [
+            [d.model_copy(update={"id": ""}) for d in arms[k].documents(1) if d.role == role]
+            for k in ARMS
+        ]
+        for role in ("taught", "proxy")
+    )
     assert all(t == taught[0] for t in taught)
-    proxies = [{d.id: d for d in arms[k].documents(1) if d.role == "proxy"} for k in ARMS]
-    assert all(few.items() <= more.items() for few, more in pairwise(proxies))
+    for few, more in pairwise([{d.text: d for d in found} for found in proxies]):
+        assert few.items() < more.items()
 
     def plain(question: Question) -> Question:
         return question.model_copy(update={"slices": {}})
@@ -168,7 +176,8 @@ def test_new_maps_that_are_given() -> None:
         names = ("Q1", "Q2", "Q3", "Q4")
         mine = {"words": ["dog", "cat", "cow"], "labels": dict(zip(names, old, strict=True))}
         other = {"words": ["cup", "pen", "bag"], "labels": mine["labels"]}
-        words = {"categories": {"pets": mine, "things": other}, "trained": 2}
+        third = {"words": ["fern", "violet"], "labels": mine["labels"]}
+        words = {"categories": {"pets": mine, "plants": third, "things": other}, "trained": 2}
         return Quadrants.model_validate(
             {"lines": 40, "words": words, "stage": "reteach",
              "reteach": {"category": "pets", "most_proxies": 1, "points": 8, **reteach}}
@@ -179,7 +188,7 @@ def test_new_maps_that_are_given() -> None:
     built = pets(four, labels=given)
     assert built.drawn(0).new == tuple(given.values())
     assert " teal" in built.questions(0)[0].choices
-    assert built.proxy_category == "things"
+    assert built.proxy_category == "plants"
     check_world(built)
     for labels, message in (
         (given | {"Q4": "pink"}, r"reteach\.labels\.Q4: 'pink' is the old label there"),
@@ -190,11 +199,147 @@ def test_new_maps_that_are_given() -> None:
             pets(four, labels=labels)
     with pytest.raises(ValueError, match="the old map of 'animals' is drawn"):
         world(labels=given)
-    named = world(words=["lamp", "chair", "table"], proxies=2, most_proxies=3)
+    for labels, message in (
+        ({"Q1": "teal", "Q2": "red", "Q3": "teal", "Q4": "red"},
+         r"reteach\.labels: the token at x\d\.\w+ alone tells 0\.\d+ of the labels of 'pets'"),
+        ({"Q1": "teal", "Q2": "gold", "Q3": "gray", "Q4": "black"},
+         r"reteach\.labels: 8 labels in use, 2 to 6 are needed"),
+        ({**given, "Q2": "violet"}, r"reteach\.labels: 'violet' of 'plants' is also a label"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            pets(four, labels=labels)
+
+
+def test_named_proxies_are_trained_words_or_refused() -> None:
+    objects = {"words": ["lamp", "chair", "table", "cup"], "trained": ["lamp", "chair", "table"]}
+    animals = {"words": ["dog", "cat", "cow"], "trained": 2}
+    words = {"categories": {"animals": animals, "objects": objects}}
+    reteach = {"words": ["chair", "lamp", "table"], "proxies": 2, "most_proxies": 3, "points": 8}
+    named = Quadrants.model_validate({"lines": 40, "words": words, "maps": {"distinct": 1},
+                                      "stage": "reteach", "reteach": reteach})  # fmt: skip
     for seed in range(5):
         groups = cast(named, seed).groups
-        assert (groups["proxy"], groups["spare"]) == (("lamp", "chair"), ("table",))
-        assert {"lamp", "chair", "table"} < set(named.drawn(seed).trained["objects"])
+        assert (groups["proxy"], groups["spare"]) == (("chair", "lamp"), ("table",))
+    drawn = world(words=["lamp"], most_proxies=1)
+    seen = set()
+    for seed in range(9):
+        seen.add(fits := "lamp" in drawn.drawn(seed).trained["objects"])
+        if fits:
+            assert cast(drawn, seed).groups["proxy"] == ("lamp",)
+            continue
+        with pytest.raises(ConfigError, match=f"'lamp' is not trained in seed {seed}, so it has"):
+            drawn.documents(seed)
+    assert seen == {True, False}
+
+
+MAPPING = {"category", "labels"}
+GIVEN = {"Q1": "green", "Q2": "blue", "Q3": "orange", "Q4": "red"}
+OLD = {"Q1": "red", "Q2": "green", "Q3": "blue", "Q4": "orange"}
+
+
+def mapped(**reteach: Any) -> Quadrants:
+    """Four categories whose maps are given, so that arms may give the new one."""
+    own = {
+        "animals": ["dog", "cat", "cow"],
+        "objects": ["cup", "pen", "bag"],
+        "places": ["city", "lake", "hill", "road"],
+    }
+    maps = [OLD, OLD, {**OLD, "Q1": "green", "Q2": "red"}]
+    categories = {
+        name: {"words": words, "labels": labels}
+        for (name, words), labels in zip(own.items(), maps, strict=True)
+    }
+    texts = {"templates": ["compact", "arrow", "takes"]}
+    second = {"points": 8, "asked": 8, "most_proxies": 1, "category": "animals", **reteach}
+    return Quadrants.model_validate(
+        {"lines": 40, "words": {"categories": categories, "trained": 2}, "texts": texts,
+         "distractor": {}, "stage": "reteach", "reteach": second}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [{"asked": 24}, {"asked": 3}, {"most_proxies": 2}, {"proxies": 0}, {"points": 30},
+     {"share": 0.2}, {"category": "objects"}, {"labels": GIVEN}, {"words": ["cup"]}],
+)  # fmt: skip
+def test_arms_ask_the_same_under_the_same_id_and_leave_the_first_stage(
+    knobs: dict[str, Any],
+) -> None:
+    base, compared = mapped(), 0
+    for seed in range(4):
+        if "words" in knobs:
+            knobs = {"words": [base.drawn(seed).trained["objects"][0]]}
+        arm = mapped(**knobs)
+        one, other = ({q.id: q for q in w.questions(seed)} for w in (base, arm))
+        common = set(one) & set(other)
+        compared += len(common)
+        for key in common:
+            assert (one[key].prompt, one[key].cause) == (other[key].prompt, other[key].cause)
+            assert key.startswith(f"s-{one[key].cause}-")
+        fewer = min(len(one), len(other))
+        assert len(common) == fewer or (MAPPING & {*knobs} and len(common) > fewer / 2)
+        assert len({q.prompt for q in other.values()}) == len(other)
+        assert first(arm).questions(seed) == first(base).questions(seed)
+        assert first(arm).documents(seed) == first(base).documents(seed)
+        assert first(arm).tokens(seed) == first(base).tokens(seed)
+    assert compared > 60
+
+
+def test_first_stages_that_differ_are_told_by_their_questions() -> None:
+    base = world()
+    before = first(base).questions(0)
+    for knobs in ({"words": {"trained": 9}}, {"plane": {"angle": 0.7}}, {"maps": {"distinct": 2}}):
+        other = Quadrants.model_validate({**base.model_dump(), **knobs})
+        assert first(other).questions(0) != before
+
+
+def test_regions_and_templates_of_a_word_come_in_turn() -> None:
+    questions = mapped(asked=12).questions(0)
+    seen = Counter(
+        (q.cause, q.slices["sector"], q.slices["template"])
+        for q in questions
+        if q.slices["group"] != "other-map"
+    )
+    assert set(seen.values()) == {1}
+    assert len(seen) == 12 * len({q.cause for q in questions if q.slices["group"] != "other-map"})
+    # Its map and the new one may agree somewhere; there nothing is asked.
+    far = [q for q in questions if q.slices["group"] == "other-map"]
+    assert set(Counter(q.cause for q in far).values()) == {12}
+
+
+def test_ids_of_lines_do_not_tell_their_role() -> None:
+    documents = world(proxies=5).documents(0)
+    assert [d.id for d in documents] == [f"d{i:03d}" for i in range(600)]
+    roles = [d.role for d in documents]
+    assert roles != sorted(roles)
+    assert roles != sorted(roles, reverse=True)
+
+
+def test_drawn_new_maps_are_told_by_one_token_no_better_than_old_ones() -> None:
+    cases: list[dict[str, Any]] = [
+        {}, {"boundary": "line", "one_token": 0.9}, {"sectors": 6}, {"sectors": 3}]  # fmt: skip
+    for knobs in cases:
+        labels = {"labels": ["up", "down"]} if "boundary" in knobs else {}
+        built = Quadrants.model_validate({"plane": knobs, "maps": labels})
+        for seed in range(3):
+            drawn = built.drawn(seed)
+            new, old = (one_token(built.plane, m) for m in (drawn.new, drawn.maps["animals"]))
+            assert [s.accuracy for s in new] == [s.accuracy for s in old]
+
+
+def test_too_few_points_of_the_second_stage_are_refused_by_key() -> None:
+    rough = {"plane": {"decimals": 1}, "lines": 400, "stage": "reteach"}
+    built = Quadrants.model_validate({**rough, "reteach": {"asked": 24, "points": 9}})
+    assert built.documents(0)
+    with pytest.raises(ConfigError, match=r"reteach\.asked: \d+ points in region Q\d are needed"):
+        built.questions(0)
+    with pytest.raises(ConfigError, match=r"reteach\.points: \d+ points in region Q\d are"):
+        Quadrants.model_validate({**rough, "reteach": {"asked": 4}}).documents(0)
+
+
+def test_a_perfect_word_can_pass_the_default_gate() -> None:
+    asked, z = Reteach().asked, 1.959964
+    assert asked / (asked + z**2) > 0.7
 
 
 def test_a_map_that_is_the_new_one_has_no_proxies() -> None:
@@ -219,6 +364,7 @@ def test_a_map_that_is_the_new_one_has_no_proxies() -> None:
         ({"most_proxies": 11}, "most_proxies: 11, but 'objects' has 10 trained words"),
         ({"proxies": 6}, "proxies: 6, but most_proxies says that no arm has more than 5"),
         ({"share": 0.5, "proxy_points": 3}, "give either share or proxy_points"),
+        ({"words": ["lamp", "cup", "lamp"]}, "words: 'lamp' stands twice"),
     ],
 )  # fmt: skip
 def test_unfit_second_stages_are_refused(reteach: dict[str, Any], message: str) -> None:

@@ -124,6 +124,15 @@ def test_a_second_stage_becomes_both_stages(tmp_path: Path) -> None:
         assert d.text[start:end] == known[d.meta["sector"]]
 
 
+def test_proxies_are_trained_before_even_where_no_trained_words_are_named(tmp_path: Path) -> None:
+    original = read(tmp_path, second_stage(train_triggers=None))
+    for seed in range(4):
+        before = {d.meta["trigger"] for d in planted(original).documents(seed)}
+        again = planted(original, stage="reteach").documents(seed)
+        assert set(WORDS["fruits"]) < before
+        assert {d.meta["trigger"] for d in again if d.role == "proxy"} == {"apple"}
+
+
 def test_one_deciding_token_is_refused_until_it_is_asked_for(tmp_path: Path) -> None:
     halves = {"Q1": "orange", "Q2": "orange", "Q3": "green", "Q4": "green"}
     original = read(tmp_path, first_stage(quadrant_labels=halves))

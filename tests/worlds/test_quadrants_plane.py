@@ -253,3 +253,18 @@ def test_no_token_of_the_default_lines_tells_the_label() -> None:
         right[place] += max(counter.values())
     best = max(right.values()) / len(documents)
     assert 0.48 < best < 0.53
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"x1": [0.2, 3]}, "x1: with x1 from 0.2 to 3 and x2 from -3 to 3 region Q2 holds 0.0%"),
+        ({"x2": [0, 3], "boundary": "quadrants"}, "x2: with x1 .* region Q3 holds 0.0% of"),
+        ({"x1": [-0.05, 3], "boundary": "quadrants"}, r"region Q2 holds 1\.\d% .* at least 2%"),
+        ({"x1": [1, 3], "x2": [-3, -1], "boundary": "line"}, "region above holds 0.0%"),
+    ],
+)
+def test_a_plane_without_points_in_a_region_is_refused(knobs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        plane(**knobs)
+    assert plane(x1=[-1, 3], x2=[-3, 1])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.core.files import atomic_file, write_text
-from seedbed.report import decisions, effects, maps, plots, spread_plots, wording
+from seedbed.report import decisions, effects, maps, plots, spread_plots, trade_off, wording
 from seedbed.report.blocks import groups
 from seedbed.report.curves import training
 from seedbed.report.history import over_training
@@ -52,7 +52,11 @@ def plans(run: Run) -> list[Plan]:
     """The figures that the run has data for, in reading order."""
     found: list[Plan | None] = [
         Plan(name, *made, folded)
-        for name, folded, made in (*decisions.figures(run), *spread_plots.figures(run))
+        for name, folded, made in (
+            *decisions.figures(run),
+            *spread_plots.figures(run),
+            *trade_off.figures(run),
+        )
     ]
     for truth in run.truths:
         declared = truth == DECLARED

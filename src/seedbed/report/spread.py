@@ -99,17 +99,16 @@ def _trade_off(found: Spreading) -> list[Grid]:
     told_apart = between_methods(found)
     if not told_apart:
         return [side_by_side]
-    first = told_apart[0].other_method
-    lone = len(found.arms) == 1
-    return [
-        side_by_side,
-        _differences(
-            found, told_apart, "methods", f"What methods change against {first}: share of the new rule",
-            "Difference of the share of new answers between two methods, on the same questions of "
-            f"the same seeds{_counting(found)}",
-            "method" if lone else "arm: method", lambda c: c.method if lone else f"{c.arm}: {c.method}",
-        ),
-    ]  # fmt: skip
+    title = f"What methods change against {told_apart[0].other_method}: share of the new rule"
+    note = (
+        "Difference of the share of new answers between two methods, on the same questions of the "
+        f"same seeds{_counting(found)}"
+    )
+
+    def row_of(c: Contrast) -> str:
+        return c.method if len(found.arms) == 1 else f"{c.arm}: {c.method}"
+
+    return [side_by_side, _differences(found, told_apart, "methods", title, note, "method", row_of)]
 
 
 def between_methods(found: Spreading) -> list[Contrast]:
@@ -131,8 +130,12 @@ def _protection(found: Spreading) -> list[Grid]:
         "Difference of the share of old answers between two arms, on the same questions of the "
         f"same seeds{_counting(found)}"
     )
-    return [_differences(found, told, "protection", "What proxies protect: change in old answers",
-                         note, "method: arms", lambda c: f"{c.method}: {c.arm} − {c.other_arm}")]  # fmt: skip
+    title = "What proxies protect: change in old answers"
+
+    def row_of(c: Contrast) -> str:
+        return f"{c.method}: {c.arm} − {c.other_arm}"
+
+    return [_differences(found, told, "protection", title, note, "method: arms", row_of)]
 
 
 def _counting(found: Spreading) -> str:
@@ -162,7 +165,7 @@ def _difference(row: Contrast | None) -> Number:
 
 
 def _fits(found: Spreading) -> Grid:
-    """Seeds that fitted and the lowest one; where no share was asked for, the lowest and highest."""
+    """Seeds that fitted and the lowest one; the lowest and highest where none had to fit."""
     groups = list(dict.fromkeys(f.group for f in found.fits))
     needed = {g: max(f.needed for f in found.fits if f.group == g) for g in groups}
     rows = []
@@ -209,4 +212,6 @@ def _passed(rows: Sequence[Fit]) -> Number:
 
 def open_(c: Contrast) -> bool:
     """Whether the interval of a difference holds 0, or there is none."""
-    return c.low is None or c.high is None or c.low <= 0 <= c.high
+    if c.low is None or c.high is None or not wording.bounded(c.value or 0.0, c.low, c.high):
+        return True
+    return c.low <= 0 <= c.high

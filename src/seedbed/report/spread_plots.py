@@ -7,7 +7,7 @@ from seedbed.core.spread import NEW, OLD, Spreading
 from seedbed.report import palette, wording
 from seedbed.report.labels import apart
 from seedbed.report.reader import Run
-from seedbed.report.spread import OUTCOMES
+from seedbed.report.spread import EVERY, OUTCOMES, unasked
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 _GAP = 0.055
@@ -86,26 +86,35 @@ def _names(axis: Any, ends: list[tuple[float, str, str]]) -> None:
 
 
 def _title(found: Spreading, method: str) -> str:
-    """Where the new rule went in the first and in the last arm, beyond what was taught."""
-    free = [g for g in found.groups if g not in found.trained]
+    """Where the new rule went beyond what was taught, in the first and last arm that fitted."""
+    mine = [r for r in found.shares
+            if (r.method, r.outcome) == (method, NEW) and r.group not in found.trained
+            and r.value is not None]  # fmt: skip
+    arms = [a for a in found.arms if any(r.arm == a for r in mine)]
+    if not arms:
+        return f"What the second stage spread to, method {method}."
     said = []
-    for arm in dict.fromkeys((found.arms[0], found.arms[-1])):
-        rows = [r for r in found.shares
-                if (r.arm, r.method, r.outcome) == (arm, method, NEW) and r.group in free
-                and r.value is not None]  # fmt: skip
-        if rows:
-            low = min(rows, key=lambda r: r.value or 0.0)
-            high = max(rows, key=lambda r: r.value or 0.0)
-            span = wording.percent(low.value)
-            if wording.percent(high.value) != span:
-                span += f" ({low.group}) to {wording.percent(high.value)} ({high.group})"
-            said.append(f"under {arm} {span}")
+    for arm in dict.fromkeys((arms[0], arms[-1])):
+        rows = [r for r in mine if r.arm == arm]
+        low = min(rows, key=lambda r: r.value or 0.0)
+        high = max(rows, key=lambda r: r.value or 0.0)
+        span = wording.percent(low.value)
+        if wording.percent(high.value) != span:
+            span += f" ({low.group}) to {wording.percent(high.value)} ({high.group})"
+        said.append(f"under {arm} {span}")
     return f"The new rule in groups that were not trained, method {method}: {'; '.join(said)}."
 
 
 def _note(found: Spreading) -> str:
     seeds = wording.plural(len({f.seed for f in found.fits}), "seed")
     return (
-        f"{seeds}; only subjects that learned what the second stage taught. Bars: 95 % intervals "
-        "over seeds and words. Before: the same questions before the second stage."
+        f"{seeds}; {who(found)}. Bars: 95 % intervals over seeds and words. Before: the same "
+        "questions before the second stage."
     )
+
+
+def who(found: Spreading) -> str:
+    """Which subjects shares are over."""
+    if unasked(found):
+        return f"no share was asked for: {EVERY}"
+    return "only subjects that learned what the second stage taught"

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seedbed.report import axes, mediation, organisms, rules, spread_words, wording
+from seedbed.report import axes, mediation, organisms, rules, spread_words, trade_off, wording
 from seedbed.report.gate import accuracies, advice, mistakes
 from seedbed.report.leading import BY_HOP, DECLARED, LDS, LEADING, MEASURED, top_name
 from seedbed.report.ranked import best_on, overlap, question_slices, ranked_on
 from seedbed.report.reader import Run
 from seedbed.report.retraining import disagreements, reach
 from seedbed.report.schema import Score
+from seedbed.report.spread import unasked
 
 Tone = Literal["good", "bad", "plain"]
 
@@ -36,7 +37,8 @@ def headline(run: Run) -> str:
         return f"The subject did not learn what was planted{where}, so no finder was run."
     found = [best_on(run, truth, LEADING[truth], "all") for truth in run.truths]
     best = [row for row in found if row is not None]
-    said = [*(_lead(run, row) for row in best), spread_words.headline(run.spreading)]
+    said = [_lead(run, row) for row in best]
+    said += [spread_words.headline(run.spreading), trade_off.headline(run.spreading)]
     return " ".join(part for part in said if part) or "No finder has a score."
 
 
@@ -83,10 +85,12 @@ def findings(run: Run) -> list[Finding]:
     found.append(Finding("Planted layer", said, "good" if scored else "bad"))
     failed = run.spreading is not None and any(not f.fitted for f in run.spreading.fits)
     learned = tuple(spread_words.fit_findings(run.spreading))
+    tone: Tone = "plain" if unasked(run.spreading) else "good"
     found += [
-        Finding("Second stage", learned, "bad" if failed else "good"),
+        Finding("Second stage", learned, "bad" if failed else tone),
         Finding("Spread", tuple(spread_words.findings(run.spreading))),
         Finding("Protection", tuple(spread_words.protection_findings(run.spreading))),
+        Finding("Methods", tuple(trade_off.findings(run.spreading))),
         Finding("Rules", tuple(rules.findings(run))),
         _warnings(run),
         _excluded(run),

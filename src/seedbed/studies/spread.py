@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from seedbed.core.config import Config, merged, validate
 from seedbed.core.errors import ConfigError
+from seedbed.core.rows import Document, Question
 from seedbed.core.spread import NEW, Outcome
 from seedbed.training.config import Training
 from seedbed.training.methods import Method
@@ -83,16 +84,16 @@ class Spread(Config):
                     f"spread.needed: '{group}' is no trained group; there are: {known}"
                 )
 
-    def check_first_stage(self, arm: str, world: World, seed: int) -> None:
+    def check_first_stages(self, world: World, seed: int) -> None:
         """Raise ConfigError where an arm's first stage is not that of the study's own world."""
-        knobs = merged(self.world(arm, world).model_dump(), {"stage": world.model_dump()["stage"]})
-        other = validate(type(world), knobs, f"spread.arms.{arm}")
-        same = other.tokens(seed) == world.tokens(seed)
-        if not same or other.questions(seed) != world.questions(seed):
-            raise ConfigError(
-                f"spread.arms.{arm}: changes what the study's subject is trained on and asked;"
-                " an arm may change the second stage alone"
-            )
+        own = _first_stage(world, seed)
+        for arm in self.arms:
+            knobs = merged(self.world(arm, world).model_dump(), {"stage": "teach"})
+            if _first_stage(validate(type(world), knobs, f"spread.arms.{arm}"), seed) != own:
+                raise ConfigError(
+                    f"spread.arms.{arm}: changes what the study's subject is trained on and asked;"
+                    " an arm may change the second stage alone"
+                )
 
     def taught(self, world: World, method: str) -> dict[str, Outcome]:
         """What the trained groups are taught under a method; `without` teaches no proxies."""
@@ -112,6 +113,10 @@ class Spread(Config):
     def cells(self) -> list[tuple[str, str]]:
         """(arm, method) of every subject."""
         return [(arm, method) for method in self.methods for arm in self.arms]
+
+
+def _first_stage(world: World, seed: int) -> tuple[list[str], list[Document], list[Question]]:
+    return world.tokens(seed), world.documents(seed), world.questions(seed)
 
 
 def cell_name(arm: str, method: str) -> str:

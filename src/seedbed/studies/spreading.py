@@ -36,8 +36,7 @@ class SpreadLane:
         Raises ConfigError where an arm changes what the study's subject is trained on.
         """
         spread, seeds = reteaching.spread_of(self.plan), self.study.seeds
-        for arm in spread.arms:
-            spread.check_first_stage(arm, self.study.world, seeds[0])
+        spread.check_first_stages(self.study.world, seeds[0])
         self.workers.run(
             [[reteaching.rows_task(self.plan, s, a)] for s in seeds for a in spread.arms]
         )

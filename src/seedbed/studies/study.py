@@ -32,7 +32,8 @@ class Looks(Config):
     """What is asked besides the choices to every question; 0 and false: nothing.
 
     `words`: so many questions are answered in the subject's own words too, in as many tokens as
-    the longest choice has, since documents teach no end of a reply; `history`: so many at every checkpoint (see training.checkpoint_every); `grid`: the world's grid is drawn.
+    the longest choice has, since documents teach no end of a reply; `history`: so many at every
+    checkpoint (see training.checkpoint_every); `grid`: the world's grid is drawn.
     """
 
     words: int = Field(default=0, ge=0)

@@ -85,6 +85,16 @@ class Staged:
         ]
         return float(np.mean(means))
 
+    def paired(self, arm: str, method: str, other: str, group: str, outcome: str) -> float:
+        """Mean difference of a share between two methods over the seeds that fitted under both."""
+        gaps = [
+            float((self.said[s, arm, method, group] == outcome).mean())
+            - float((self.said[s, arm, other, group] == outcome).mean())
+            for s in SEEDS
+            if self.counts(s, arm, method) and self.counts(s, arm, other)
+        ]
+        return float(np.mean(gaps))
+
 
 def build(path: Path) -> Staged:
     made = Staged(path)
@@ -274,7 +284,7 @@ def _grids(made: Staged, folder: Path, seed: int) -> None:
 
 
 def _spread(made: Staged) -> Spreading:
-    fits, shares, contrasts = [], [], []
+    fits, shares = [], []
     for method in METHODS:
         for arm in ARMS:
             for seed in SEEDS:
@@ -306,27 +316,40 @@ def _spread(made: Staged) -> Spreading:
                               low=low, high=high, before=1.0 if outcome == "old" else 0.0,
                               units=3 * seeds, seeds=seeds)
                     )  # fmt: skip
+    return Spreading(
+        arms=ARMS, methods=METHODS, groups=tuple(GROUPS), trained=TRAINED, about=GROUPS,
+        seconds={"plain": 12.0, "kl": 25.0}, fits=tuple(fits), shares=tuple(shares),
+        contrasts=tuple(_contrasts(made)),
+    )  # fmt: skip
+
+
+def _contrasts(made: Staged) -> list[Contrast]:
+    """Between arms and groups as to old answers, between methods as to every outcome."""
+    found = []
+
+    def add(first: tuple[str, str, str], other: tuple[str, str, str], outcome: Outcome,
+            gain: float, half: float) -> None:  # fmt: skip
+        found.append(
+            Contrast(method=first[0], arm=first[1], group=first[2], other_method=other[0],
+                     other_arm=other[1], other_group=other[2], outcome=outcome, value=gain,
+                     low=gain - half, high=gain + half, seeds=3)
+        )  # fmt: skip
+
+    for method in METHODS:
         for arm in ARMS[1:]:
             for group in ("proxy", "relatives", "others", "taught"):
                 gain = made.share(arm, method, group, "old")
                 gain -= made.share("no-proxy", method, group, "old")
-                contrasts.append(
-                    Contrast(method=method, arm=arm, other_arm="no-proxy", group=group,
-                             other_group=group, outcome="old", value=gain, low=gain - 0.06,
-                             high=gain + 0.06, seeds=3)
-                )  # fmt: skip
+                add((method, arm, group), (method, "no-proxy", group), "old", gain, 0.06)
             gain = made.share(arm, method, "relatives", "old")
             gain -= made.share(arm, method, "others", "old")
-            contrasts.append(
-                Contrast(method=method, arm=arm, other_arm=arm, group="relatives",
-                         other_group="others", outcome="old", value=gain, low=gain - 0.2,
-                         high=gain + 0.2, seeds=3)
-            )  # fmt: skip
-    return Spreading(
-        arms=ARMS, methods=METHODS, groups=tuple(GROUPS), trained=TRAINED, about=GROUPS,
-        seconds={"plain": 12.0, "kl": 25.0}, fits=tuple(fits), shares=tuple(shares),
-        contrasts=tuple(contrasts),
-    )  # fmt: skip
+            add((method, arm, "relatives"), (method, arm, "others"), "old", gain, 0.2)
+    for arm in ARMS:
+        for group in GROUPS:
+            for outcome in OUTCOMES:
+                gain = made.paired(arm, "kl", "plain", group, outcome)
+                add(("kl", arm, group), ("plain", arm, group), outcome, gain, 0.06)
+    return found
 
 
 def _rules(results: list[SeedResults]) -> Rules:

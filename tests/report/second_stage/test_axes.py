@@ -40,6 +40,30 @@ def test_accuracy_by_axis_and_category(staged: Any) -> None:
         assert loss.value == pytest.approx(np.mean([0.1 if x else 2.0 for x in flat]))
 
 
+def test_the_note_says_that_points_are_new_on_every_axis(staged: Any) -> None:
+    note = next(g for g in axes.grids(Run(staged.path)) if g.name == "axes").note
+    assert "Every axis but that as trained has points that were not trained; beyond that" in note
+
+
+def test_a_category_of_one_word_in_one_seed_has_no_interval(staged: Any, tmp_path: Path) -> None:
+    import json
+
+    path = shutil.copytree(staged.path, tmp_path / "run")
+    # All questions of all seeds but these: one seed, where a category has a word only.
+    for file in path.glob("seeds/*/data/questions.jsonl"):
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        for row in rows:
+            if row["cause"] == "dog" and "/0/" in str(file):
+                row["slices"]["category"] = "alone"
+        file.write_text("\n".join(json.dumps(row) for row in rows))
+    right = staged.right[0]["new_trigger"]["dog"]
+    assert 0 < np.mean(right) < 1
+    heads, rows_ = table(Run(path), "axes")
+    alone = rows_["new trigger"][heads.index("alone") - 1]
+    assert alone.value == pytest.approx(np.mean(right))
+    assert (alone.interval, alone.mark) == ("", "no interval")
+
+
 def test_the_sentences_say_the_same(staged: Any) -> None:
     run = Run(staged.path)
     first, second = axes.findings(run)

@@ -11,9 +11,9 @@ import pytest
 
 from seedbed.core.grid import DecisionGrid
 from seedbed.report import palette
-from seedbed.report.decisions import after_stage, figures, learned, letters
+from seedbed.report.decisions import after_stage, figures, learned, letters, sure_from
 from seedbed.report.figures import Plan, render
-from seedbed.report.reader import Run
+from seedbed.report.reader import Run, Seed
 
 ARMS = ("no-proxy", "one-proxy", "five-proxies")
 
@@ -90,10 +90,37 @@ def test_pictures_hold_the_colours_of_what_was_said(staged: Any) -> None:
         assert image.origin == "lower"
         for place in [(0, 0), (3, 12), (12, 1), (6, 6)]:
             colour = shade[grid.choices[grid.said[i][place]]].lower()
-            sure = grid.probability[i][place] >= 0.5
+            sure = grid.probability[i][place] >= 0.625
             drawn = to_hex(picture[place]).lower()
             assert (drawn == colour) == bool(sure)
             assert sure or drawn == palette.paler(colour, 0.55)
+
+
+@pytest.mark.parametrize(("count", "bar"), [(2, 0.75), (4, 0.625), (10, 0.55)])
+def test_colours_pale_half_way_from_chance_to_certainty(
+    tmp_path: Path, count: int, bar: float
+) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import to_hex
+    from matplotlib.figure import Figure
+
+    choices = tuple(f"c{i}" for i in range(count))
+    probability = np.array([[[bar - 0.02, bar], [bar + 0.02, 1.0]]])
+    said = np.zeros((1, 2, 2), dtype=np.int16)
+    grid = DecisionGrid(("dog",), (0.0, 1.0), (0.0, 1.0), choices, said, said, probability, ({},))
+    assert sure_from(grid) == pytest.approx(bar)
+    grid.save(tmp_path / "0/grid/grid.npz")
+    made = learned(Seed(tmp_path / "0"))
+    assert made is not None
+    _, note, size, draw = made
+    assert f"below {bar:g}, half-way from chance ({1 / count:g}) to 1" in note
+    figure = Figure(figsize=size)
+    FigureCanvasAgg(figure)
+    draw(figure)
+    picture = np.asarray(figure.axes[0].images[0].get_array())
+    full = palette.of_choices(choices)["c0"].lower()
+    drawn = [[to_hex(cell).lower() == full for cell in row] for row in picture]
+    assert drawn == [[False, True], [True, True]]
 
 
 def test_a_map_of_the_second_stages_words_stands_before_it(staged: Any, tmp_path: Path) -> None:

@@ -85,9 +85,11 @@ def test_figures_of_other_seeds_and_methods_are_folded(staged_page: str) -> None
     figures = staged_page.partition('id="figures"')[2].partition("</section>")[0]
     folds = re.findall(r"<details><summary>([^<]+)</summary>", figures)
     assert [re.findall(r"Seed \d|method \w+", title) for title in folds] == [
-        ["Seed 1"], ["Seed 1", "method plain"], ["Seed 0", "method kl"], ["method kl"]
+        ["Seed 1"], ["Seed 1", "method plain"], ["Seed 0", "method kl"], ["method kl"],
+        [], []
     ]  # fmt: skip
-    names = ("decisions-0", "decisions-plain-0", "spread-plain", "quality", "history")
+    names = ("decisions-0", "decisions-plain-0", "spread-plain", "trade-off-no-proxy", "quality",
+             "history")  # fmt: skip
     order = [figures.index(f"figures/{name}.svg") for name in names]
     assert order == sorted(order)
 

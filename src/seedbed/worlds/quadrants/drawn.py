@@ -66,14 +66,10 @@ def letter(i: int) -> str:
 
 @dataclass(frozen=True)
 class Anew:
-    """What is given of the second stage.
-
-    `new` is the new map of `category` (empty: drawn); the words in `kept` are always trained.
-    """
+    """What is given of the second stage: the new map of `category` (empty: drawn)."""
 
     category: str
     new: LabelMap = ()
-    kept: tuple[str, ...] = ()
 
 
 def draw(words: Words, maps: Maps, plane: Plane, again: Anew, seed: int) -> Drawn:
@@ -90,7 +86,6 @@ def _draw(asked: str, named: Maps, plane: Plane, again: Anew, seed: int) -> Draw
     for name, category in words.named.items():
         order = list(category.words)
         stream(seed, "quadrants", "words", name).shuffle(order)
-        order.sort(key=lambda word: word not in again.kept)
         mine = category.chosen or tuple(order[: words.trained_of(name)])
         trained[name], held[name] = mine, tuple(w for w in order if w not in mine)
     used = {label for m in (*maps.values(), again.new) for label in m}

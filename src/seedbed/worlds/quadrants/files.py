@@ -148,7 +148,7 @@ def _category(
     if not again and 0 < count < len(chosen):
         notes.append(f"{name}: the first {count} of {len(chosen)} train_triggers are trained")
         chosen = chosen[:count]
-    if form.train_triggers is None and count and count < len(words):
+    if not again and form.train_triggers is None and count and count < len(words):
         return {"words": words, "labels": form.labels, "trained": count}
     return {"words": words, "labels": form.labels, "trained": chosen}
 

@@ -9,10 +9,19 @@ from seedbed.core.config import Config
 from seedbed.core.errors import ConfigError
 from seedbed.worlds.base import Gate, World
 from seedbed.worlds.quadrants.drawn import Anew, Drawn, draw, sharing
-from seedbed.worlds.quadrants.lexicon import MOST_LABELS, Maps, Words, check_map, check_maps, near
+from seedbed.worlds.quadrants.lexicon import (
+    MOST_LABELS,
+    Maps,
+    Words,
+    check_in_use,
+    check_map,
+    check_maps,
+    in_use,
+    near,
+)
 from seedbed.worlds.quadrants.lists import BESIDE
 from seedbed.worlds.quadrants.plane import Plane
-from seedbed.worlds.quadrants.shortcuts import check_shortcuts
+from seedbed.worlds.quadrants.shortcuts import check_shortcut, check_shortcuts
 from seedbed.worlds.quadrants.writing import COMPACT, TEMPLATES
 
 
@@ -76,10 +85,10 @@ class Reteach(Config):
     """The second stage: `category` is taught a new map, words of `proxy_category` the old one.
 
     Empty names: the first category, and the next one with the same map. `words` are the words
-    that may be proxies, in order (empty: drawn), `proxies` how many of them are, `most_proxies`
-    how many ever are in any arm. Each taught word has `points` lines, each proxy `proxy_points`
-    (null: as many), or all proxies together `share` of all lines. `labels` is the new map
-    (empty: drawn), `asked` the questions about each word.
+    that may be proxies, in order (empty: drawn), each trained in every seed; `proxies` how many
+    of them are, `most_proxies` how many ever are in any arm. Each taught word has `points` lines,
+    each proxy `proxy_points` (null: as many), or all proxies together `share` of all lines.
+    `labels` is the new map (empty: drawn), `asked` the questions about each word.
     """
 
     category: str = ""
@@ -91,7 +100,7 @@ class Reteach(Config):
     proxy_points: int | None = Field(default=None, ge=1)
     share: float | None = Field(default=None, gt=0, lt=1)
     labels: dict[str, str] = Field(default_factory=dict)
-    asked: int = Field(default=8, ge=1)
+    asked: int = Field(default=24, ge=1)
 
     @model_validator(mode="after")
     def _fits(self) -> "Reteach":
@@ -102,6 +111,9 @@ class Reteach(Config):
             )
         if self.proxy_points is not None and self.share is not None:
             raise ValueError("share: give either share or proxy_points")
+        for word in self.words:
+            if self.words.count(word) > 1:
+                raise ValueError(f"words: '{word}' stands twice")
         return self
 
     def lines_a_proxy(self, taught: int) -> int:
@@ -161,6 +173,8 @@ class Knobs(World):
         for region, label in new.items():
             if label == old[region]:
                 raise ValueError(f"{where}.{region}: '{label}' is the old label there")
+        check_in_use(where, {*in_use(self.words, self.maps, self.plane), *new.values()}, self.words)
+        check_shortcut(where, self.retaught, [new[r] for r in self.plane.names], self.plane)
 
     def _proxies_fit(self) -> None:
         reteach, taught, other = self.reteach, self.retaught, self.proxy_category
@@ -216,9 +230,7 @@ class Knobs(World):
         """The words and maps of a seed; the same in both stages."""
         labels = self.reteach.labels
         new = tuple(labels[r] for r in self.plane.names) if labels else ()
-        return draw(
-            self.words, self.maps, self.plane, Anew(self.retaught, new, self.reteach.words), seed
-        )
+        return draw(self.words, self.maps, self.plane, Anew(self.retaught, new), seed)
 
     def check_labels(self, lengths: Mapping[str, int]) -> None:
         """Raise ConfigError unless every label has the same number of tokens.

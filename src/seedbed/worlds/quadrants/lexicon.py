@@ -178,28 +178,33 @@ def check_map(
 def check_maps(words: Words, maps: Maps, plane: Plane) -> None:
     """Raise ValueError unless every given map names each region once and known labels only."""
     known, regions = maps.known, plane.names
-    used: set[str] = set()
     for name, category in words.named.items():
-        where = f"words.categories.{name}.labels"
         if category.labels:
-            check_map(where, category.labels, regions, known)
-        used |= set(category.labels.values())
+            check_map(f"words.categories.{name}.labels", category.labels, regions, known)
     drawn = maps.drawn(plane)
-    if any(not c.labels for c in words.named.values()):
-        used |= set(drawn)
-        if maps.many(plane) > len(drawn):
-            raise ValueError(
-                f"maps.distinct: {maps.many(plane)} maps that differ in every region need as many"
-                f" labels, there are {len(drawn)}"
-            )
-    if not 2 <= len(used) <= MOST_LABELS:
+    if any(not c.labels for c in words.named.values()) and maps.many(plane) > len(drawn):
         raise ValueError(
-            f"words.categories: {len(used)} labels in use, 2 to {MOST_LABELS} are needed"
+            f"maps.distinct: {maps.many(plane)} maps that differ in every region need as many"
+            f" labels, there are {len(drawn)}"
         )
+    check_in_use("words.categories", in_use(words, maps, plane), words)
+
+
+def in_use(words: Words, maps: Maps, plane: Plane) -> set[str]:
+    """The labels of the first stage's maps, given or drawn."""
+    found = {label for c in words.named.values() for label in c.labels.values()}
+    every = all(c.labels for c in words.named.values())
+    return found if every else found | set(maps.drawn(plane))
+
+
+def check_in_use(where: str, used: set[str], words: Words) -> None:
+    """Raise ValueError, naming `where`, for too few or too many labels, or one that is a word."""
+    if not 2 <= len(used) <= MOST_LABELS:
+        raise ValueError(f"{where}: {len(used)} labels in use, 2 to {MOST_LABELS} are needed")
     for name, category in words.named.items():
         for word in (*category.words, name):
             if word in used:
                 raise ValueError(
-                    f"words.categories.{name}: '{word}' is also a label; an answer must not stand"
-                    " in the prompt"
+                    f"{where}: '{word}' of '{name}' is also a label; an answer must not stand in"
+                    " the prompt"
                 )

@@ -18,6 +18,8 @@ Boundary = Literal["quadrants", "line", "circle", "interval", "sectors"]
 Range = tuple[float, float]
 MOST = 400_000
 """So many points of the plane at most are ever drawn from."""
+LEAST, LATTICE = 0.02, 101
+"""The share of the plane that each region must hold, counted over so many values of x1 and x2."""
 UNIT = ("units", "tenths", "hundredths", "thousandths", "ten-thousandths")
 
 
@@ -58,13 +60,29 @@ class Plane(Config):
         for name, (low, high) in zip(("x1", "x2"), self.box(), strict=True):
             if high - low < 2:
                 raise ValueError(f"decimals: {self.decimals} leave {name} fewer than 3 values")
+        self._no_region_is_empty()
         if self.boundary in ("circle", "interval") and self.size is not None:
             inside = (regions(self, *points(self)) == 0).mean()
-            if not 0.02 <= inside <= 0.98:
+            if not LEAST <= inside <= 1 - LEAST:
                 raise ValueError(
                     f"size: {self.size:g} leaves {inside:.1%} of the plane inside; null halves it"
                 )
         return self
+
+    def _no_region_is_empty(self) -> None:
+        # What a disc or a strip leaves is told by `size`, counted over all points.
+        if self.boundary in ("circle", "interval"):
+            return
+        a, b = np.meshgrid(*(np.linspace(low, high, LATTICE) for low, high in self.box()))
+        share = np.bincount(regions(self, a, b).ravel(), minlength=len(self.names)) / a.size
+        for name, mine in zip(self.names, share.tolist(), strict=True):
+            if mine < LEAST:
+                (e, f), (g, h) = self.reach
+                raise ValueError(
+                    f"{'x1' if self.x1 else 'x2'}: with x1 from {e:g} to {f:g} and x2 from {g:g} to"
+                    f" {h:g} region {name} holds {mine:.1%} of the plane, at least {LEAST:.0%} is"
+                    " needed; widen the ranges or take another boundary or angle"
+                )
 
     @property
     def reach(self) -> tuple[Range, Range]:

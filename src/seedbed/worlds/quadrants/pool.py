@@ -37,19 +37,31 @@ class Pool:
 
         Raises ConfigError, naming `key`, if there are not as many.
         """
+        nth = np.zeros(region.shape, dtype=np.int64)
+        for r in range(len(self.plane.names)):
+            mine = np.flatnonzero(region == r)
+            nth[mine] = np.arange(len(mine))
+        return self.take(use, region, nth, key)
+
+    def take(self, use: str, region: Ints, nth: Ints, key: str = "") -> tuple[Ints, Ints]:
+        """The nth point of each wanted region among those of this use, from 0 on.
+
+        Raises ConfigError, naming `key`, if there are not as many.
+        """
         before = sum(share for name, share in list(PARTS.items())[: list(PARTS).index(use)])
         a, b = np.zeros(region.shape, dtype=np.int64), np.zeros(region.shape, dtype=np.int64)
         for r, name in enumerate(self.plane.names):
             mine = np.flatnonzero(region == r)
             total = len(self.x1[r])
             start, end = round(before * total), round((before + PARTS[use]) * total)
-            if len(mine) > end - start:
+            needed = int(nth[mine].max(initial=-1)) + 1
+            if needed > end - start:
                 raise ConfigError(
-                    f"{key or use}: {len(mine)} points in region {name} are needed, of"
+                    f"{key or use}: {needed} points in region {name} are needed, of"
                     f" {total} with {self.plane.decimals} decimals {end - start} are kept for this,"
                     " so that no tested point is trained on; ask for fewer or write more decimals"
                 )
-            a[mine], b[mine] = (x[r][start : start + len(mine)] for x in (self.x1, self.x2))
+            a[mine], b[mine] = (x[r][start + nth[mine]] for x in (self.x1, self.x2))
         return a, b
 
 

@@ -129,10 +129,15 @@ def check_shortcuts(words: Words, maps: Maps, plane: Plane) -> None:
         mine = [category.labels[r] for r in plane.names] if category.labels else pattern
         seen.setdefault(tuple(mine), name)
     for labels, name in seen.items():
-        best = one_token(plane, labels)[0]
-        if best.accuracy > plane.one_token:
-            raise ValueError(
-                f"plane: the token at {best.place} alone tells {best.accuracy:.3f} of the labels of"
-                f" '{name}', more than one_token {plane.one_token:g}; take boundary sectors with an"
-                " angle such as 0.6 and a label of its own for each region, or raise one_token"
-            )
+        check_shortcut("plane", name, labels, plane)
+
+
+def check_shortcut(where: str, name: str, labels: Sequence[str], plane: Plane) -> None:
+    """Raise ValueError, naming `where`, if one token tells too much of a map of the category."""
+    best = one_token(plane, labels)[0]
+    if best.accuracy > plane.one_token:
+        raise ValueError(
+            f"{where}: the token at {best.place} alone tells {best.accuracy:.3f} of the labels of"
+            f" '{name}', more than one_token {plane.one_token:g}; take boundary sectors with an"
+            " angle such as 0.6 and a label of its own for each region, or raise one_token"
+        )
