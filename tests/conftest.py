@@ -184,7 +184,7 @@ def quadrants_study() -> dict[str, Any]:
         "name": "small-quadrants",
         "world": {
             "kind": "quadrants",
-            "gate": {"by": "category", "margin": 0.2},
+            "gate": {"by": "category", "margin": 0.1},
             "plane": {"boundary": "line", "one_token": 0.9},
             "maps": {"labels": "booleans", "distinct": 2},
             "words": {"own": 3, "words": 4, "trained": 3},
@@ -194,7 +194,7 @@ def quadrants_study() -> dict[str, Any]:
             "reteach": {"points": 100, "share": 0.4, "most_proxies": 2, "asked": 20},
         },
         "subject": {"kind": "tiny", "layers": 2, "width": 48, "heads": 4, "init": 0.1},
-        "training": {"steps": 150, "batch": 96, "optimizer": taught, "checkpoint_every": 0.5},
+        "training": {"steps": 210, "batch": 96, "optimizer": taught, "checkpoint_every": 0.5},
         "finders": [{"kind": "ablation"}, {"kind": "rule-fit"}, {"kind": "bm25"}],
         "spread": {
             "arms": {"none": {"reteach": {"proxies": 0}}, "two": {"reteach": {"proxies": 2}}},

@@ -42,10 +42,13 @@ def _explained(rows: Sequence[Explained], place: int) -> Grid:
         found.append((unit_words(unit), [_share(mine.get(rule), most) for rule in rules]))
         about[unit_words(unit)] = _counted([row.n for row in mine.values()])
     heads, kept = columns_with_values(("answers of", *rules), found)
+    silent = ""
+    if any(" to " in line for line in about.values()):
+        silent = " n: the answers that a rule says anything about, where those are not all."
     note = (
         "Share of the answers that a rule says, whatever is right; 95 % intervals over seeds and "
         "words. ✓: the rule that this group was taught. Rules may agree on many questions, so "
-        "shares do not add up to 1. n: where a rule says something about so many answers only."
+        f"shares do not add up to 1.{silent}"
     )
     which = "" if any(row.unit.startswith(SUBJECT) for row in rows) else ", after the second stage"
     name = f"rules-{place}" if place else "rules"

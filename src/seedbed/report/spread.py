@@ -15,10 +15,10 @@ NOT_FITTED = "not fitted"
 
 
 def grids(found: Spreading | None) -> list[Grid]:
-    """Shares by method, methods side by side, what proxies protect, and who fitted."""
+    """Methods side by side, shares by method, what proxies protect, and who fitted."""
     if found is None:
         return []
-    tables = [*(_shares(found, m) for m in found.methods), *_trade_off(found), *_protection(found)]
+    tables = [*_trade_off(found), *(_shares(found, m) for m in found.methods), *_protection(found)]
     return [*tables, *([_fits(found)] if found.fits else [])]
 
 

@@ -4,6 +4,7 @@ What keeps the new rule from where it is not wanted may keep it from where it is
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from seedbed.core.spread import NEW, Contrast, Share, Spreading
@@ -37,9 +38,10 @@ def _changed(found: Spreading, told: Sequence[Contrast], other: str) -> str:
     moved = _largest_first(told)
     if not moved:
         return f"cannot be told apart from {other} in any group"
-    said = [f"{_group(found, c.group)} {valued(c)}" for c in moved[:_NAMED]]
-    more = f", and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
-    return f"share of the new rule {', '.join(said)}{more}"
+    said = [f"{valued(c)} in {_group(found, c.group)}" for c in moved[:_NAMED]]
+    more = len(moved) - _NAMED
+    rest = f"; {wording.plural(more, 'other group')} too" if more > 0 else ""
+    return f"share of the new rule {', '.join(said)}{rest}"
 
 
 def _largest_first(told: Sequence[Contrast]) -> list[Contrast]:
@@ -63,9 +65,13 @@ def headline(found: Spreading | None) -> str:
     if not moved:
         return f"Of {many} compared with {first} none can be told apart from it in what spread."
     most = moved[0]
+    # A method under which little was learned spreads little, which is no merit.
+    own = [c for c in between_methods(found)
+           if c.method == most.method and found.trained.get(c.group) == NEW]  # fmt: skip
+    learned = "".join(f", {valued(c)} in {c.group}, which was taught it" for c in own)
     return (
         f"Of {many} compared with {first}, {most.method} changes most what spread: share of the "
-        f"new rule in {most.group} {valued(most)}."
+        f"new rule {valued(most)} in {most.group}{learned}."
     )
 
 
@@ -113,7 +119,6 @@ def _figure(
         axis.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05),
                  xlabel=f"Share of the new rule in {pair[0]}",
                  ylabel=f"Share of the new rule in {pair[1]}")  # fmt: skip
-        axis.set_aspect("equal")
         axis.grid()
         axis.plot([0, 1], [0, 1], color=palette.MUTED, lw=0.9, ls=(0, (4, 3)))
         places, bars = [], []
@@ -131,7 +136,10 @@ def _figure(
                       marker=palette.MARKERS[(i + i // 7) % 7])  # fmt: skip
             places.append(at)
             bars += ends
-        place(axis, list(points), places, bars=bars)
+        # In short pieces, so that names keep clear of the diagonal and not of the box around it.
+        steps = [i / 40 for i in range(41)]
+        diagonal = [((s, s), (e, e)) for s, e in pairwise(steps)]
+        place(axis, list(points), places, bars=[*bars, *diagonal])
 
     seeds = wording.plural(len({f.seed for f in found.fits}), "seed")
     groups = "; ".join(f"{g}: {words}" for g in pair if (words := group_words(found, g)))
@@ -139,7 +147,7 @@ def _figure(
         f"One point a method; {seeds}; {who(found)}. Bars: 95 % intervals over seeds and words. "
         f"Broken line: as often in both groups.{' ' if groups else ''}{groups}"
     )
-    return _title(arm, pair, points), f"{note.rstrip('.')}.", (6.4, 5.4), draw
+    return _title(arm, pair, points), f"{note.rstrip('.')}.", (9.2, 5.2), draw
 
 
 def _title(arm: str, pair: tuple[str, str], points: dict[str, tuple[Share, Share]]) -> str:
@@ -150,4 +158,4 @@ def _title(arm: str, pair: tuple[str, str], points: dict[str, tuple[Share, Share
         low, high = (wording.percent(points[m][side].value) for m in (by[0], by[-1]))
         span = low if low == high else f"{low} ({by[0]}) to {high} ({by[-1]})"
         spans.append(f"in {group} {span}")
-    return f"The new rule's share under {arm}, method by method: {', '.join(spans)}."
+    return f"The new rule's share across methods under {arm}: {', '.join(spans)}."

@@ -137,6 +137,8 @@ def test_rules_that_say_nothing_on_some_questions(staged: Any, tmp_path: Path, e
     assert [n.text for n in animals] == ["0.930 ✓", "0.500 n 1,200, no interval", "0.250"]
     assert grid.about == {"animals": "1,200 to 2,000 answers", "tools": "0 to 200 answers"}
     assert tools[0].text == "–"
+    assert " n: the answers that a rule says anything about" in grid.note
+    assert " n: " not in rules.grids(Run(staged.path))[0].note
     lines = rules.findings(run)
     assert lines[0].endswith("not settled against sign of x2 0.50 (no interval).")
 

@@ -38,8 +38,8 @@ def test_groups_that_a_method_changes_stand_largest_first() -> None:
     every = [between("u", -0.2), between("t", -0.5), between("v", 0.3), between("w", 0.05),
              between("p", 0.15)]  # fmt: skip
     assert said_of(*every) == [
-        "kl against plain under a: share of the new rule t (taught new) -0.50 [-0.60, -0.40], "
-        "v +0.30 [0.20, 0.40], u -0.20 [-0.30, -0.10], and 1 more."
+        "kl against plain under a: share of the new rule -0.50 [-0.60, -0.40] in t (taught new), "
+        "+0.30 [0.20, 0.40] in v, -0.20 [-0.30, -0.10] in u; 1 other group too."
     ]
 
 
@@ -76,11 +76,11 @@ def test_the_headline_is_for_methods_alone(found: Spreading) -> None:
     assert trade_off.headline(found) == ""
     lone = found.model_copy(
         update={"arms": ("a",), "contrasts": (between("proxy", -0.9), between("others", -0.4),
-                                              between("relatives", 0.2))}
+                                              between("relatives", 0.2), between("taught", -0.25))}
     )  # fmt: skip
     assert trade_off.headline(lone) == (
-        "Of 1 method compared with plain, kl changes most what spread: share of the new rule in "
-        "others -0.40 [-0.50, -0.30]."
+        "Of 1 method compared with plain, kl changes most what spread: share of the new rule "
+        "-0.40 [-0.50, -0.30] in others, -0.25 [-0.35, -0.15] in taught, which was taught it."
     )
     level = lone.model_copy(update={"contrasts": (between("others", 0.0),)})
     assert trade_off.headline(level) == (
