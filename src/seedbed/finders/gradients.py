@@ -16,9 +16,9 @@ from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import stream
 from seedbed.core.sites import Claim
-from seedbed.finders.base import Finder
 from seedbed.finders.factors import Precision, Weight
 from seedbed.finders.formed import Transform
+from seedbed.finders.measures import ByMeasure
 from seedbed.finders.moments import Moments, moments_of, told, warned, weights_at
 from seedbed.finders.products import Products, gradient_products, layers_of, store_for
 from seedbed.finders.shards import Shards, digest_of_work
@@ -35,8 +35,11 @@ SAMPLE = 32
 LEAST = 0.99
 
 
-class Gradients(Finder):
-    """Dot product or cosine of the loss gradients of document and question."""
+class Gradients(ByMeasure):
+    """Dot product or cosine of the loss gradients of document and question.
+
+    Scores ⟨∇ document loss, ∇ question loss⟩ [questions, documents]; higher = helps.
+    """
 
     kind: str = "gradients"
     measure: Measure | tuple[Measure, ...] = Field(
@@ -62,31 +65,7 @@ class Gradients(Finder):
     def _fits(self) -> "Gradients":
         if self.products == "projected" and self.precondition == "adam":
             raise ValueError("products: 'projected' cannot be preconditioned; use 'exact'")
-        if not self.measure:
-            raise ValueError("measure: give 'dot', 'cosine' or both")
         return self
-
-    def variants(self) -> tuple["Gradients", ...]:
-        """One finder a measure; their names end in it where there is a list."""
-        if isinstance(self.measure, str):
-            return (self,)
-        return tuple(
-            self.model_copy(update={"measure": m, "label": f"{self.name}-{m}"})
-            for m in self.measure
-        )
-
-    def find(
-        self,
-        subject: Subject,
-        documents: Sequence[Document],
-        questions: Sequence[Question],
-        pairs: Sequence[Pair],
-    ) -> Claim:
-        """Score ⟨∇ document loss, ∇ question loss⟩ [questions, documents], higher = helps.
-
-        The first of `find_all`.
-        """
-        return self.find_all(subject, documents, questions, pairs)[0]
 
     def find_all(
         self,
