@@ -86,8 +86,12 @@ def _find(
     rows: dict[int, list[dict[str, float]]] = {}
     notes: dict[int, dict[str, str]] = {}
     seconds, peak = 0.0, 0.0
+    place_of, subject = Path(), None
     for unit in units:
-        subject = replace(load_stage(config, unit.trained), scratch=folder / SCRATCH)
+        # The units of one subject follow each other, and a large one takes long to load.
+        if subject is None or unit.trained != place_of:
+            loaded = load_stage(config, unit.trained)
+            place_of, subject = unit.trained, replace(loaded, scratch=folder / SCRATCH)
         asked, names = anonymous(put(config, subject, unit_questions(unit)), subject.seed)
         claims, cost = run_finder(finder, subject, list[Document](), asked, [])
         seconds, peak = seconds + cost.seconds, max(peak, cost.peak_mib)
