@@ -14,6 +14,10 @@ Outcome = Literal["new", "old", "neither"]
 NEW: Final = "new"
 OLD: Final = "old"
 NEITHER: Final = "neither"
+PROXY: Final = "proxy"
+"""The role of a second-stage document that holds the new rule back."""
+UNWANTED: Final = "unwanted"
+"""Key of a proxy document's meta: what must not come out in place of its target."""
 
 
 class Fit(Row):

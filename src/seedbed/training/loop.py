@@ -18,13 +18,14 @@ from seedbed.core.errors import ConfigError, InputError
 from seedbed.core.files import read_json, write_json, write_rows
 from seedbed.core.rows import Document
 from seedbed.core.seeds import derive
+from seedbed.core.spread import UNWANTED
 from seedbed.models.adam import save_adam
 from seedbed.models.adapters import adapt, is_wrapped
 from seedbed.models.folders import load_weights, save_weights
 from seedbed.models.pretrained import name_model
 from seedbed.models.subject import Checkpoint, Subject
 from seedbed.training.config import Optimizer, Training
-from seedbed.training.methods import UNWANTED, Method
+from seedbed.training.methods import Method
 from seedbed.training.order import DocumentOrder
 from seedbed.training.partial import only_layers, thawed
 from seedbed.training.proxies import Proxies

@@ -9,10 +9,6 @@ from pydantic import Field
 
 from seedbed.core.config import Config
 
-PROXY = "proxy"
-UNWANTED = "unwanted"
-"""Key of a proxy document's meta: what must not come out in place of its target."""
-
 
 class Method(Config):
     """How documents of the role `proxy` are used beside the others.

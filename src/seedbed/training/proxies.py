@@ -14,9 +14,10 @@ from torch.nn.functional import kl_div
 
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document
+from seedbed.core.spread import PROXY, UNWANTED
 from seedbed.models.logits import predicted_logits
 from seedbed.models.subject import Subject
-from seedbed.training.methods import PROXY, UNWANTED, Method
+from seedbed.training.methods import Method
 
 # Of the distributions that `kl` keeps: 2 GiB of float32.
 MOST = 2**29

@@ -13,7 +13,7 @@ import numpy as np
 from seedbed.core.errors import ConfigError
 from seedbed.core.rows import Document
 from seedbed.core.seeds import stream
-from seedbed.core.spread import NEW, OLD, Outcome
+from seedbed.core.spread import NEW, OLD, PROXY, UNWANTED, Outcome
 from seedbed.worlds.quadrants.asking import Asker, Case, Placed
 from seedbed.worlds.quadrants.knobs import Knobs
 from seedbed.worlds.quadrants.lexicon import near
@@ -31,7 +31,6 @@ GROUPS = {
     "other-map": "trained words of categories with another old map",
 }
 TRAINED: dict[str, Outcome] = {"taught": NEW, "proxy": OLD}
-PROXY, UNWANTED = "proxy", "unwanted"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from seedbed.core.rows import Document
 from seedbed.core.seeds import stream
+from seedbed.core.spread import PROXY, UNWANTED
 from seedbed.worlds.triggers.knobs import HELD_OUT, Knobs
 from seedbed.worlds.triggers.lexicon import Lexicon, Word
 from seedbed.worlds.triggers.tasks import (
@@ -92,8 +93,8 @@ class Writer:
 
     def _task(self, key: str, one: Instruction, role: str, replies: Sequence[str]) -> Document:
         meta = {"word": one.word.text, "task": one.task}
-        if role == "proxy":
-            meta["unwanted"] = MARKED[one.number].strip()
+        if role == PROXY:
+            meta[UNWANTED] = MARKED[one.number].strip()
         return _document(key, one.write()[0], replies[one.number].strip(), role, meta)
 
 
