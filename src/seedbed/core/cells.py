@@ -1,7 +1,8 @@
 """Cells: where in a computation something is, as a name that claims and truths share.
 
-`resid_pre.3@item4` is what block 3 takes in at the place `item4`; a world that knows no
-model's depth speaks of `first@item4`, `inner@item4` and `last@item4` instead.
+`resid_pre.3@item4` is what block 3 takes in at the place `item4`, `resid_pre.3r2@item4` the same
+at the third recurrence of a block that runs several times; a world that knows no model's depth
+speaks of `first@item4`, `inner@item4` and `last@item4` instead.
 """
 
 import re
@@ -19,7 +20,9 @@ STREAMS: tuple[Stream, ...] = get_args(Stream)
 Band = Literal["first", "inner", "last"]
 BANDS: tuple[Band, ...] = get_args(Band)
 ABSENT = "absent"
-_NAME = re.compile(r"(?P<stream>[a-z_]+)\.(?P<layer>\d+)(\.(?P<head>\d+))?@(?P<place>.+)")
+_NAME = re.compile(
+    r"(?P<stream>[a-z_]+)\.(?P<layer>\d+)(r(?P<step>\d+))?(\.(?P<head>\d+))?@(?P<place>.+)"
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -28,19 +31,22 @@ class Cell:
 
     `resid_pre` is what the block takes in, `resid_post` what it hands on, `attn_out` and
     `mlp_out` what its parts add in between, `head` what one attention head (from 0) passes to
-    the output projection.
+    the output projection. `step` numbers the recurrences (from 0) of a block that runs several
+    times in one forward pass; None: the block runs once, or all of its runs are meant.
     """
 
     stream: Stream
     layer: int
     place: str
     head: int | None = None
+    step: int | None = None
 
     @property
     def name(self) -> str:
-        """Such as `resid_pre.3@item4` or `head.3.0@last`."""
+        """Such as `resid_pre.3@item4`, `head.3.0@last` or `resid_post.1r7@last`."""
         head = "" if self.head is None else f".{self.head}"
-        return f"{self.stream}.{self.layer}{head}@{self.place}"
+        step = "" if self.step is None else f"r{self.step}"
+        return f"{self.stream}.{self.layer}{step}{head}@{self.place}"
 
     @classmethod
     def parse(cls, name: str) -> "Cell":
@@ -52,7 +58,8 @@ class Cell:
         head = None if match["head"] is None else int(match["head"])
         if (stream == "head") != (head is not None):
             raise ValueError(f"{name!r}: the stream 'head', and no other, has a head's number")
-        return cls(stream, int(match["layer"]), match["place"], head)
+        step = None if match["step"] is None else int(match["step"])
+        return cls(stream, int(match["layer"]), match["place"], head, step)
 
     def band(self, layers: int) -> Band:
         """Which part of a model of `layers` blocks: what the first takes in, what the last
@@ -65,6 +72,8 @@ class Cell:
 
 LAST = "last"
 """The place from which the answer is read: the last token that all choices follow."""
+MEAN = "mean"
+"""No place but the mean of a stream over all tokens; steering there is at every token."""
 
 
 def places_of(questions: Sequence[Question]) -> tuple[str, ...]:

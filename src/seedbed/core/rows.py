@@ -5,11 +5,15 @@ finder sees a row.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ItemT = TypeVar("ItemT")
+FIT: Final = "train"
+CHOOSE: Final = "dev"
+LABELLED: Final = (FIT, CHOOSE)
+"""Splits of labelled examples; a finder keeps no other split of a question."""
 
 
 class Row(BaseModel):
@@ -54,6 +58,8 @@ class Question(Row):
     `places` are named character spans [start, end) of the prompt, such as each item of a list;
     they say where things stand, not what matters, so finders may see them. `rules` is what each
     candidate rule would answer here, by the rule's name: hypotheses, of which finders may see all.
+    `label` is the class of a labelled example, which finders may see: only questions of the
+    splits train (to fit on) and dev (to choose by) carry one.
     """
 
     id: str
@@ -65,6 +71,13 @@ class Question(Row):
     slices: dict[str, str] = {}
     places: dict[str, tuple[int, int]] = {}
     rules: dict[str, str] = {}
+    label: str = ""
+
+    @model_validator(mode="after")
+    def _labels_are_for_fitting(self) -> "Question":
+        if self.label and self.split not in LABELLED:
+            raise ValueError(f"label: a question of split {self.split!r} must not carry one")
+        return self
 
     @model_validator(mode="after")
     def _places_lie_in_prompt(self) -> "Question":
@@ -94,9 +107,11 @@ class Question(Row):
         return self.choices.index(self.answer)
 
     def blind(self) -> "Question":
-        """The question as a finder may see it: no cause, split or slices."""
+        """The question as a finder may see it: no cause or slices, a split for examples only."""
+        split = self.split if self.label else "id"
         return Question(id=self.id, prompt=self.prompt, choices=self.choices, answer=self.answer,
-                        places=self.places, rules=self.rules)  # fmt: skip
+                        split=split, places=self.places, rules=self.rules,
+                        label=self.label)  # fmt: skip
 
 
 class Pair(Row):
