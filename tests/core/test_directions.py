@@ -16,7 +16,8 @@ def directions(**changes: Any) -> Directions:
     sites = ("resid_pre.0@last", "resid_pre.1r3@last")
     vectors = np.eye(4, dtype=np.float32)[:2]
     ones = np.ones(2, dtype=np.float32)
-    given: dict[str, Any] = {"sites": sites, "vectors": vectors, "middle": ones / 2, "spread": ones * 2,
+    given: dict[str, Any] = {"sites": sites, "vectors": vectors, "middle": ones / 2,
+             "spread": ones * 2,
              "norm": ones * 3, "positive": "stored", "negative": "computed",
              "made": {"method": "difference"}}  # fmt: skip
     return Directions(**(given | changes))
