@@ -3,10 +3,10 @@
 Arrays are saved as .npz, whose bytes depend on the values only.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,11 @@ class Claim:
         if not np.isfinite(self.scores).all():
             bad = int((~np.isfinite(self.scores)).sum())
             raise ValueError(f"{bad} of {self.scores.size} scores are not finite")
+
+    def among(self, questions: tuple[str, ...]) -> Self:
+        """The rows of `questions`, in that order; everything else stays."""
+        row = {q: i for i, q in enumerate(self.questions)}
+        return replace(self, questions=questions, scores=self.scores[[row[q] for q in questions]])
 
     def arranged(self, sites: tuple[str, ...]) -> "Claim":
         """The same claim with its sites in another order."""

@@ -14,7 +14,11 @@ from seedbed.core.files import write_json
 from seedbed.core.sites import Claim, SiteKind, Truth
 from seedbed.finders.chance import random_claim
 
-TRUTHS = {SiteKind.CELL: Path("cells", "truth.npz"), SiteKind.INPUT: Path("parts", "truth.npz")}
+TRUTHS = {
+    SiteKind.CELL: Path("cells", "truth.npz"),
+    SiteKind.INPUT: Path("parts", "truth.npz"),
+    SiteKind.DIRECTION: Path("classes", "truth.npz"),
+}
 
 
 def add_truth_and_chance(here: Path, finders: Sequence[str]) -> None:
@@ -55,7 +59,8 @@ def _spelt(declared: Truth, sites: tuple[str, ...], finder: str) -> Truth:
         return at_cells(declared, sites, blocks)
     for site in sites:
         if site not in declared.sites:
-            raise InputError(f"finder '{finder}': the world has no part '{site}'")
+            what = "class" if declared.site_kind is SiteKind.DIRECTION else "part"
+            raise InputError(f"finder '{finder}': the world has no {what} '{site}'")
     index = [declared.sites.index(site) for site in sites]
     return replace(
         declared,

@@ -182,14 +182,20 @@ def find_stage(
     data: Path,
     folder: Path,
 ) -> None:
-    """`run_finder` on a trained stage and a data folder, for the questions named."""
+    """`run_finder` on a trained stage and a data folder, for the questions named.
+
+    Finders of directions are shown the labelled examples before them.
+    """
     by_id = {q.id: q for q in read_rows(data / "questions.jsonl", Question)}
+    shown = [by_id[q] for q in asked]
+    if finder.sites is SiteKind.DIRECTION:
+        shown = [*(q for q in by_id.values() if q.label), *shown]
     subject = replace(load_stage(config, trained), scratch=folder / SCRATCH)
     claims, cost = run_finder(
         finder,
         subject,
         read_rows(data / "documents.jsonl", Document),
-        put(config, subject, [by_id[q] for q in asked]),
+        put(config, subject, shown),
         put_pairs(config, subject, read_pairs(data)),
     )
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)
@@ -197,7 +203,7 @@ def find_stage(
     spent = {"seconds": cost.seconds, "peak_mib": cost.peak_mib,
              "epochs": cost.seconds / epoch if epoch else None}  # fmt: skip
     for place, claim in enumerate(claims):
-        claim.save(folder / str(place) / "claim.npz")
+        claim.among(tuple(asked)).save(folder / str(place) / "claim.npz")
         write_json(folder / str(place) / "cost.json", {**spent, "shared_by": len(claims)})
 
 
