@@ -11,6 +11,7 @@ from seedbed.finders.asking_parts import REPLIES, AskParts
 from seedbed.finders.base import FINDERS, Finder
 from seedbed.finders.contract import check_finder, check_layer_finder
 from seedbed.finders.contract_cells import check_cell_finder
+from seedbed.finders.contract_directions import check_direction_finder
 from seedbed.finders.contract_inputs import check_input_finder, check_rule_finder
 
 
@@ -33,6 +34,7 @@ CHECKS: dict[SiteKind, Callable[[Finder], None]] = {
     SiteKind.DOCUMENT: _check_documents,
     SiteKind.LAYER: check_layer_finder,
     SiteKind.CELL: _check_cells,
+    SiteKind.DIRECTION: check_direction_finder,
     SiteKind.INPUT: _check_inputs,
     SiteKind.RULE: check_rule_finder,
 }

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seedbed.core.cells import Cell, places_of, residual_cells
+from seedbed.core.cells import Cell, places_of
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import derive
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.asking import Asked, ask
 from seedbed.finders.base import Finder
 from seedbed.finders.probes import FOLDS, predicted, states_at
-from seedbed.models.blocks import Site, blocks_of
+from seedbed.models.blocks import blocks_of, site_of
 from seedbed.models.subject import Subject
 
 LEAST = 8
@@ -51,7 +51,7 @@ class AnswerProbes(Finder):
         # By text, since questions may order their choices differently.
         labels = np.unique([q.answer for _, q in rows], return_inverse=True)[1]
         places = places_of(questions)
-        cells = residual_cells(len(blocks_of(subject.model)), places)
+        cells = blocks_of(subject.model).cells(places)
         accuracy = _accuracies(subject, asked, labels, fold, cells, places)
         here = {a.id: set(a.places) for a in asked}
         scores = np.array(
@@ -69,7 +69,7 @@ def _accuracies(
     cells: Sequence[Cell],
     places: Sequence[str],
 ) -> dict[Cell, float]:
-    sites = list(dict.fromkeys(Site(c.stream, c.layer) for c in cells))
+    sites = list(dict.fromkeys(site_of(c) for c in cells))
     spots = [(i, place) for place in places for i, a in enumerate(asked) if place in a.places]
     states = states_at(subject, asked, spots, sites)
     accuracy = {}
@@ -79,7 +79,7 @@ def _accuracies(
             accuracy[cell] = 0.0
             continue
         known = [spots[n][0] for n in here]
-        x = states[sites.index(Site(cell.stream, cell.layer)), here]
+        x = states[sites.index(site_of(cell)), here]
         right = predicted(x, labels[known], fold[known]) == labels[known]
         accuracy[cell] = float(right.mean())
     return accuracy

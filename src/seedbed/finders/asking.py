@@ -41,22 +41,47 @@ def ask(subject: Subject, question: Question) -> Asked:
     name = f"question {question.id!r}"
     if len(question.choices) < 2:
         raise InputError(f"{name}: at least two choices are needed")
-    coded = encode_choices(
-        subject.tokenizer, [(question.prompt, c) for c in question.choices], subject.context
-    )
-    wholes = [(*prompt, *choice) for prompt, choice in coded]
-    shortest = min(map(len, wholes))
-    common = next((i for i in range(shortest) if len({w[i] for w in wholes}) > 1), shortest - 1)
-    if common < 1:
-        raise InputError(f"{name}: no token stands before its choices")
-    nexts = [whole[common] for whole in wholes]
+    found = stand(subject, question)
+    nexts = [whole[found.read] for whole in found.wholes]
     for i, token in enumerate(nexts):
         if (first := nexts.index(token)) < i:
             raise InputError(
                 f"{name}: choices {question.choices[first]!r} and {question.choices[i]!r} begin"
                 " with the same token, so no single token tells them apart"
             )
-    text = joined(question.prompt, question.choices[0])
+    answer = question.choices.index(question.answer)
+    return Asked(question.id, found.wholes[0][: found.read], tuple(nexts), answer, found.places)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A question as token ids before anything is asked of it.
+
+    `wholes` are the ids of the prompt with each choice after it (or with the answer, where there
+    are no choices); they are alike up to position `read`, whose token the position before it
+    predicts. `places` are positions as in `Asked`.
+    """
+
+    wholes: tuple[tuple[int, ...], ...]
+    read: int
+    places: Mapping[str, tuple[int, ...]]
+
+
+def stand(subject: Subject, question: Question) -> Standing:
+    """Where the places of a question stand; raises InputError for a place without a token."""
+    name = f"question {question.id!r}"
+    choices = question.choices or (question.answer,)
+    coded = encode_choices(
+        subject.tokenizer, [(question.prompt, c) for c in choices], subject.context
+    )
+    wholes = [(*prompt, *choice) for prompt, choice in coded]
+    shortest = min(map(len, wholes))
+    common = next((i for i in range(shortest) if len({w[i] for w in wholes}) > 1), shortest - 1)
+    if len(wholes) == 1:
+        common = len(coded[0][0])
+    if common < 1:
+        raise InputError(f"{name}: no token stands before its choices")
+    text = joined(question.prompt, choices[0])
     offsets = subject.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[
         "offset_mapping"
     ]
@@ -65,10 +90,7 @@ def ask(subject: Subject, question: Question) -> Asked:
         place: _positions(offsets[: common - lead], span, lead, f"{name}: place {place!r}")
         for place, span in question.places.items()
     }
-    answer = question.choices.index(question.answer)
-    return Asked(
-        question.id, wholes[0][:common], tuple(nexts), answer, {**places, LAST: (common - 1,)}
-    )
+    return Standing(tuple(wholes), common, {**places, LAST: (common - 1,)})
 
 
 def ask_pair(subject: Subject, pair: Pair) -> tuple[Asked, Asked]:

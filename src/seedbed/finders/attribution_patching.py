@@ -11,7 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from seedbed.core.cells import Cell, residual_cells
+from seedbed.core.cells import Cell
+from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import generator
 from seedbed.core.sites import Claim, Floats, SiteKind
@@ -20,7 +21,7 @@ from seedbed.finders.base import Finder
 from seedbed.finders.outcomes import Outcome
 from seedbed.finders.pairs import Direction, Sides, pairs_for, places_in, sides_of
 from seedbed.finders.patches import Patch, Run, can_matter, patched_logits
-from seedbed.models.blocks import Site, blocks_of
+from seedbed.models.blocks import Site, blocks_of, site_of
 from seedbed.models.hooks import Change, evaluating, hooked, read
 from seedbed.models.logits import logits_at
 from seedbed.models.subject import Subject
@@ -58,7 +59,7 @@ class AttributionPatching(Finder):
         for a question without a pair.
         """
         sides = sides_of(subject, pairs_for(questions, pairs))
-        cells = residual_cells(len(blocks_of(subject.model)), places_in(sides))
+        cells = blocks_of(subject.model).cells(places_in(sides))
         patches, where = _patches(sides, cells, self.direction)
         runs = [s.run(self.direction) for s in sides]
         alive = can_matter(subject, runs, patches)
@@ -94,12 +95,13 @@ class AttributionPatching(Finder):
             found = passes.slopes(ours[0] + share * (target - ours[0]))
             slopes = [a + b / self.steps for a, b in zip(slopes, found, strict=True)]
         values = np.zeros((len(sides), len(cells)))
+        edge = {site: n for n, site in enumerate(passes.sites)}
         for i, side in enumerate(sides):
             for c, cell in enumerate(cells):
                 here, there = _columns(side.map(cell.place, self.direction))
-                layer = cell.layer + (cell.stream == "resid_post")
-                change = theirs[layer][i, there] - ours[layer][i, here]
-                values[i, c] = float((change * slopes[layer][i, here]).double().sum())
+                n = edge[site_of(cell)]
+                change = theirs[n][i, there] - ours[n][i, here]
+                values[i, c] = float((change * slopes[n][i, here]).double().sum())
         return values
 
     def _agreement(
@@ -139,8 +141,7 @@ class _Passes:
         self.batch = pad(rows).to(subject.device)
         self.model, self.blocks = subject.model, blocks_of(subject.model)
         self.outcome, self.sides = outcome, sides
-        self.sites = [Site("resid_pre", layer) for layer in range(len(self.blocks))]
-        self.sites.append(Site("resid_post", len(self.blocks) - 1))
+        self.sites = self.blocks.residual()
 
     @torch.no_grad()
     def streams(self) -> list[Tensor]:
@@ -167,6 +168,9 @@ class _Passes:
                 (side.value(row[list(side.clean.choices)], self.outcome) for side, row in rows),
                 start=logits.new_zeros((), dtype=torch.float64),
             )
+            if cut := [s.name for s in self.sites if not passed[s].requires_grad]:
+                raise InputError(f"{type(self.model).__name__}: no gradient reaches {cut[0]}, since"
+                                 " the model cuts it off")  # fmt: skip
             return list(torch.autograd.grad(total, [passed[s] for s in self.sites]))
 
 
@@ -187,7 +191,7 @@ def _patches(
 ) -> tuple[list[Patch], list[tuple[int, int]]]:
     """A patch for every pair and cell whose place both runs have, and (pair, cell) of each."""
     found = [
-        ((i, c), Patch(i, cell.stream, cell.layer, positions, cell.head))
+        ((i, c), Patch(i, cell.stream, cell.layer, positions, cell.head, step=cell.step))
         for i, side in enumerate(sides)
         for c, cell in enumerate(cells)
         if (positions := side.map(cell.place, direction))

@@ -21,7 +21,7 @@ from seedbed.finders.asking import Asked, aligned, ask
 from seedbed.finders.outcomes import Outcome
 from seedbed.finders.pairs import Sides
 from seedbed.finders.patches import Patch, Patched, Run, patched_logits
-from seedbed.models.blocks import Site
+from seedbed.models.blocks import site_of
 from seedbed.models.hooks import Replace, edited, evaluating, read
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import Batch, TokenSequence, pad
@@ -68,7 +68,7 @@ def controls(
                 ("random-donor", "swapped"): (other, lent),
             }
             for (name, place), (run, positions) in placed.items():
-                patches.append(Patch(run, edge.stream, edge.layer, positions))
+                patches.append(Patch(run, edge.stream, edge.layer, positions, step=edge.step))
                 cell = replace(edge, place=place)
                 names.append((i, f"{name} {cell.name}", bool(positions)))
     doubled = [t for t in tokens for _ in range(2)]
@@ -109,7 +109,7 @@ def _identity(
     Both run in the same batches, so that rounding is the same and the difference exactly 0.
     """
     model = subject.model
-    named = {replace(e, place=EVERYWHERE).name: Site(e.stream, e.layer) for e in edges}
+    named = {replace(e, place=EVERYWHERE).name: site_of(e) for e in edges}
     found: dict[str, list[list[torch.Tensor]]] = {name: [[], []] for name in named}
     for start in range(0, len(sides), subject.batch):
         part = sides[start : start + subject.batch]

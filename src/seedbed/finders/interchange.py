@@ -60,10 +60,13 @@ def interchange(
             asked[question.id] = ask(subject, question)
     runs = [Run(asked[t.recipient.id].ids, asked[t.donor.id].ids) for t in trials]
     patches = [
-        Patch(i, e.stream, e.layer, aligned(asked[t.recipient.id], asked[t.donor.id], t.place))
+        Patch(
+            i, e.stream, e.layer, aligned(asked[t.recipient.id], asked[t.donor.id], t.place),
+            step=e.step,
+        )
         for i, t in enumerate(trials)
         for e in edges
-    ]
+    ]  # fmt: skip
     tokens = [asked[t.recipient.id].choices for t in trials]
     given = patched_logits(subject, runs, patches, tokens, seed=subject.seed)
     best = given.logits.argmax(dim=-1).reshape(len(trials), len(edges)).tolist()

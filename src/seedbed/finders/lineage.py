@@ -99,7 +99,13 @@ def exchanged(blocks: nn.ModuleList, others: Mapping[int, nn.Module]) -> Iterato
 
 
 def _blocks(model: Any) -> nn.ModuleList:
-    found = plain(model).get_submodule(blocks_of(model).path)
+    blocks = blocks_of(model)
+    found = plain(model).get_submodule(blocks.path)
+    if len(blocks) > len(found):
+        raise InputError(
+            f"{type(plain(model)).__name__}: its blocks stand in several lists, which cannot be"
+            " compared block by block"
+        )
     assert isinstance(found, nn.ModuleList)
     return found
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from seedbed.core.cells import Cell, Stream, residual_cells
+from seedbed.core.cells import Cell, Stream
 from seedbed.core.config import Config
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Pair, Question
@@ -88,7 +88,7 @@ def mediate(
     cells = cells_of(config, blocks, places)
     noised = effects(subject, sides, cells, config.outcomes, "noising", config.patch)
     denoised = effects(subject, sides, cells, config.outcomes, "denoising", config.patch)
-    edges = residual_cells(len(blocks), [EVERYWHERE])
+    edges = blocks.cells([EVERYWHERE])
     tables: dict[str, Units] = {}
     for outcome in config.outcomes:
         tables |= _tables(outcome, sides, listed, cells, noised[outcome], denoised[outcome])
@@ -109,7 +109,7 @@ def cells_of(config: Mediation, blocks: Blocks, places: Sequence[str]) -> list[C
     found: list[Cell] = []
     for name in dict.fromkeys(config.streams):
         if name == "resid":
-            found += residual_cells(len(blocks), places)
+            found += blocks.cells(places)
             continue
         stream: Stream = name
         heads = range(blocks.heads) if name == "head" else [None]

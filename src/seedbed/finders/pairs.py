@@ -156,7 +156,7 @@ def effects(
         for c, cell in enumerate(cells):
             if positions := side.map(cell.place, direction):
                 put = positions if on else ()
-                patches.append(Patch(i, cell.stream, cell.layer, put, cell.head))
+                patches.append(Patch(i, cell.stream, cell.layer, put, cell.head, step=cell.step))
                 where.append((i, c))
     tokens = [s.clean.choices for s in sides]
     given = patched_logits(subject, runs, patches, tokens, seed=subject.seed)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seedbed.core.cells import residual_cells
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.asking import uneven
@@ -42,7 +41,7 @@ class Patching(Finder):
         Raises InputError for a question without a pair.
         """
         sides = sides_of(subject, pairs_for(questions, pairs))
-        cells = residual_cells(len(blocks_of(subject.model)), places_in(sides))
+        cells = blocks_of(subject.model).cells(places_in(sides))
         found = effects(subject, sides, cells, [self.outcome], self.direction)[self.outcome]
         given = found.given
         ran = int((~given.noop).sum())

@@ -5,7 +5,7 @@ Cost: patches × tokens × blocks. It is the last resort of the faster ways and 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -68,25 +68,30 @@ def states(
 def donor_values(
     model: Any, blocks: Blocks, runs: Sequence[Trimmed], jobs: Sequence[Job], budget: int
 ) -> tuple[list[Tensor], dict[int, Tensor]]:
-    """(values [pairs, width] of each job, logits [vocabulary] of the donor of each run)."""
+    """(values [pairs, width] of each job, logits [vocabulary] of the donor of each run).
+
+    Values of a job at all runs of a block are [runs, pairs, width].
+    """
     sequences, index = unique([r.donor for r in runs])
     reads = [0] * len(sequences)
     for run in runs:
         if run.donor:
             reads[index[run.donor]] = run.donor_read
     wanted: dict[Site, list[tuple[int, int]]] = {}
-    where: list[tuple[Site, int] | None] = []
+    where: list[tuple[list[Site], int] | None] = []
     for job in jobs:
         if job.values is not None:
             where.append(None)
             continue
-        places = wanted.setdefault(job.site, [])
-        where.append((job.site, len(places)))
-        places += [(index[runs[job.run].donor], donor) for _, donor in job.pairs]
+        sites = _each(blocks, job.site)
+        where.append((sites, len(wanted.get(sites[0], ()))))
+        places = [(index[runs[job.run].donor], donor) for _, donor in job.pairs]
+        for site in sites:
+            wanted.setdefault(site, []).extend(places)
     found, logits = ({}, torch.zeros(0)) if not sequences else states(
         model, blocks, sequences, wanted, reads, budget)  # fmt: skip
     values = [
-        _given(job) if at is None else found[at[0]][at[1] : at[1] + len(job.pairs)]
+        _given(job) if at is None else _taken(found, *at, len(job.pairs))
         for job, at in zip(jobs, where, strict=True)
     ]
     return values, {i: logits[index[r.donor]] for i, r in enumerate(runs) if r.donor}
@@ -121,10 +126,12 @@ def alone(model: Any, blocks: Blocks, run: Trimmed, job: Job) -> tuple[Tensor, T
 
     def change(hidden: Tensor) -> Tensor:
         new = hidden.clone()
-        new[1, here] = hidden[0, there] if job.values is None else job.values.to(hidden)
+        new[1, here] = hidden[0, there]
         return new
 
-    with hooked(blocks, {job.site: change}):
+    given = {} if job.values is None else _by_site(blocks, [(1, job, job.values)])
+    changes: dict[Site, Change] = {site: _putting(mine, 0) for site, mine in given.items()}
+    with hooked(blocks, changes or {job.site: change}):
         logits = _logits(model, [first, run.ids], [read, len(run.ids) - 1])
     return logits[0], logits[1]
 
@@ -132,11 +139,37 @@ def alone(model: Any, blocks: Blocks, run: Trimmed, job: Job) -> tuple[Tensor, T
 @contextmanager
 def patched(blocks: Blocks, rows: Sequence[tuple[Job, Tensor]], offset: int = 0) -> Iterator[None]:
     """Row i of every batch runs with the values of job i; column 0 stands at `offset`."""
-    by_site: dict[Site, list[tuple[int, Job, Tensor]]] = {}
-    for row, (job, values) in enumerate(rows):
-        by_site.setdefault(job.site, []).append((row, job, values))
+    by_site = _by_site(blocks, [(row, job, values) for row, (job, values) in enumerate(rows)])
     with hooked(blocks, {site: _putting(mine, offset) for site, mine in by_site.items()}):
         yield
+
+
+# (row of the batch, job, its values [pairs, width])
+_Row = tuple[int, Job, Tensor]
+
+
+def _by_site(blocks: Blocks, rows: Sequence[_Row]) -> dict[Site, list[_Row]]:
+    """What is put in at each site; a block's runs are sites of their own."""
+    found: dict[Site, list[_Row]] = {}
+    for row, job, values in rows:
+        sites = _each(blocks, job.site)
+        parts = values if values.dim() == 3 else [values] * len(sites)
+        for site, part in zip(sites, parts, strict=True):
+            found.setdefault(site, []).append((row, job, part))
+    return found
+
+
+def _each(blocks: Blocks, site: Site) -> list[Site]:
+    """The site at each run of its block, where it stands for all of several."""
+    runs = blocks.runs(site.layer)
+    if site.step is not None or runs == 1:
+        return [site]
+    return [replace(site, step=step) for step in range(runs)]
+
+
+def _taken(found: Mapping[Site, Tensor], sites: Sequence[Site], start: int, count: int) -> Tensor:
+    parts = [found[site][start : start + count] for site in sites]
+    return parts[0] if len(parts) == 1 else torch.stack(parts)
 
 
 def unique(sequences: Sequence[Ids]) -> tuple[list[Ids], dict[Ids, int]]:
@@ -160,7 +193,7 @@ def _taking(found: dict[int, Tensor], mine: Sequence[tuple[int, int, int]]) -> C
     return change
 
 
-def _putting(mine: Sequence[tuple[int, Job, Tensor]], offset: int) -> Change:
+def _putting(mine: Sequence[_Row], offset: int) -> Change:
     rows = [row for row, job, _ in mine for _ in job.pairs]
     columns = [r - offset for _, job, _ in mine for r, _ in job.pairs]
     values = torch.cat([v for _, _, v in mine])

@@ -35,7 +35,8 @@ class Patch:
     """Put the donor's state of one stream in place of the recipient's, at some positions.
 
     `positions` are (recipient, donor) pairs, counted from 0: the map that aligns the two.
-    `values` [positions, width] stand in for the donor's states where they are given.
+    `values` [positions, width] stand in for the donor's states where they are given. `step` is
+    one run of a block that runs several times; None: every run, each from the donor's same run.
     """
 
     run: int
@@ -44,11 +45,12 @@ class Patch:
     positions: tuple[tuple[int, int], ...]
     head: int | None = None
     values: Tensor | None = field(default=None, compare=False, repr=False)
+    step: int | None = None
 
     @property
     def site(self) -> Site:
         """Where the patch is, without its positions."""
-        return Site(self.stream, self.layer, self.head)
+        return Site(self.stream, self.layer, self.head, self.step)
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,7 @@ def jobs_of(
         kept = tuple(
             (i, pair)
             for i, pair in enumerate(patch.positions)
-            if pair[0] < len(run.ids)
-            and not (prune and _is_noop(patch, pair, run, common, len(blocks)))
+            if pair[0] < len(run.ids) and not (prune and _is_noop(patch, pair, run, common, blocks))
         )
         if not kept:
             continue
@@ -146,16 +147,16 @@ def jobs_of(
 
 
 def _is_noop(
-    patch: Patch, pair: tuple[int, int], run: Trimmed, common: int | None, layers: int
+    patch: Patch, pair: tuple[int, int], run: Trimmed, common: int | None, blocks: Blocks
 ) -> bool:
     recipient, donor = pair
-    if patch.layer == layers - 1 and patch.stream != "resid_pre" and recipient < len(run.ids) - 1:
+    if recipient < len(run.ids) - 1 and blocks.ends(patch.site):
         return True
     if patch.values is not None or common is None or recipient != donor:
         return False
     # The first block takes in embeddings, which know a token and its position only.
-    first = patch.stream == "resid_pre" and patch.layer == 0
-    return recipient < common or (first and run.ids[recipient] == run.donor[donor])
+    same = run.ids[recipient] == run.donor[donor]
+    return recipient < common or (same and blocks.begins(patch.site))
 
 
 def _check_site(patch: Patch, number: int, blocks: Blocks) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seedbed.finders.patching_full import Wanted, patched, unique
 from seedbed.finders.patching_plan import Ids, Job, Trimmed, chunks
-from seedbed.models.blocks import Blocks, Site
+from seedbed.models.blocks import Blocks, Site, blocks_of
 from seedbed.models.hooks import Change, hooked, resumed, returns_tuples
 from seedbed.models.logits import logits_at
 from seedbed.models.tokens import Batch
@@ -42,6 +42,8 @@ def refusal(model: Any) -> str:
     config = model.config.get_text_config()
     kinds: set[str] = set(getattr(config, "layer_types", None) or ["full_attention"])
     shared: int = getattr(config, "num_kv_shared_layers", 0)
+    if blocks_of(model).recurrent:
+        return "its blocks run several times in a forward pass"
     if not type(model).__module__.startswith("transformers."):
         return "its code is not part of transformers"
     if "past_key_values" not in takes or getattr(model, "_is_stateful", False):

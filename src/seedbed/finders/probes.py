@@ -17,7 +17,7 @@ from seedbed.core.rows import Question
 from seedbed.core.seeds import generator
 from seedbed.core.units import Units
 from seedbed.finders.asking import Asked, ask
-from seedbed.models.blocks import Site
+from seedbed.models.blocks import Site, site_of
 from seedbed.models.hooks import read
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence
@@ -51,7 +51,7 @@ def probes(
     rng = generator(subject.seed, "probes")
     fold = rng.permutation(len(known))[owner] % FOLDS
     shuffled = _shuffled(labels, number, rng)
-    features = states_at(subject, asked, spots, [Site(e.stream, e.layer) for e in edges])
+    features = states_at(subject, asked, spots, [site_of(e) for e in edges])
     columns = {"number": _by_number(labels, number, fold) == labels}
     for edge, x in zip(edges, features, strict=True):
         columns[f"probe {replace(edge, place=ITEM).name}"] = predicted(x, labels, fold) == labels

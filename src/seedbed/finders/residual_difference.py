@@ -14,7 +14,7 @@ from torch import Tensor
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, Floats
 from seedbed.finders.lineage import Comparison, Lineage
-from seedbed.models.blocks import Site, blocks_of
+from seedbed.models.blocks import blocks_of
 from seedbed.models.hooks import read
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import Batch, TokenSequence, encode_choices
@@ -78,7 +78,6 @@ def _size(vectors: Tensor, mask: Tensor) -> Floats:
 
 def _residuals(model: Any, batch: Batch) -> list[Tensor]:
     """What each block takes in and what the last one hands on, [rows, length, width] each."""
-    layers = len(blocks_of(model))
-    sites = [*(Site("resid_pre", n) for n in range(layers)), Site("resid_post", layers - 1)]
+    sites = blocks_of(model).residual()
     found = read(model, batch, sites, use_cache=False)
     return [found[site] for site in sites]

@@ -162,8 +162,11 @@ def _attending(model: Any) -> Iterator[None]:
 @contextmanager
 def _last_mlp_where_read(model: Any) -> Iterator[None]:
     """Within, the last block's MLP runs at the places that are read: no other looks at it."""
-    last = blocks_of(model).modules[-1]
+    blocks = blocks_of(model)
+    last = blocks.modules[-1]
     found = next((getattr(last, name) for name in MLP if hasattr(last, name)), None)
+    # What an earlier run of the block adds is looked at by the later ones.
+    found = found if blocks.runs(len(blocks) - 1) == 1 else None
     sizes: list[int] = []
 
     def choose(_: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

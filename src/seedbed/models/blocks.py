@@ -1,19 +1,21 @@
 """Where streams run in a model: decoder blocks, attention and MLP outputs, heads.
 
 Found by structure and by the names that Hugging Face models use, so that one site name works
-for any causal model, wrapped in LoRA or not.
+for any causal model, wrapped in LoRA or not, and for blocks that run several times.
 """
 
 import inspect
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
 
 from torch import nn
 
-from seedbed.core.cells import STREAMS, Stream
+from seedbed.core.cells import STREAMS, Cell, Stream
 from seedbed.core.errors import InputError
+from seedbed.models.layout import layout_of
 
 # What the parts of a decoder block are called in transformers, most usual first.
 ATTENTION = ("self_attn", "attn", "attention", "self_attention", "temporal_block")
@@ -40,16 +42,25 @@ class Site:
     """A stream of a block (from 0), at every position.
 
     `head` picks one attention head (from 0) of the stream `head`; None: all, side by side.
+    `step` is one run (from 0) of a block that runs several times in a forward pass; None: the
+    last run where states are read, every run where they are changed.
     """
 
     stream: Stream
     layer: int
     head: int | None = None
+    step: int | None = None
 
     @property
     def name(self) -> str:
-        """Such as `resid_post.14` or `head.3.0`."""
-        return f"{self.stream}.{self.layer}" + ("" if self.head is None else f".{self.head}")
+        """Such as `resid_post.14`, `head.3.0` or `resid_pre.1r7`."""
+        step = "" if self.step is None else f"r{self.step}"
+        return f"{self.stream}.{self.layer}{step}" + ("" if self.head is None else f".{self.head}")
+
+
+def site_of(cell: Cell) -> Site:
+    """Where a cell is, without its place."""
+    return Site(cell.stream, cell.layer, cell.head, cell.step)
 
 
 @dataclass(frozen=True)
@@ -63,19 +74,62 @@ class Spot:
 
 @dataclass(frozen=True)
 class Blocks:
-    """The decoder blocks of a model: their path (`model.layers`) and modules.
+    """The decoder blocks of a model: the path (`model.layers`) of their list, and modules.
 
     `heads` is how many attention heads a block has (0: none), `width` the numbers in the
-    residual stream of one token.
+    residual stream of one token. `names` are the paths of single blocks, of several lists one
+    after the other where a model has them (`path` is the longest). `order` holds (block, its
+    run) as they follow one another in a forward pass of `root`.
     """
 
     path: str
     modules: tuple[nn.Module, ...]
     heads: int
     width: int
+    names: tuple[str, ...]
+    order: tuple[tuple[int, int], ...]
+    root: nn.Module = field(repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.modules)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether a block runs several times in a forward pass."""
+        return len(self.order) > len(self.modules)
+
+    def runs(self, layer: int) -> int:
+        """How often a block runs in a forward pass."""
+        return sum(block == layer for block, _ in self.order)
+
+    def residual(self) -> tuple[Site, ...]:
+        """The residual stream's edges in running order: what each run of each block takes in,
+        then what the last one hands on. Blocks that run once have no step.
+        """
+        steps = [(b, r if self.runs(b) > 1 else None) for b, r in self.order]
+        edges = [Site("resid_pre", block, None, step) for block, step in steps]
+        return (*edges, Site("resid_post", steps[-1][0], None, steps[-1][1]))
+
+    def cells(self, places: Sequence[str]) -> tuple[Cell, ...]:
+        """The residual stream at `places`, edge by edge in running order."""
+        return tuple(
+            Cell(s.stream, s.layer, place, None, s.step)
+            for s in self.residual()
+            for place in places
+        )
+
+    def ends(self, site: Site) -> bool:
+        """Whether the site is behind all attention: a part of the last block's last run."""
+        return site.stream != "resid_pre" and self._is(site, self.order[-1])
+
+    def begins(self, site: Site) -> bool:
+        """Whether the site is what the first run of the first block takes in, and no other."""
+        return site.stream == "resid_pre" and self._is(site, self.order[0])
+
+    def _is(self, site: Site, at: tuple[int, int]) -> bool:
+        if site.layer != at[0]:
+            return False
+        return site.step == at[1] or (site.step is None and self.runs(site.layer) == 1)
 
     def site(self, name: str) -> Site:
         """The site of a name: `resid_post.14`, `head.3.0`, `blocks.5.hook_resid_pre`,
@@ -86,7 +140,7 @@ class Blocks:
         found = _ours(name) or _alias(name) or self._module(name)
         if found is None:
             known = [f"{s}.0" for s in STREAMS if s != "head"]
-            known += ["head.0.0", "blocks.0.hook_resid_pre", f"{self.path}.0"]
+            known += ["head.0.0", "blocks.0.hook_resid_pre", f"{self.path}.0", "resid_pre.0r0"]
             near = get_close_matches(re.sub(r"\d+", "0", name), known, n=1, cutoff=0.3)
             hint = f"; did you mean something like {near[0]}?" if near else ""
             raise InputError(f"{name!r} names no site of the model{hint}")
@@ -103,6 +157,9 @@ class Blocks:
             raise InputError(f"{site.name}: the model has no attention heads")
         if site.head is not None and not 0 <= site.head < self.heads:
             raise InputError(f"{site.name}: a block has heads 0 to {self.heads - 1}")
+        if site.step is not None and not 0 <= site.step < (runs := self.runs(site.layer)):
+            times = "once" if runs == 1 else f"{runs} times, from r0 to r{runs - 1}"
+            raise InputError(f"{site.name}: block {site.layer} runs {times} in a forward pass")
 
     def spot(self, site: Site) -> Spot:
         """The module and side where `site` runs; raises InputError if the model has none."""
@@ -131,15 +188,22 @@ class Blocks:
 
     def _module(self, name: str) -> Site | None:
         bare = name.removeprefix("base_model.model.")
-        match = re.fullmatch(re.escape(self.path.removeprefix("base_model.model.")) +
-                             r"\.(\d+)(?:\.(\w+))?", bare)  # fmt: skip
-        if match is None:
+        paths = [path.removeprefix("base_model.model.") for path in self.names]
+        match = re.fullmatch(r"(.+?\.\d+)(?:\.(\w+))?", bare)
+        if match is None or (match[1] not in paths and not self._beside(match[1], paths)):
             return None
-        layer, part = int(match[1]), match[2]
+        part = match[2]
         stream: Stream | None = "resid_post"
         if part is not None:
             stream = "attn_out" if part in ATTENTION else "mlp_out" if part in MLP else None
-        return None if stream is None else Site(stream, layer)
+        if stream is None:
+            return None
+        # One past the end is left to `check`, which says how many blocks there are.
+        layer = paths.index(match[1]) if match[1] in paths else len(self)
+        return Site(stream, layer)
+
+    def _beside(self, path: str, paths: list[str]) -> bool:
+        return path.rpartition(".")[0] in {p.rpartition(".")[0] for p in paths}
 
 
 def plain(model: Any) -> Any:
@@ -155,26 +219,18 @@ def plain(model: Any) -> Any:
 
 
 def blocks_of(model: Any) -> Blocks:
-    """The decoder blocks of a causal model: the longest outermost list of modules with weights.
+    """The decoder blocks of a causal model, those of all lists that it runs through.
 
     Raises InputError if it has none.
     """
     model = plain(model)
-    lists: list[tuple[str, nn.ModuleList]] = []
-    for name, module in model.named_modules():
-        inside = any(name.startswith(f"{outer}.") for outer, _ in lists)
-        if (
-            isinstance(module, nn.ModuleList)
-            and not inside
-            and any(True for _ in module.parameters())
-        ):
-            lists.append((name, module))
-    if not lists:
-        raise InputError(f"{type(model).__name__}: has no list of decoder blocks")
-    path, found = max(lists, key=lambda pair: len(pair[1]))
+    layout = layout_of(model)
     config = model.config.get_text_config()
     heads = int(getattr(config, "num_attention_heads", 0) or 0)
-    return Blocks(path, tuple(found), heads, int(config.hidden_size))
+    path = max(layout.lists, key=lambda pair: len(pair[1]))[0]
+    modules = tuple(block for _, blocks in layout.lists for block in blocks)
+    names = tuple(f"{at}.{i}" for at, blocks in layout.lists for i in range(len(blocks)))
+    return Blocks(path, modules, heads, int(config.hidden_size), names, layout.order, model)
 
 
 def inputs(layer: Any) -> int:
@@ -186,12 +242,12 @@ def inputs(layer: Any) -> int:
 
 
 def _ours(name: str) -> Site | None:
-    match = re.fullmatch(r"([a-z_]+)\.(\d+)(?:\.(\d+))?", name)
+    match = re.fullmatch(r"([a-z_]+)\.(\d+)(?:r(\d+))?(?:\.(\d+))?", name)
     if match is None:
         return None
     stream = next((s for s in STREAMS if s == match[1]), None)
-    head = None if match[3] is None else int(match[3])
-    return None if stream is None else Site(stream, int(match[2]), head)
+    step, head = (None if number is None else int(number) for number in match.groups()[2:])
+    return None if stream is None else Site(stream, int(match[2]), head, step)
 
 
 def _alias(name: str) -> Site | None:

@@ -18,7 +18,7 @@ from seedbed.core.errors import InputError
 from seedbed.models.subject import Subject
 
 Ids = tuple[int, ...]
-End = Literal["stop", "line", "length"]
+End = Literal["stop", "line", "until", "length"]
 # Models that were tried already: whether padding on the left leaves their logits alone.
 _PADS: WeakKeyDictionary[Module, bool] = WeakKeyDictionary()
 
@@ -27,7 +27,8 @@ _PADS: WeakKeyDictionary[Module, bool] = WeakKeyDictionary()
 class Continuation:
     """What was written after one prompt: `ids` and their text, without stop tokens and after.
 
-    `end`: at a stop token, at the end of a line, or at the most tokens allowed.
+    `end`: at a stop token, at the end of a line, before a text that was waited for, or at the
+    most tokens allowed.
     """
 
     ids: Ids
@@ -51,14 +52,15 @@ def continue_prompts(
     line: bool = False,
     temperature: float = 0.0,
     seeds: Sequence[int] = (),
+    until: str = "",
 ) -> list[Continuation]:
     """Up to `most` tokens after each prompt, `subject.batch` prompts at a time.
 
-    `line` ends at the first line break after something was written. At temperature 0 every
-    token is the likeliest (of equals the first id); above it, prompt i is drawn from its own
-    stream `seeds[i]`, by the Gumbel-max rule, so that batches change no draw. Settings in the
-    model's folder (a repetition penalty, say) are not followed. Raises InputError for a prompt
-    that leaves no room for `most` tokens.
+    `line` ends at the first line break after something was written, `until` before that text
+    where it is written. At temperature 0 every token is the likeliest (of equals the first id);
+    above it, prompt i is drawn from its own stream `seeds[i]`, by the Gumbel-max rule, so that
+    batches change no draw. Settings in the model's folder (a repetition penalty, say) are not
+    followed. Raises InputError for a prompt that leaves no room for `most` tokens.
     """
     for ids in prompts:
         if len(ids) + most > subject.context:
@@ -67,19 +69,22 @@ def continue_prompts(
                 f" context of {subject.context}"
             )
     subject.model.eval()
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: dict[int, Continuation] = {}
     with _plain_settings(subject.model):
-        for index in _batches(subject, prompts, order):
+        for index in alike(subject, prompts):
             rngs = [torch.Generator().manual_seed(seeds[i]) for i in index] if temperature else []
             chosen = [prompts[i] for i in index]
-            made = _run(subject, chosen, most, line, temperature, rngs)
+            made = _run(subject, chosen, most, (line, until), temperature, rngs)
             found |= dict(zip(index, made, strict=True))
     return [found[i] for i in range(len(prompts))]
 
 
-def _batches(subject: Subject, prompts: Sequence[Ids], order: Sequence[int]) -> Iterator[list[int]]:
-    """Batches of similar lengths, or of equal ones where padding would change the result."""
+def alike(subject: Subject, prompts: Sequence[Ids]) -> Iterator[list[int]]:
+    """Batches of similar lengths, or of equal ones where padding would change the result.
+
+    Each is a list of indices, shortest prompt first, at most `subject.batch` of them.
+    """
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     index: list[int] = []
     for i in order:
         unequal = bool(index) and len(prompts[i]) != len(prompts[index[0]])
@@ -120,7 +125,7 @@ def _run(
     subject: Subject,
     prompts: Sequence[Ids],
     most: int,
-    line: bool,
+    ends: tuple[bool, str],
     temperature: float,
     rngs: list[torch.Generator],
 ) -> list[Continuation]:
@@ -136,7 +141,7 @@ def _run(
         return scores / temperature + gumbel.to(scores.device, scores.dtype)
 
     def ended(ids: Tensor, _: Tensor, **__: Any) -> Tensor:
-        written = [_cut(subject, row, stops, line) for row in ids[:, start:].tolist()]
+        written = [_cut(subject, row, stops, *ends) for row in ids[:, start:].tolist()]
         over = [end != "length" for _, _, end in written]
         return torch.tensor(over, dtype=torch.bool, device=ids.device)
 
@@ -146,11 +151,13 @@ def _run(
         logits_processor=LogitsProcessorList([draw] if rngs else []),
         stopping_criteria=StoppingCriteriaList([ended]),
     )
-    cut = [_cut(subject, row, stops, line) for row in ids[:, start:].tolist()]
+    cut = [_cut(subject, row, stops, *ends) for row in ids[:, start:].tolist()]
     return [Continuation(ids=i, text=text, end=end) for i, text, end in cut]
 
 
-def _cut(subject: Subject, ids: list[int], stops: Ids, line: bool) -> tuple[Ids, str, End]:
+def _cut(
+    subject: Subject, ids: list[int], stops: Ids, line: bool, until: str
+) -> tuple[Ids, str, End]:
     """(ids, text, end) of what was written, up to where it ended."""
     end: End = "length"
     for n, token in enumerate(ids):
@@ -158,6 +165,8 @@ def _cut(subject: Subject, ids: list[int], stops: Ids, line: bool) -> tuple[Ids,
             ids, end = ids[:n], "stop"
             break
     text: str = subject.tokenizer.decode(ids, skip_special_tokens=True)
+    if until and until in text:
+        return tuple(ids), text[: text.index(until)], "until"
     if line and "\n" in (said := text.lstrip()):
         blank = len(text) - len(said)
         return tuple(ids), text[: blank + said.index("\n")], "line"

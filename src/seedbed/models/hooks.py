@@ -1,62 +1,58 @@
 """The only hook code: read a model's streams, replace them, add to them, resume at a block.
 
-Hooks live as long as a `with` block; the model itself is never changed. Positions are absolute
-(0 is a row's first real token), under padding, in prefill and in cached decoding alike.
+Hooks live as long as a `with` block; the model itself is never changed. A block that runs
+several times in a forward pass (recurrent depth) is known by its run, counted from each call.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seedbed.core.errors import InputError
 from seedbed.models.blocks import Blocks, Site, Spot, blocks_of, plain
+from seedbed.models.edits import Add, Along, Edit, Replace, made, prepared
 from seedbed.models.logits import logits_at
+from seedbed.models.positions import LAST, Passes, Positions, Rows
 from seedbed.models.tokens import Batch
+
+__all__ = ["LAST", "Add", "Along", "Change", "Edit", "Positions", "Replace", "Rows", "edited",
+           "evaluating", "hooked", "read", "resumed", "returns_tuples"]  # fmt: skip
 
 # Takes a stream [rows, length, width]; returns what goes on in its place, or None.
 Change = Callable[[Tensor], Tensor | None]
 
 
-@dataclass(frozen=True)
-class Replace:
-    """Put `values` in place of a site's own at absolute `positions`.
+@contextmanager
+def hooked(blocks: Blocks, changes: Mapping[Site, Change]) -> Iterator[None]:
+    """Call each site's function on its stream in every forward pass inside the block.
 
-    `values` is [width], [positions, width] or [rows, positions, width].
+    A function of a site with a step is called at that run of its block only. Raises InputError
+    for a site that the model does not have.
     """
-
-    site: Site | str
-    positions: Sequence[int]
-    values: Tensor
-
-
-@dataclass(frozen=True)
-class Add:
-    """Add `vector` [width] (or [rows, width]) to a site at absolute `positions`.
-
-    A range may be open-ended, such as `range(5, 2**31)`; None: at every token.
-    """
-
-    site: Site | str
-    vector: Tensor
-    positions: Sequence[int] | range | None = None
-
-
-Edit = Replace | Add
+    with _attached(blocks, [*changes.items()]):
+        yield
 
 
 @contextmanager
-def hooked(blocks: Blocks, changes: Mapping[Site, Change]) -> Iterator[None]:
-    """Call each site's function on its stream in every forward pass inside the block."""
+def _attached(blocks: Blocks, changes: Sequence[tuple[Site, Change]]) -> Iterator[None]:
+    spots: dict[Site, list[tuple[int | None, Change]]] = {}
+    for site, change in changes:
+        blocks.check(site)
+        step = site.step if blocks.runs(site.layer) > 1 else None
+        spots.setdefault(replace(site, step=None), []).append((step, change))
     with ExitStack() as stack:
-        for site, change in changes.items():
+        runs: dict[int, _Run] = {}
+        for site, mine in spots.items():
             spot, block = blocks.spot(site), blocks.modules[site.layer]
-            rows = _Rows()
-            stack.callback(block.register_forward_pre_hook(rows.look, with_kwargs=True).remove)
-            stack.callback(_attach(spot, change, rows).remove)
+            if site.layer not in runs:
+                run = runs[site.layer] = _Run()
+                stack.callback(block.register_forward_pre_hook(run.look, with_kwargs=True).remove)
+                if blocks.runs(site.layer) > 1:
+                    stack.callback(blocks.root.register_forward_pre_hook(run.reset).remove)
+            stack.callback(_attach(spot, mine, runs[site.layer]).remove)
         yield
 
 
@@ -129,24 +125,18 @@ def edited(model: Any, edits: Sequence[Edit]) -> Iterator[None]:
     negative position or values of another shape.
     """
     blocks = blocks_of(model)
-    places = _Positions()
-    by_site: dict[Site, list[Edit]] = {}
-    for edit in edits:
-        if edit.positions is not None and any(p < 0 for p in _ends(edit.positions)):
-            raise InputError("positions of edits count from 0, the first real token")
-        by_site.setdefault(_site(blocks, edit.site), []).append(edit)
+    passes = Passes()
+    ready = [(_site(blocks, edit.site), prepared(edit)) for edit in edits]
 
-    def change(mine: Sequence[Edit]) -> Change:
+    def change(edit: Edit) -> Change:
         def apply(hidden: Tensor) -> Tensor:
-            for edit in mine:
-                hidden = _apply(edit, hidden, places.now)
-            return hidden
+            return made(edit, hidden, passes)
 
         return apply
 
-    handle = plain(model).register_forward_pre_hook(places.look, with_kwargs=True)
+    handle = plain(model).register_forward_pre_hook(passes.look, with_kwargs=True)
     try:
-        with hooked(blocks, {site: change(mine) for site, mine in by_site.items()}):
+        with _attached(blocks, [(site, change(edit)) for site, edit in ready]):
             yield
     finally:
         handle.remove()
@@ -164,102 +154,44 @@ def evaluating(model: Any) -> Iterator[None]:
             module.training = True
 
 
-class _Positions:
-    """Absolute positions [rows, length] of the tokens of the current forward pass; padding −1."""
-
-    def __init__(self) -> None:
-        self.now = torch.zeros(0, 0, dtype=torch.long)
-        self._state: Any = None
-
-    def look(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        given = kwargs.get("input_ids")
-        given = kwargs.get("inputs_embeds") if given is None else given
-        given = args[0] if given is None else given
-        rows, length = given.shape[:2]
-        mask, where = kwargs.get("attention_mask"), kwargs.get("position_ids")
-        if mask is not None and mask.dim() == 2:
-            counted = mask.long().cumsum(1) - 1
-            self.now = counted.masked_fill(mask == 0, -1)[:, -length:]
-        elif where is not None and where.dim() == 2:
-            self.now = where.expand(rows, length)
-        else:
-            start = self._past(kwargs)
-            self.now = start + torch.arange(length, device=given.device).expand(rows, length)
-
-    def _past(self, kwargs: dict[str, Any]) -> int | Tensor:
-        if (cache := kwargs.get("past_key_values")) is not None:
-            return int(cache.get_seq_length())
-        state, known = kwargs.get("cache_params"), self._state
-        self._state = state
-        if state is None or not state.has_previous_state():
-            return 0
-        if state is not known:
-            raise InputError("edits: a recurrent state does not tell how many tokens it has seen;"
-                             " begin the sequence within the same `edited` block")  # fmt: skip
-        return self.now[:, -1:] + 1
-
-
-def _apply(edit: Edit, hidden: Tensor, now: Tensor) -> Tensor:
-    now = now.to(hidden.device)
-    rows, width = hidden.shape[0], hidden.shape[2]
-    if isinstance(edit, Add):
-        vector = edit.vector.to(hidden)
-        if vector.shape not in {(width,), (rows, width)}:
-            raise InputError(f"vector of shape {tuple(vector.shape)}; the site needs {width}")
-        where = _chosen(edit.positions, now).unsqueeze(-1)
-        return torch.where(where, hidden + vector.view(-1, 1, width), hidden)
-    values, count = edit.values.to(hidden), len(edit.positions)
-    if values.shape not in {(width,), (count, width), (rows, count, width)}:
-        raise InputError(f"values of shape {tuple(values.shape)} do not fit {count} positions"
-                         f" of width {width}")  # fmt: skip
-    values = values.expand(rows, count, width)
-    hidden = hidden.clone()
-    for i, position in enumerate(edit.positions):
-        row, column = (now == position).nonzero(as_tuple=True)
-        hidden[row, column] = values[row, i]
-    return hidden
-
-
-def _chosen(positions: Sequence[int] | range | None, now: Tensor) -> Tensor:
-    if positions is None:
-        return now >= 0
-    if isinstance(positions, range) and positions.step > 0:
-        inside = (now >= positions.start) & (now < positions.stop)
-        return inside & ((now - positions.start) % positions.step == 0)
-    return torch.isin(now, torch.tensor(list(positions), device=now.device))
-
-
-def _ends(positions: Sequence[int]) -> Sequence[int]:
-    return [positions[0], positions[-1]] if isinstance(positions, range) else positions
-
-
 def _site(blocks: Blocks, site: Site | str) -> Site:
     return blocks.site(site) if isinstance(site, str) else site
 
 
-class _Rows:
-    """How many rows the batch of the current pass of a block has."""
+class _Run:
+    """The current run of a block: its number in the forward pass, and the rows of the batch."""
 
     def __init__(self) -> None:
-        self.now = 0
+        self.number, self.rows = 0, 0
+        self._next = 0
 
     def look(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.now = (args[0] if args else kwargs["hidden_states"]).shape[0]
+        self.rows = (args[0] if args else kwargs["hidden_states"]).shape[0]
+        self.number, self._next = self._next, self._next + 1
+
+    def reset(self, *_: Any) -> None:
+        self._next = 0
 
 
-def _attach(spot: Spot, change: Change, rows: _Rows) -> Any:
+def _attach(spot: Spot, changes: Sequence[tuple[int | None, Change]], run: _Run) -> Any:
     def changed(value: Tensor) -> Tensor:
         # OPT's MLP runs on all tokens in one line.
-        hidden = value.view(rows.now, -1, value.shape[-1]) if value.dim() == 2 else value
-        part = hidden if spot.columns is None else hidden[..., spot.columns]
-        new = change(part)
-        if new is None:
+        hidden = value.view(run.rows, -1, value.shape[-1]) if value.dim() == 2 else value
+        now = hidden
+        for step, change in changes:
+            if step is not None and step != run.number:
+                continue
+            new = change(now if spot.columns is None else now[..., spot.columns])
+            if new is None:
+                continue
+            if spot.columns is not None:
+                whole = now.clone()
+                whole[..., spot.columns] = new
+                new = whole
+            now = new
+        if now is hidden:
             return value
-        if spot.columns is not None:
-            whole = hidden.clone()
-            whole[..., spot.columns] = new
-            new = whole
-        return new.flatten(0, 1) if value.dim() == 2 else new
+        return now.flatten(0, 1) if value.dim() == 2 else now
 
     def before(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         # Hidden states come by position or by keyword, depending on the model.

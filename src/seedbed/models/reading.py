@@ -11,8 +11,11 @@ from typing import Any, Literal
 
 from seedbed.core.errors import DataError, InputError
 from seedbed.core.files import read_json
+from seedbed.models.huginn import seed_states
 
 Precision = Literal["float32", "bfloat16", "auto"]
+# What config.json calls the architecture of the kind `recurrent`.
+OWN = "seedbed_recurrent"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 PARTS = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 
@@ -50,12 +53,18 @@ def locate(path: str, *, code: bool = False) -> Path:
 def read_model(folder: Path, dtype: Precision = "auto", *, code: bool = False) -> Any:
     """The causal language model in `folder`, in evaluation mode.
 
-    `code` lets the folder's own Python files run. Raises DataError for a folder without
-    config.json or safetensors, damaged or incomplete weights, or another kind of model.
+    `code` lets the folder's own Python files run. A random initial state of such a model is
+    drawn from each row's tokens while it is not training (see `seeded_states`). Raises DataError
+    for a folder without config.json or safetensors, damaged or incomplete weights, or another
+    kind of model.
     """
     from transformers import AutoModelForCausalLM
 
     _check_files(folder)
+    if read_json(folder / "config.json").get("model_type") == OWN:
+        from seedbed.nets.recurrent import register
+
+        register()
     try:
         with quiet():
             model, loading = AutoModelForCausalLM.from_pretrained(
@@ -75,6 +84,8 @@ def read_model(folder: Path, dtype: Precision = "auto", *, code: bool = False) -
                 None,
                 f"the weights lack {len(tensors)} tensors of the model, such as {tensors[0]}",
             )
+    # A state drawn anew in every pass would make two readings of one question differ.
+    seed_states(model)
     return model
 
 

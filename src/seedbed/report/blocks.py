@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.report import palette, wording
-from seedbed.report.reader import Run, Seed
+from seedbed.report.reader import Run
 from seedbed.report.retraining import output_words
+from seedbed.report.seed_reader import Seed
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 Floats = NDArray[np.float64]

@@ -11,8 +11,9 @@ import numpy as np
 
 from seedbed.core.grid import DecisionGrid
 from seedbed.report import palette, wording
-from seedbed.report.reader import Run, Seed
+from seedbed.report.reader import Run
 from seedbed.report.regions import borders, middles, rectangles
+from seedbed.report.seed_reader import Seed
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 BEFORE = "before"

@@ -15,8 +15,9 @@ from seedbed.core.sites import Claim, SiteKind, Truth
 from seedbed.report import mediation, palette, wording
 from seedbed.report.columns import TRAINED, main_columns, prices
 from seedbed.report.leading import DECLARED, DROP, called, top_name
-from seedbed.report.reader import Run, Seed
+from seedbed.report.reader import Run
 from seedbed.report.schema import CONTROLS, ORACLE, Answer
+from seedbed.report.seed_reader import Seed
 from seedbed.report.slices import TOP, Slice, evidence, orders, values_by_metric
 from seedbed.scoring.rows import oracle_claim
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.core.files import atomic_file, write_text
-from seedbed.report import decisions, effects, maps, plots, spread_plots, trade_off, wording
+from seedbed.report import (
+    decisions,
+    directions_plots,
+    effects,
+    maps,
+    plots,
+    spread_plots,
+    trade_off,
+    wording,
+)
 from seedbed.report.blocks import groups
 from seedbed.report.curves import training
 from seedbed.report.history import over_training
@@ -56,6 +65,7 @@ def plans(run: Run) -> list[Plan]:
             *decisions.figures(run),
             *spread_plots.figures(run),
             *trade_off.figures(run),
+            *directions_plots.figures(run),
         )
     ]
     for truth in run.truths:

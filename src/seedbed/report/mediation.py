@@ -31,7 +31,8 @@ _SPELT = 8
 
 def edge_words(cell: Cell) -> str:
     """Where in depth a cell is, as a reader would say it."""
-    block = f"block {cell.layer}"
+    run = "" if cell.step is None else f", run {cell.step}"
+    block = f"block {cell.layer}{run}"
     words = {"resid_pre": f"into {block}", "resid_post": f"out of {block}",
              "attn_out": f"attention of {block}", "mlp_out": f"MLP of {block}"}  # fmt: skip
     return words.get(cell.stream, f"head {cell.head} of {block}")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.core.files import write_json
-from seedbed.report.reader import Run, Seed
+from seedbed.report.reader import Run
+from seedbed.report.seed_reader import Seed
 
 
 def export_original(run: Path, out: Path) -> list[Path]:

@@ -5,161 +5,34 @@ A damaged or missing file is one line that names it; nothing here writes.
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from seedbed.core.config import first_problem, read_yaml
-from seedbed.core.errors import DataError, InputError
-from seedbed.core.files import read_json, read_objects, read_rows
-from seedbed.core.grid import DecisionGrid
-from seedbed.core.history import Snapshot
+from seedbed.core.config import read_yaml
+from seedbed.core.errors import InputError
+from seedbed.core.files import read_json
 from seedbed.core.mediation import Measurement
-from seedbed.core.outcomes import Outcomes
-from seedbed.core.rows import Document, Question
 from seedbed.core.rules import Rules
-from seedbed.core.sites import Claim, SiteKind, Truth
+from seedbed.core.selectivity import DirectionRow
+from seedbed.core.sites import SiteKind
 from seedbed.core.spread import Spreading
-from seedbed.core.words import Words
 from seedbed.report.leading import LEADING, metric_order
 from seedbed.report.schema import (
     CHANCE,
     CONTROLS,
-    Answer,
-    Bank,
     Cost,
     Engine,
     Excluded,
     GateRow,
     Manifest,
-    Measured,
     Missing,
     Organisms,
     Score,
-    Step,
-    Trained,
+    SideRow,
+    Steered,
 )
+from seedbed.report.seed_reader import Seed, row_of, rows_of
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
 TOP_TEN = ("recall@10", "top10:")
-
-
-class Seed:
-    """The files of one seed of a run."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.number = int(path.name)
-        self._claims: dict[str, Claim] = {}
-
-    @cached_property
-    def documents(self) -> list[Document]:
-        """The training documents, in training order."""
-        return read_rows(self.path / "data" / "documents.jsonl", Document)
-
-    @cached_property
-    def questions(self) -> dict[str, Question]:
-        """All questions by id."""
-        rows = read_rows(self.path / "data" / "questions.jsonl", Question)
-        return {row.id: row for row in rows}
-
-    @cached_property
-    def truth(self) -> Truth:
-        """The truth that the world declares: questions × sites, as claims name them."""
-        places = [self.path / folder / "truth.npz" for folder in ("cells", "parts", "data")]
-        return Truth.load(next(place for place in places if place.exists()))
-
-    @cached_property
-    def history(self) -> list[Step]:
-        """The logged steps of training; empty if the subject was not trained."""
-        path = self.path / "train" / "history.jsonl"
-        if not path.exists():
-            return []
-        return [_row(Step, _grouped(value), path, line) for line, value in read_objects(path)]
-
-    @cached_property
-    def trained(self) -> Trained | None:
-        """Totals of training; None if the subject was not trained."""
-        path = self.path / "train" / "summary.json"
-        return _row(Trained, read_json(path), path, None) if path.exists() else None
-
-    @cached_property
-    def answers(self) -> dict[str, Answer]:
-        """What the subject answered, by question id."""
-        path = self.path / "measure" / "answers.jsonl"
-        rows = [_row(Answer, value, path, line) for line, value in read_objects(path)]
-        return {row.id: row for row in rows}
-
-    @cached_property
-    def measured(self) -> list[Measured]:
-        """Answers summarised by slice."""
-        return _rows(Measured, self.path / "measure" / "summary.json")
-
-    @cached_property
-    def words(self) -> Words | None:
-        """Written answers beside the likeliest choices; None if none were written."""
-        path = self.path / "words" / "words.json"
-        return _row(Words, read_json(path), path, None) if path.exists() else None
-
-    @cached_property
-    def snapshots(self) -> list[Snapshot]:
-        """What was answered at each checkpoint; empty if nothing was asked then."""
-        path = self.path / "history" / "history.jsonl"
-        return read_rows(path, Snapshot) if path.exists() else []
-
-    @cached_property
-    def grid(self) -> DecisionGrid | None:
-        """The decision map of the study's subject; None if none was made."""
-        path = self.path / "grid" / "grid.npz"
-        return DecisionGrid.load(path) if path.exists() else None
-
-    @cached_property
-    def later_grids(self) -> dict[tuple[str, str], DecisionGrid]:
-        """(arm, method) → the decision map after the second stage, sorted; empty without any."""
-        found = {}
-        for path in sorted(self.path.glob("spread/*/grid.npz")):
-            # Names of arms and methods hold no plus sign.
-            arm, _, method = path.parent.name.removeprefix("grid-").partition("+")
-            found[arm, method] = DecisionGrid.load(path)
-        return found
-
-    @cached_property
-    def finders(self) -> tuple[str, ...]:
-        """Names of the finders with a claim, sorted."""
-        return tuple(sorted(p.name.removeprefix("find-") for p in self.path.glob("find-*")))
-
-    def claim(self, finder: str) -> Claim:
-        """The claim of one finder: questions asked × sites; kept after the first read."""
-        if finder not in self._claims:
-            self._claims[finder] = Claim.load(self.path / f"find-{finder}" / "claim.npz")
-        return self._claims[finder]
-
-    def cost(self, finder: str) -> Cost:
-        """What the finder took."""
-        path = self.path / f"find-{finder}" / "cost.json"
-        return _row(Cost, read_json(path), path, None)
-
-    def notes(self, finder: str) -> dict[str, str]:
-        """What the finder notes about its claim, without reading the scores."""
-        return Claim.load_notes(self.path / f"find-{finder}" / "claim.npz")
-
-    @cached_property
-    def outcomes(self) -> Outcomes | None:
-        """What retrained subjects answered; None if none was retrained."""
-        path = self.path / "effects" / "outcomes.npz"
-        return Outcomes.load(path) if path.exists() else None
-
-    @cached_property
-    def engine(self) -> Engine | None:
-        """How patching ran; None if nothing was mediated."""
-        path = self.path / "mediation" / "engine.json"
-        return _row(Engine, read_json(path), path, None) if path.exists() else None
-
-    @cached_property
-    def bank(self) -> Bank | None:
-        """What retraining took; None if nothing was retrained."""
-        path = self.path / "effects" / "cost.json"
-        return _row(Bank, read_json(path), path, None) if path.exists() else None
 
 
 class Run:
@@ -200,7 +73,7 @@ class Run:
     def manifest(self) -> Manifest:
         """Versions, machine, times."""
         path = self.path / "manifest.json"
-        return _row(Manifest, read_json(path), path, None)
+        return row_of(Manifest, read_json(path), path)
 
     @cached_property
     def scores(self) -> list[Score]:
@@ -209,26 +82,26 @@ class Run:
         Of a handful of sites the top ten are all of them, so such rows are not shown.
         """
         path = self.path / "scores.json"
-        rows = _rows(Score, path) if path.exists() or not self.stopped else []
+        rows = rows_of(Score, path) if path.exists() or not self.stopped else []
         few = bool(rows) and self.few_sites
         return [r for r in rows if not (few and r.metric.startswith(TOP_TEN))]
 
     @cached_property
     def gate(self) -> list[GateRow]:
         """Accuracy against the gate, seed by seed."""
-        return _rows(GateRow, self.path / "gate.json")
+        return rows_of(GateRow, self.path / "gate.json")
 
     @cached_property
     def excluded(self) -> list[Excluded]:
         """Questions left out, with reasons; empty if the file is not there."""
         path = self.path / "excluded.json"
-        return _rows(Excluded, path) if path.exists() else []
+        return rows_of(Excluded, path) if path.exists() else []
 
     @cached_property
     def missing(self) -> list[Missing]:
         """Finders that could not run here, with reasons; empty if the file is not there."""
         path = self.path / "missing.json"
-        return _rows(Missing, path) if path.exists() else []
+        return rows_of(Missing, path) if path.exists() else []
 
     @cached_property
     def warnings(self) -> dict[str, tuple[str, ...]]:
@@ -245,25 +118,43 @@ class Run:
     def mediation(self) -> list[Measurement]:
         """What patching measured; empty if the study asked for no mediation."""
         path = self.path / "mediation.json"
-        return _rows(Measurement, path) if path.exists() else []
+        return rows_of(Measurement, path) if path.exists() else []
+
+    @cached_property
+    def directions(self) -> list[DirectionRow]:
+        """What directions read and do; empty if the study looked for none."""
+        path = self.path / "directions.json"
+        return rows_of(DirectionRow, path) if path.exists() else []
+
+    @cached_property
+    def sides(self) -> list[SideRow]:
+        """The subjects beside the study's own, in its order; empty if it has none."""
+        path = self.path / "sides.json"
+        return rows_of(SideRow, path) if path.exists() else []
+
+    def steered(self, side: str) -> list[Steered]:
+        """What dev chose for steering, seed by seed; "" is the study's own subject."""
+        top = self.path / "sides" / side if side else self.path
+        paths = [top / "seeds" / str(s.number) / "directions" / "engine.json" for s in self.seeds]
+        return [row_of(Steered, read_json(path), path) for path in paths if path.exists()]
 
     @cached_property
     def organisms(self) -> Organisms | None:
         """Organisms and the finders of layers; None if the study made none."""
         path = self.path / "organisms.json"
-        return _row(Organisms, read_json(path), path, None) if path.exists() else None
+        return row_of(Organisms, read_json(path), path) if path.exists() else None
 
     @cached_property
     def spreading(self) -> Spreading | None:
         """What the second stage of training spread to; None if there was none."""
         path = self.path / "spread.json"
-        return _row(Spreading, read_json(path), path, None) if path.exists() else None
+        return row_of(Spreading, read_json(path), path) if path.exists() else None
 
     @cached_property
     def rules(self) -> Rules | None:
         """Which rules explain the answers, and finders of rules; None if none were asked."""
         path = self.path / "rules.json"
-        return _row(Rules, read_json(path), path, None) if path.exists() else None
+        return row_of(Rules, read_json(path), path) if path.exists() else None
 
     @cached_property
     def engines(self) -> list[Engine]:
@@ -291,14 +182,14 @@ class Run:
 
     @cached_property
     def noun(self) -> str:
-        """What the main claims are about: `document`, `cell` or `part` of the input."""
+        """What the main claims are about: `document`, `cell`, `part` of the input, or `kind`."""
         kind = self.seeds[0].truth.site_kind
-        return "part" if kind is SiteKind.INPUT else kind.value
+        return {SiteKind.INPUT: "part", SiteKind.DIRECTION: "kind"}.get(kind, kind.value)
 
     @cached_property
     def few_sites(self) -> bool:
-        """Whether the claims are about the few parts of an input, or rules."""
-        return self.noun in (SiteKind.RULE, "part")
+        """Whether the claims are about the few parts of an input, rules, or kinds."""
+        return self.noun in (SiteKind.RULE, "part", "kind")
 
     @cached_property
     def _index(self) -> dict[tuple[str, str, str, str], Score]:
@@ -361,31 +252,6 @@ def _slice_order(name: str) -> tuple[int, int, str]:
     fixed = {"all": 0, "correct": 1}
     rank = fixed.get(name, 4 if "," in name else 3 if name.startswith("hop") else 2)
     return rank, 1 if name.startswith("hop>") else 0, name
-
-
-def _grouped(value: dict[str, Any]) -> dict[str, Any]:
-    groups = {k.removeprefix("loss:"): v for k, v in value.items() if k.startswith("loss:")}
-    return {**value, "groups": {k: v for k, v in groups.items() if v is not None}}
-
-
-def _row(model: type[ModelT], value: Any, path: Path, line: int | None) -> ModelT:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise DataError(path, line, first_problem(error, model)) from error
-
-
-def _rows(model: type[ModelT], path: Path) -> list[ModelT]:
-    values = read_json(path)
-    if not isinstance(values, list):
-        raise DataError(path, None, f"a list of rows is needed, found a {type(values).__name__}")
-    rows = []
-    for number, value in enumerate(values):
-        try:
-            rows.append(model.model_validate(value))
-        except ValidationError as error:
-            raise DataError(path, None, f"row {number}: {first_problem(error, model)}") from error
-    return rows
 
 
 def _near(path: Path) -> str:

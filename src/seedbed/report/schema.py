@@ -161,6 +161,29 @@ class Engine(Record):
     alignment: str = ""
 
 
+class Choice(Record):
+    """The site and dose that dev chose for steering along one direction."""
+
+    site: str
+    dose: float
+
+
+class Steered(Record):
+    """How steering ran on one seed: the outcome it aims at and each direction's choice on dev."""
+
+    target: str = ""
+    chosen: dict[str, Choice] = {}
+
+
+class SideRow(Record):
+    """A further subject of sides.json: declared negative or not, learned or left out, and why."""
+
+    side: str
+    negative: str = ""
+    gate: tuple[GateRow, ...] = ()
+    left_out: str = ""
+
+
 class OrganismVerdict(Record):
     """Whether an organism counts; `reason` is empty for one that does."""
 

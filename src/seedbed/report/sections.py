@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from seedbed.report import axes, mediation, organisms, rules, spread
+from seedbed.report import axes, directions_tables, mediation, organisms, rules, spread
 from seedbed.report.grids import Grid
 from seedbed.report.reader import Run
 
@@ -37,6 +37,12 @@ def sections(run: Run) -> list[Section]:
             "rules", "Rules", "The rule behind the answers",
             "Several rules fit what was taught; which one do the answers follow?",
             tuple(rules.grids(run)),
+        ),
+        Section(
+            "directions", "Directions", "Directions and steering",
+            "What a direction reads, what patching changes and what steering along it does, each "
+            "beside random directions; decodable is not causal.",
+            tuple(directions_tables.grids(run)),
         ),
         Section(
             "mediation", "Inside", "Inside the subject",

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seedbed.report import axes, mediation, organisms, rules, spread_words, trade_off, wording
+from seedbed.report import (
+    axes,
+    directions_words,
+    mediation,
+    organisms,
+    rules,
+    spread_words,
+    trade_off,
+    wording,
+)
 from seedbed.report.gate import accuracies, advice, mistakes
 from seedbed.report.leading import BY_HOP, DECLARED, LDS, LEADING, MEASURED, top_name
 from seedbed.report.ranked import best_on, overlap, question_slices, ranked_on
@@ -39,6 +48,7 @@ def headline(run: Run) -> str:
     best = [row for row in found if row is not None]
     said = [_lead(run, row) for row in best]
     said += [spread_words.headline(run.spreading), trade_off.headline(run.spreading)]
+    said.append(directions_words.headline(run))
     return " ".join(part for part in said if part) or "No finder has a score."
 
 
@@ -80,6 +90,8 @@ def findings(run: Run) -> list[Finding]:
             "good" if ran else "bad",
         )
     )
+    for topic, text, good in directions_words.findings(run):
+        found.append(Finding(topic, text, "good" if good else "bad"))
     scored = run.organisms is not None and not run.organisms.stopped
     said = tuple(organisms.findings(run))
     found.append(Finding("Planted layer", said, "good" if scored else "bad"))

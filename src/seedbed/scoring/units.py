@@ -14,6 +14,7 @@ from seedbed.scoring.intervals import Interval
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
+QUANTILES = (0.025, 0.975)
 
 
 class Resampled:
@@ -61,20 +62,30 @@ class Resampled:
             place = side.columns.index(column)
             sides.append((points[:, place], draws[..., place]))
         (a, b), (c, d) = sides
-        value = _nanmean((a - c)[:, None], axis=0)[0]
-        return _interval(value, _nanmean(b - d, axis=1))
+        return over_seeds((a - c)[:, None], (b - d)[..., None])[0]
+
+    def by_seed(self, columns: Sequence[int]) -> tuple[Floats, Floats]:
+        """Means of the columns at these places, by seed [S, C] and by resample and slot [B, S, C].
+
+        Slot s of resample b is filled by the seed `chosen[b, s]`. For intervals of what is made
+        of several columns; see `over_seeds`.
+        """
+        index = list(columns)
+        above = [t.values[:, index] for t in self.tables]
+        return self._ratios(above, [np.isfinite(a).astype(np.float64) for a in above])
 
     def _intervals(self, below: Sequence[Floats]) -> list[Interval]:
         points, slots = self._resampled(below)
-        draws = _nanmean(slots, axis=1)
-        value = _nanmean(points, axis=0)
-        return [_interval(v, draws[:, c]) for c, v in enumerate(value)]
+        return over_seeds(points, slots)
 
     def _resampled(self, below: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Columns' ratios by seed [S, C], and by resample and drawn seed [B, S, C]."""
-        above = [np.where(np.isfinite(t.values), t.values, 0.0) for t in self.tables]
+        return self._ratios([t.values for t in self.tables], below)
+
+    def _ratios(self, values: Sequence[Floats], below: Sequence[Floats]) -> tuple[Floats, Floats]:
+        above = [np.where(np.isfinite(v), v, 0.0) for v in values]
         points = np.stack([_ratio(a.sum(0), b.sum(0)) for a, b in zip(above, below, strict=True)])
-        slots = np.full((*self.chosen.shape, len(self.columns)), np.nan)
+        slots = np.full((*self.chosen.shape, points.shape[1]), np.nan)
         for slot in range(self.chosen.shape[1]):
             for s, (a, b) in enumerate(zip(above, below, strict=True)):
                 use = self.chosen[:, slot] == s
@@ -82,6 +93,34 @@ class Resampled:
                 sums = [weights @ _by_cause(self.codes[s], x) for x in (a, b)]
                 slots[use, slot] = _ratio(*sums)
         return points, slots
+
+
+def over_seeds(points: Floats, slots: Floats) -> list[Interval]:
+    """Mean over seeds of each column of `points` [S, C], with the 95 % interval of the means over
+    `slots` [B, S, C]; NaN where a value or every draw is not defined.
+    """
+    values, draws = nanmean(points, axis=0), nanmean(slots, axis=1)
+    kept = np.isfinite(draws)
+    whole = kept.all(axis=0)
+    ends = np.full((2, len(values)), np.nan)
+    if len(draws):
+        ends[:, whole] = np.quantile(draws[:, whole], QUANTILES, axis=0)
+    for c in np.flatnonzero(~whole & kept.any(axis=0)):
+        ends[:, c] = np.quantile(draws[kept[:, c], c], QUANTILES)
+    ends[:, ~np.isfinite(values)] = np.nan
+    values = np.where(np.isfinite(ends[0]), values, np.nan)
+    return [Interval(float(v), float(a), float(b)) for v, a, b in zip(values, *ends, strict=True)]
+
+
+def nanmean(values: Floats, axis: int, weights: Floats | None = None) -> Floats:
+    """Mean of the values that are finite, weighted; NaN where there are none (or no weight)."""
+    kept = np.isfinite(values)
+    if weights is None and kept.all():
+        # An empty mean has no value either.
+        return values.mean(axis) if values.shape[axis] else np.full(values.sum(axis).shape, np.nan)
+    share = kept if weights is None else kept * weights
+    above = (np.where(kept, values, 0) * share).sum(axis)
+    return _ratio(above, share.sum(axis).astype(np.float64))
 
 
 def _codes(table: Units) -> NDArray[np.intp]:
@@ -106,16 +145,3 @@ def _by_cause(code: NDArray[np.intp], values: Floats) -> Floats:
 def _ratio(above: Floats, below: Floats) -> Floats:
     out: Floats = np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
     return out
-
-
-def _nanmean(values: Floats, axis: int) -> Floats:
-    kept = np.isfinite(values)
-    return _ratio(np.where(kept, values, 0).sum(axis), kept.sum(axis).astype(np.float64))
-
-
-def _interval(value: float, draws: Floats) -> Interval:
-    draws = draws[np.isfinite(draws)]
-    if not np.isfinite(value) or not len(draws):
-        return Interval(float("nan"), float("nan"), float("nan"))
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(float(value), float(low), float(high))

@@ -26,6 +26,7 @@ from seedbed.scoring.measured import CHANCE, collect_measured
 from seedbed.scoring.rows import Cost, SeedResults, collect
 from seedbed.studies import effects, looking, mediation, sites
 from seedbed.studies import gate as gates
+from seedbed.studies.directing import DirectionLane
 from seedbed.studies.effects import Done
 from seedbed.studies.plan import Plan, Task, study_digest
 from seedbed.studies.planted import Lane
@@ -44,6 +45,8 @@ RESULTS = (
     "organisms.json",
     "spread.json",
     "rules.json",
+    "directions.json",
+    "sides.json",
     "manifest.json",
     "report.html",
 )
@@ -87,7 +90,11 @@ class _Runner:
         with self.workers:
             self._prepare()
             learned = [[self.plan.data(s), self.plan.train(s), self.plan.measure(s)] for s in seeds]
-            self._show(self.workers.run(learned))
+            directing = DirectionLane(study, self.plan, self.workers, self.folder)
+            beside = directing.learning()
+            # Sides train beside the study's own subject, so that no worker waits.
+            done = self.workers.run([*learned, *beside])
+            self._show(done[: len(done) - sum(len(chain) for chain in beside)])
             looks = [[task] for s in seeds for task in looking.tasks(self.plan, s)]
             self._show(self.workers.run(looks))
             rows, asked = self._gate()
@@ -116,6 +123,8 @@ class _Runner:
                 lane.run([f for f in ready if f.sites is SiteKind.LAYER])
             if study.spread is not None:
                 SpreadLane(study, self.plan, self.workers, self.folder).run()
+            if study.world.sites is SiteKind.DIRECTION:
+                directing.run(able, asked)
             if self._has_rules():
                 rules = [f for f in ready if f.sites is SiteKind.RULE]
                 RuleLane(study, self.plan, self.workers, self.folder).run(rules, rows)
@@ -140,6 +149,7 @@ class _Runner:
             (self.folder / name).unlink(missing_ok=True)
         if (self.folder / "config.yaml").exists():
             shutil.rmtree(self.folder / "seeds", ignore_errors=True)
+            shutil.rmtree(self.folder / "sides", ignore_errors=True)
 
     def _show(self, stages: Sequence[tuple[Task, Stage]]) -> None:
         for task, stage in stages:
@@ -280,6 +290,9 @@ class _Runner:
         )
 
     def _has_rules(self) -> bool:
+        if self.study.world.sites is SiteKind.DIRECTION:
+            # What either class of behaviour would answer is no rule of the prompt.
+            return False
         return any(q.rules for q in self._answers(self.study.seeds[0])[0])
 
     def _lacking(self) -> str:

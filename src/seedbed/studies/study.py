@@ -12,13 +12,19 @@ from seedbed.core.sites import SiteKind
 from seedbed.finders.base import FINDERS, Finder
 from seedbed.finders.mediation import Mediation
 from seedbed.finders.retraining import Retraining
+from seedbed.finders.steering import Steering
 from seedbed.models.subject import SUBJECTS, SubjectConfig
 from seedbed.scoring.measured import ORACLE
 from seedbed.scoring.rows import LABELS
 from seedbed.studies.organisms import Organisms
-from seedbed.studies.spread import Spread
+from seedbed.studies.sides import Side
+from seedbed.studies.spread import PLAIN, Spread
 from seedbed.training.config import Training
 from seedbed.worlds.base import WORLDS, World
+
+
+ALIKE = ("world", "subject", "training", "finders", "steering", "seeds", "questions", "threads")
+"""What a side takes over from its study."""
 
 
 class TrainingPart(Config):
@@ -33,12 +39,14 @@ class Looks(Config):
 
     `words`: so many questions are answered in the subject's own words too, in as many tokens as
     the longest choice has, since documents teach no end of a reply; `history`: so many at every
-    checkpoint (see training.checkpoint_every); `grid`: the world's grid is drawn.
+    checkpoint (see training.checkpoint_every); `grid`: the world's grid is drawn; `recurrences`:
+    recurrent-depth subjects are asked at each of these numbers of recurrences.
     """
 
     words: int = Field(default=0, ge=0)
     history: int = Field(default=0, ge=0)
     grid: bool = False
+    recurrences: tuple[Annotated[int, Field(ge=1)], ...] = ()
 
 
 class Study(Config):
@@ -47,9 +55,10 @@ class Study(Config):
     `questions` is how many questions each seed puts to the finders, spread evenly over the
     gate's groups and their causes. Without `training` the subject is taken as it is.
     `measured` asks for the second truth about documents, by retraining; `mediation` for that
-    about cells, by patching. `organisms` plant a change at known layers of further subjects;
-    `spread` trains further subjects a second time and asks what that spread to. `looks` are
-    asked besides.
+    about cells, by patching. `steering` intervenes along the directions that finders name.
+    `organisms` plant a change at known layers of further subjects; `spread` trains further
+    subjects a second time and asks what that spread to; `sides` are further subjects or worlds
+    on which directions are looked for and tried alike. `looks` are asked besides.
     `threads` are torch threads a process: more of them can change the last bits of a result,
     so they belong to the study.
     """
@@ -61,8 +70,10 @@ class Study(Config):
     finders: tuple[SerializeAsAny[Annotated[Finder, BeforeValidator(FINDERS.build)]], ...]
     measured: Retraining | None = None
     mediation: Mediation | None = None
+    steering: Steering | None = None
     organisms: Organisms | None = None
     spread: Spread | None = None
+    sides: dict[str, Side] = {}
     looks: Looks = Looks()
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     questions: int = Field(default=60, ge=2)
@@ -145,6 +156,40 @@ class Study(Config):
         except ConfigError as error:
             raise ValueError(str(error)) from error
         return self
+
+    @field_validator("sides")
+    @classmethod
+    def _sides_have_plain_names(cls, values: dict[str, Side]) -> dict[str, Side]:
+        for name in values:
+            if not PLAIN.fullmatch(name):
+                raise ValueError(f"the name '{name}' must consist of letters, digits, - _ and .")
+        return values
+
+    @model_validator(mode="after")
+    def _directions_are_tried_where_they_are(self) -> "Study":
+        if self.world.sites is not SiteKind.DIRECTION:
+            for key in ("steering", "sides"):
+                if getattr(self, key):
+                    raise ValueError(f"{key}: the world '{self.world.kind}' plants no directions")
+        for name in self.sides:
+            try:
+                side = self.beside(name)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+            if side.world.sites is not SiteKind.DIRECTION:
+                raise ValueError(f"sides.{name}: its world plants no directions")
+        return self
+
+    def beside(self, name: str) -> "Study":
+        """The study of a side: its parts changed, and only what directions need."""
+        own = self.model_dump(mode="json", include=set(ALIKE))
+        own["finders"] = [
+            f for f, given in zip(own["finders"], self.finders, strict=True)
+            if given.sites is SiteKind.DIRECTION
+        ]  # fmt: skip
+        own["looks"] = {"recurrences": self.looks.recurrences}
+        values = self.sides[name].of(own)
+        return validate(Study, {"name": name, **values}, f"sides.{name}")
 
     @field_validator("seeds")
     @classmethod

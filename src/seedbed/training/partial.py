@@ -49,7 +49,7 @@ def _others(model: Any, layers: Sequence[int]) -> tuple[Parameter, ...]:
             raise ConfigError(
                 f"training.only_layers: the model has the blocks 0 to {len(blocks) - 1}, no {layer}"
             )
-    own = tuple(f"{blocks.path}.{layer}." for layer in layers)
+    own = tuple(f"{blocks.names[layer]}." for layer in layers)
     # Without removing duplicates a shared parameter comes once under each of its names.
     named = [(n, p) for n, p in model.named_parameters(remove_duplicate=False) if p.requires_grad]
     chosen = {id(p): n for n, p in named if n.startswith(own)}

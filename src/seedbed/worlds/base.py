@@ -34,11 +34,13 @@ class World(Kinded):
 
     A world that can be taught again has a field `stage`; then `GROUPS` says a line on each value
     of its questions' slice `group`, `TRAINED` what the groups that are taught are taught, and
-    `CONTRASTS` which two groups are worth comparing.
+    `CONTRASTS` which two groups are worth comparing. `planted` is false where nothing is: such a
+    world has no documents, and its truth is what somebody annotated.
     """
 
     gate: Gate = Gate()
     sites: ClassVar[SiteKind] = SiteKind.DOCUMENT
+    planted: ClassVar[bool] = True
     GROUPS: ClassVar[dict[str, str]] = {}
     TRAINED: ClassVar[dict[str, Outcome]] = {}
     CONTRASTS: ClassVar[tuple[tuple[str, str], ...]] = ()

@@ -4,7 +4,8 @@ A breach raises AssertionError with the promise that was broken.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ import numpy as np
 from seedbed.core.cells import BANDS
 from seedbed.core.files import read_rows, write_rows
 from seedbed.core.grid import DecisionGrid
-from seedbed.core.rows import Document, Pair, Question, Row
+from seedbed.core.rows import LABELLED, Document, Pair, Question, Row
+from seedbed.core.selectivity import UNRELATED
 from seedbed.core.sites import SiteKind, Truth
 from seedbed.scoring.ranking import chance, per_question
 from seedbed.scoring.rows import oracle_claim
 from seedbed.worlds.base import World
+from seedbed.worlds.phrasing import pieces
 
 
 def check_world(world: World, seed: int = 0) -> None:
@@ -37,6 +40,8 @@ def check_world(world: World, seed: int = 0) -> None:
         _cells(held_out, pairs, truth)
     if world.sites is SiteKind.INPUT:
         _parts(held_out, pairs, truth)
+    if world.sites is SiteKind.DIRECTION:
+        _kinds(questions, pairs, truth)
     _panels(world.grid(seed))
     assert held_out, "there are held-out questions (split id)"
     assert all(q.cause for q in held_out), "every held-out question names its cause"
@@ -58,6 +63,10 @@ def _same_again(
     assert list(twin.questions(seed)) == list(questions), "the same seed gives the same questions"
     again = twin.truth(seed)
     assert np.array_equal(again.values, truth.values, equal_nan=True), "and the same truth"
+    if not world.planted:
+        assert not documents, "where nothing is planted there are no documents"
+        assert list(world.questions(seed + 1)) != list(questions), "another seed splits otherwise"
+        return
     other = [(d.id, d.text) for d in world.documents(seed + 1)]
     assert other != [(d.id, d.text) for d in documents], "another seed gives other documents"
 
@@ -107,6 +116,53 @@ def _parts(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -
         (a, b), (c, d) = clean.places[pair.cause], corrupt.places[pair.cause]
         around = (clean.prompt[:a], clean.prompt[b:]), (corrupt.prompt[:c], corrupt.prompt[d:])
         assert around[0] == around[1], "a pair differs within its cause alone"
+
+
+def _kinds(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -> None:
+    """Truths over directions name two kinds; the splits to fit, choose and report by have both.
+
+    Where there are pairs, every prompt is laid out alike and a pair goes from kind to kind.
+    """
+    assert truth.site_kind is SiteKind.DIRECTION, "the truth says that its columns are kinds"
+    assert len(truth.sites) == 2, "a direction tells two kinds apart"
+    of = {}
+    for question, row in zip(questions, truth.values, strict=True):
+        known = "" if np.isnan(row).any() else truth.sites[int(row.argmax())]
+        of[question.id] = known
+        assert question.label in ("", known), f"the label of {question.id!r} is its kind"
+        assert (question.split in LABELLED) <= bool(question.label), "examples are labelled"
+    for split in (*LABELLED, "id"):
+        kinds = [of[q.id] for q in questions if q.split == split]
+        assert set(kinds) == set(truth.sites), f"split {split} has questions of both kinds alone"
+    apart = [of[q.id] for q in questions if q.split == UNRELATED]
+    assert apart, f"there are questions that no direction should touch (split {UNRELATED})"
+    assert not any(apart), "unrelated questions are of neither kind"
+    shown, held_out = ({q.cause for q in questions if q.split in s} for s in (LABELLED, ("id",)))
+    assert not shown & held_out, "no cause of a held-out question has a labelled example"
+    for pair in pairs:
+        assert {pair.clean.id, pair.corrupt.id} <= set(of), "both sides of a pair are questions"
+        assert of[pair.clean.id] != of[pair.corrupt.id], "a pair goes from kind to kind"
+        assert pair.clean.answer != pair.corrupt.answer, "the sides of a pair differ in the answer"
+        assert pair.clean.choices == pair.corrupt.choices, "pairs have the same choices"
+    if pairs:
+        _laid_out_alike(questions, truth.sites, of)
+
+
+def _laid_out_alike(
+    questions: Sequence[Question], kinds: Sequence[str], of: Mapping[str, str]
+) -> None:
+    """Same places, as many word-level tokens before each, both kinds as often in each split."""
+    layouts = {
+        (
+            len(pieces(q.prompt)),
+            *((n, len(pieces(q.prompt[: at[0]]))) for n, at in q.places.items()),
+        )
+        for q in questions
+    }
+    assert len(layouts) == 1, "all prompts have the same places and as many tokens"
+    for split in (*LABELLED, "id"):
+        counts = Counter(of[q.id] for q in questions if q.split == split)
+        assert len({counts[kind] for kind in kinds}) == 1, f"kinds are equally many in {split}"
 
 
 def _panels(questions: Sequence[Question]) -> None:

@@ -13,7 +13,8 @@ from seedbed.core.grid import DecisionGrid
 from seedbed.report import palette
 from seedbed.report.decisions import after_stage, figures, learned, letters, sure_from
 from seedbed.report.figures import Plan, render
-from seedbed.report.reader import Run, Seed
+from seedbed.report.reader import Run
+from seedbed.report.seed_reader import Seed
 
 ARMS = ("no-proxy", "one-proxy", "five-proxies")
 

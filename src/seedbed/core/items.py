@@ -1,0 +1,94 @@
+"""Multiple-choice items and how they are put: bare, with their options, behind worked examples.
+
+An item knows its options under letters and a worked answer, which a question does not.
+"""
+
+from collections.abc import Sequence
+from string import ascii_uppercase
+from typing import Literal
+
+from pydantic import Field
+
+from seedbed.core.rows import Row
+
+Prompt = Literal["bare", "options"]
+Choices = Literal["texts", "letters"]
+THOUGHT = "Let's think step by step."
+HEAD = "Question:"
+"""What begins an item in a prompt of several; what a model writes from there on is no answer."""
+
+
+class Item(Row):
+    """A question with options, of which number `target` (from 0) is right.
+
+    `score` in 0..1 says how much reasoning it takes; None: nobody scored it. `cot` is a worked
+    answer, for few-shot prompts.
+    """
+
+    id: str
+    question: str = Field(min_length=1)
+    options: tuple[str, ...] = Field(min_length=2, max_length=len(ascii_uppercase))
+    target: int
+    category: str = ""
+    cot: str = ""
+    score: float | None = None
+
+    @property
+    def answer(self) -> str:
+        """The text of the right option."""
+        return self.options[self.target]
+
+    @property
+    def letter(self) -> str:
+        """The letter of the right option."""
+        return ascii_uppercase[self.target]
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """A letter for each option."""
+        return tuple(ascii_uppercase[: len(self.options)])
+
+    @property
+    def asks(self) -> str:
+        """What is asked, so that two items that ask the same are known as such."""
+        return " ".join(self.question.split()).casefold()
+
+
+def bare(item: Item) -> str:
+    """The question alone."""
+    return f"Q: {item.question}\n\nA: "
+
+
+def listed(item: Item) -> str:
+    """The question and its options under letters, up to where an answer is written.
+
+    The layout is that of MMLU-Pro's own prompts (arXiv 2406.01574).
+    """
+    options = zip(item.letters, item.options, strict=True)
+    lines = "\n".join(f"{letter}. {option}" for letter, option in options)
+    return f"{HEAD}\n{item.question}\nOptions:\n{lines}\nAnswer: "
+
+
+def worked(item: Item, thought: bool) -> str:
+    """An item with its answer, as an example in a prompt; `thought` shows its `cot` too.
+
+    What a stored `cot` says of itself before and after the thought is not said twice.
+    """
+    end = f"The answer is ({item.letter})."
+    if not thought:
+        return f"{listed(item)}{end}"
+    said = item.cot.removeprefix("A:").strip().removeprefix(THOUGHT).strip()
+    kept = said if "answer is" in said else f"{said} {end}".strip()
+    return f"{listed(item)}{THOUGHT} {kept}"
+
+
+def few_shot(item: Item, examples: Sequence[Item], thought: bool) -> str:
+    """A prompt of worked examples and the item, up to where its answer is written."""
+    subject = f" about {item.category}" if item.category else ""
+    ask = ("Think step by step and then finish" if thought else "Finish") + " your answer with"
+    head = (
+        f"The following are multiple choice questions{subject}, with answers. {ask}"
+        ' "The answer is (X)", where X is the letter of the right option.'
+    )
+    last = f"{listed(item)}{THOUGHT}" if thought else listed(item).rstrip(" ")
+    return "\n\n".join([head, *(worked(e, thought) for e in examples), last])

@@ -1,0 +1,194 @@
+"""Accuracy by generation: worked examples, an item, and the letter that the subject then writes.
+
+Interventions may be in place while it writes. What gives no letter is an outcome of its own.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from seedbed.core.config import Config
+from seedbed.core.errors import InputError
+from seedbed.core.items import HEAD, Item, few_shot
+from seedbed.core.rows import Row
+from seedbed.core.seeds import stream
+from seedbed.core.selectivity import Column
+from seedbed.core.units import Units
+from seedbed.measuring.parsing import ChoiceOutcome, Chosen, parse_choice
+from seedbed.models.decoding import End, Ids, alike, continue_prompts
+from seedbed.models.hooks import Edit, edited
+from seedbed.models.subject import Subject
+from seedbed.models.tokens import encode_prompts
+
+Edits = Sequence[Edit] | Callable[[Sequence[int], Sequence[Ids]], Sequence[Edit]]
+"""Edits for every batch, or what makes a batch's from the places of its items in the order asked
+and their prompts' ids (row i of the batch is prompt i)."""
+
+_SAID = re.compile(r"\banswer\b", re.IGNORECASE)
+_ALONE = re.compile(r"\s*(?:\([A-Z]\)|[A-Z](?:[.:)]|[ \t]*$))", re.MULTILINE)
+
+
+class Writing(Config):
+    """How items are put: `shots` worked examples of their category, `thought` shows their chain
+    of thought; the answer has at most `tokens` tokens.
+
+    The defaults are those of MMLU-Pro (arXiv 2406.01574, 5 shots) with the 200 tokens that the
+    study of reasoning directions used.
+    """
+
+    shots: int = Field(default=5, ge=0)
+    thought: bool = True
+    tokens: int = Field(default=200, ge=1)
+
+
+class WrittenChoice(Row):
+    """What was written to one item.
+
+    `letter` is "" unless `outcome` is "choice"; `correct` only says whether it is the right one.
+    `shots` examples stood before it: fewer than asked for where the category or the context has
+    no more. `end` as in `models.decoding`; `tokens` were written.
+    """
+
+    id: str
+    kind: str
+    category: str
+    text: str
+    letter: str
+    outcome: ChoiceOutcome
+    correct: bool
+    shots: int
+    end: End
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """An item's prompt, its ids, and how many worked examples stand in it."""
+
+    text: str
+    ids: Ids
+    shots: int
+
+
+def prompts_of(
+    subject: Subject, items: Sequence[Item], examples: Sequence[Item], config: Writing, seed: int
+) -> list[Prompted]:
+    """The prompt of each item behind examples of its own category, in an order of the seed.
+
+    No example asks what the item asks. As many are left out, from the last, as the context
+    needs. Raises InputError where `thought` is wanted and no example of a category has any, and
+    for an item that does not fit by itself.
+    """
+    pools = {c: _pool(examples, c, config, seed) for c in dict.fromkeys(i.category for i in items)}
+    room = subject.context - config.tokens
+    found: list[Prompted] = []
+    for item in items:
+        chosen = [e for e in pools[item.category] if e.asks != item.asks and e.id != item.id]
+        found.append(_fitting(subject, item, chosen[: config.shots], config.thought, room))
+    return found
+
+
+def _pool(examples: Sequence[Item], category: str, config: Writing, seed: int) -> list[Item]:
+    mine = [e for e in examples if e.category == category]
+    if not config.shots:
+        return []
+    kept = [e for e in mine if e.cot] if config.thought else mine
+    if mine and not kept:
+        raise InputError(
+            f"category {category!r}: none of its {len(mine)} examples has a chain of thought;"
+            " set thought: false"
+        )
+    stream(seed, "written", category).shuffle(kept)
+    return kept
+
+
+def _fitting(
+    subject: Subject, item: Item, chosen: Sequence[Item], thought: bool, room: int
+) -> Prompted:
+    for shots in range(len(chosen), -1, -1):
+        text = few_shot(item, chosen[:shots], thought)
+        ids = encode_prompts(subject.tokenizer, [text])[0]
+        if len(ids) <= room:
+            return Prompted(text, ids, shots)
+    raise InputError(
+        f"item {item.id!r}: {len(ids)} tokens without examples, and the model's context of"
+        f" {subject.context} has room for {max(room, 0)} before the answer"
+    )
+
+
+def write_choices(
+    subject: Subject,
+    items: Sequence[Item],
+    kinds: Sequence[str],
+    examples: Sequence[Item],
+    config: Writing,
+    edits: Edits = (),
+    seed: int = 0,
+) -> list[WrittenChoice]:
+    """The greedy answer to each item, whose class `kinds` names, with `edits` in place.
+
+    Every batch begins its own `edited` block, so that pass 0 is its prompts and pass k the k-th
+    written token. Raises InputError as `prompts_of` and `edited` do.
+    """
+    prompted = prompts_of(subject, items, examples, config, seed)
+    ids = [p.ids for p in prompted]
+    subject.model.eval()
+    rows: dict[int, WrittenChoice] = {}
+    for index in alike(subject, ids):
+        mine = [ids[i] for i in index]
+        now = edits(index, mine) if callable(edits) else edits
+        with edited(subject.model, now):
+            said = continue_prompts(subject, mine, config.tokens, until=f"\n{HEAD}")
+        for i, one in zip(index, said, strict=True):
+            item, read = items[i], read_letter(one.text, items[i], config.thought)
+            rows[i] = WrittenChoice(
+                id=item.id,
+                kind=kinds[i],
+                category=item.category,
+                text=one.text,
+                letter=read.choice or "",
+                outcome=read.outcome,
+                correct=read.choice == item.letter,
+                shots=prompted[i].shots,
+                end=one.end,
+                tokens=len(one.ids),
+            )
+    return [rows[i] for i in range(len(items))]
+
+
+def read_letter(text: str, item: Item, thought: bool) -> Chosen:
+    """The letter that a reply gives behind its last "answer" that is followed by one.
+
+    A thought names letters on its way, so only what follows "answer" counts there; without a
+    thought a reply that begins with a letter and its sign, such as `B.` or `(B)`, is read too.
+    """
+    starts = [match.start() for match in _SAID.finditer(text)]
+    for start, end in reversed([*zip(starts, [*starts[1:], len(text)], strict=True)]):
+        read = parse_choice(text[start:end], item.letters)
+        if read.outcome != "none":
+            return read
+    if not text.strip():
+        return Chosen(None, "empty")
+    alone = None if thought or starts else _ALONE.match(text)
+    return parse_choice(alone[0], item.letters) if alone else Chosen(None, "none")
+
+
+def accuracy_units(
+    rows: Sequence[WrittenChoice], direction: str = "", site: str = "", dose: float | None = None
+) -> dict[str, Units]:
+    """Tables `accuracy:CLASS`, one row an item, each its own cause.
+
+    Columns: `accuracy` (1 right, 0 not, where no letter was given among them) and `unparsed`
+    (1 where no letter was given).
+    """
+    columns = tuple(Column(name, direction, site, dose).key for name in ("accuracy", "unparsed"))
+    tables: dict[str, Units] = {}
+    for kind in dict.fromkeys(row.kind for row in rows):
+        mine = [row for row in rows if row.kind == kind]
+        ids = tuple(row.id for row in mine)
+        values = np.array([[row.correct, row.outcome != "choice"] for row in mine], dtype=float)
+        tables[f"accuracy:{kind}"] = Units(ids, ids, columns, values)
+    return tables

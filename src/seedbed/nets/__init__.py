@@ -1,0 +1,1 @@
+"""Architectures of the project's own, beside those of transformers."""

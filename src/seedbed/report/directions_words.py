@@ -1,0 +1,304 @@
+"""What directions read and do, in sentences: readable, causal, steerable, selective, or not.
+
+Every number comes from directions.json; whatever was declared not to be there is said to be so.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from seedbed.core.selectivity import CHOSEN, DirectionRow
+from seedbed.report import wording
+from seedbed.report.directions import (
+    CHANCE,
+    CONTROLS,
+    READ,
+    SETTLED,
+    STILL,
+    Side,
+    clearly_above,
+    sides,
+    site_words,
+)
+from seedbed.report.directions_tables import dosed
+from seedbed.report.reader import Run
+from seedbed.scoring.directions import (
+    ACCURACY,
+    AGREEMENT,
+    AUC,
+    FLIPPED,
+    LARGEST,
+    OVER_RANDOM,
+    RANDOM,
+)
+
+_NAMED = 3
+
+
+def findings(run: Run) -> list[tuple[str, tuple[str, ...], bool]]:
+    """(topic, sentences, whether all is as it should be) of every side."""
+    found = []
+    for side in sides(run):
+        lines, good = _negative(side)
+        lines = [*_readable(side), *lines, *_causal(side), *_apart(side), *_agreement(side),
+                 *_steered(side), *_effect(side), *_recurrences(side)]  # fmt: skip
+        topic = f"Directions ({side.name})" if side.name else "Directions"
+        found.append((topic, tuple(lines), good))
+    return found
+
+
+def headline(run: Run) -> str:
+    """One sentence on the study's own subject, or the first side: read, and steered."""
+    for side in sides(run)[:1]:
+        parts = []
+        read = side.row("decodable", AUC, side.lead)
+        if _known(read):
+            parts.append(f"reads the kind of held-out questions with AUC {valued(read)}")
+        flips, random = (_flips(side, d) for d in (side.lead, RANDOM))
+        if _known(flips):
+            parts.append(f"steering along it flips {valued(flips)} of answers, along random "
+                         f"directions {valued(random)}")  # fmt: skip
+        return f"{side.lead} {'; '.join(parts)}." if parts else ""
+    return ""
+
+
+def valued(row: DirectionRow | None, places: int = 2) -> str:
+    """`0.97 [0.95, 0.99]`."""
+    return wording.MISSING if row is None else wording.measured(row.value, row.low, row.high,
+                                                               places)  # fmt: skip
+
+
+def _known(row: DirectionRow | None) -> bool:
+    return row is not None and row.value is not None
+
+
+def _flips(side: Side, direction: str, slice_: str | None = None) -> DirectionRow | None:
+    """What is flipped at the site and dose chosen on dev."""
+    dose = side.dose("steering", FLIPPED, CHOSEN)
+    return side.row("steering", FLIPPED, direction, CHOSEN, slice_ or side.main("steering"), dose)
+
+
+def _by_kind(rows: Mapping[str, DirectionRow | None]) -> str:
+    """` (stored 0.40 [0.31, 0.48], computed 0.90 [0.85, 0.94])`, or nothing."""
+    told = [f"{kind} {valued(row)}" for kind, row in rows.items() if _known(row)]
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _readable(side: Side) -> list[str]:
+    """Can the kind of a held-out question be read at the site chosen on dev?"""
+    row = side.row("decodable", AUC, side.lead)
+    if row is None or row.value is None:
+        return []
+    accuracy = side.row("decodable", ACCURACY, side.lead)
+    against: list[tuple[str, DirectionRow, DirectionRow | None]] = []
+    for control in CONTROLS:
+        auc = side.row("decodable", AUC, control)
+        alone = side.row("decodable", ACCURACY, control)
+        if auc is not None and auc.value is not None:
+            against.append((f"{control} {valued(auc)}", auc, row))
+        elif alone is not None and alone.value is not None:
+            # A control without a vector has no AUC of its own; accuracies are compared.
+            against.append((f"{control} accuracy {valued(alone)}", alone, accuracy))
+    level = [said.partition(" ")[0] for said, control, own in against
+             if not clearly_above(own, control)]  # fmt: skip
+    if level or not clearly_above(row, CHANCE):
+        why = f"no clearer than {wording.listed(level)}" if level else "level with chance"
+        said = f"{side.lead} does not tell the kinds apart ({why})"
+    elif clearly_above(row, SETTLED):
+        said = f"{side.lead} tells the kinds apart"
+    else:
+        said = f"{side.lead} tells the kinds apart a little"
+    more = [f"{d} {valued(r)}" for d in side.directions
+            if d not in (*CONTROLS, side.lead)
+            and (r := side.row("decodable", AUC, d)) is not None]  # fmt: skip
+    others = f" Other directions: {'; '.join(more)}." if more else ""
+    beside = "; ".join(said_ for said_, _, _ in against) or "none was measured"
+    return [
+        f"At the site chosen on dev {said}: AUC {valued(row)} on held-out questions.{others} "
+        f"Controls: {beside}."
+    ]
+
+
+def _negative(side: Side) -> tuple[list[str], bool]:
+    """Whether what was declared not to be there is indeed not found."""
+    if not side.negative:
+        return [], True
+    rows = [r for r in side.rows
+            if (r.section, r.name, r.site) == ("decodable", AUC, CHOSEN)
+            and r.direction not in CONTROLS and r.value is not None]  # fmt: skip
+    if not rows:
+        return [f"Declared negative ({side.negative}): not measured."], False
+    reading = [r for r in rows if clearly_above(r, SETTLED)]
+    open_ = [r for r in rows if r not in reading and (r.high is None or r.high >= SETTLED)]
+    bar = f"AUC {SETTLED}, half-way between chance and certainty"
+    if reading:
+        named = wording.listed([f"{r.direction} {valued(r)}" for r in reading])
+        return [f"Declared negative ({side.negative}), but it is not: {named} above {bar}."], False
+    if open_:
+        named = wording.listed([f"{r.direction} {valued(r)}" for r in open_])
+        return [f"Declared negative ({side.negative}), not settled: {named} holds {bar}."], False
+    highest = max(rows, key=lambda r: r.value or 0.0)
+    return [
+        f"Declared negative ({side.negative}) and comes out negative: every direction stays below "
+        f"{bar}; the highest is {highest.direction} with {valued(highest)}."
+    ], True
+
+
+def _causal(side: Side) -> list[str]:
+    """Where patching says that the kind acts."""
+    rows = side.over_sites("patching", FLIPPED, "", side.main("patching"))
+    if not rows:
+        return []
+    kinds = {k: side.over_sites("patching", FLIPPED, "", k) for k in side.kinds("patching")}
+    acting = {s: r for s, r in rows.items() if clearly_above(r, STILL)}
+    total = wording.plural(len(rows), "site")
+    best = max(rows, key=lambda s: rows[s].value or 0.0)
+    if not acting:
+        return [f"Patching flips answers clearly above {STILL:g} at none of {total}; the most is "
+                f"{valued(rows[best])} {site_words(best)}."]  # fmt: skip
+    top = sorted(acting, key=lambda s: -(acting[s].value or 0.0))[:_NAMED]
+    named = "; ".join(
+        f"{site_words(s)} {valued(acting[s])}{_by_kind({k: r.get(s) for k, r in kinds.items()})}"
+        for s in top
+    )
+    return [f"Patching flips answers clearly above {STILL:g} at {len(acting)} of {total}; the "
+            f"most: {named}."]  # fmt: skip
+
+
+def _apart(side: Side) -> list[str]:
+    """Sites that can be read and at which patching does nothing."""
+    read = side.over_sites("decodable", AUC, side.lead)
+    patched = side.over_sites("patching", FLIPPED, "", side.main("patching"))
+    if not read or not patched:
+        return []
+    high = [s for s, r in read.items() if s in patched and (r.value or 0.0) >= READ]
+    still = [s for s in high if (patched[s].value or 0.0) <= STILL]
+    if not high:
+        return [f"No site that was patched reads the kind with AUC {READ:g} or more."]
+    said = f"{len(still)} of {wording.plural(len(high), 'site')} that read the kind with AUC"
+    said += f" {READ:g} or more flip at most {STILL:g} under patching"
+    if not still:
+        return [f"{said}: here what is readable also acts."]
+    clear = sorted(still, key=lambda s: -(read[s].value or 0.0))[:_NAMED]
+    named = "; ".join(f"{site_words(s)} (AUC {wording.number(read[s].value, 2)}, patching "
+                      f"{wording.number(patched[s].value, 2)})" for s in clear)  # fmt: skip
+    return [f"Readable is not causal: {said}, such as {named}."]
+
+
+def _agreement(side: Side) -> list[str]:
+    """Do reading and steering agree with patching over sites?"""
+    slice_ = side.main("patching")
+    dose = side.usual(side.doses("steering", AGREEMENT))
+    read = side.row("decodable", AGREEMENT, side.lead, "", slice_)
+    steer = side.row("steering", AGREEMENT, side.lead, "", slice_, dose)
+    parts = [f"{what} {valued(r)}" for what, r in (("AUC", read), (f"steering{dosed(dose)}", steer))
+             if _known(r)]  # fmt: skip
+    if not parts:
+        return []
+    return [f"Rank correlation over sites with what patching flips: {'; '.join(parts)}."]
+
+
+def _steered(side: Side) -> list[str]:
+    """What steering does at the chosen site and dose, against random directions and elsewhere."""
+    row, random, most = (_flips(side, d) for d in (side.lead, RANDOM, LARGEST))
+    lines = []
+    if row is not None and row.value is not None:
+        over = side.row("steering", OVER_RANDOM, side.lead, CHOSEN, row.slice, row.dose)
+        kinds = {k: _flips(side, side.lead, k) for k in side.kinds("steering")}
+        draw = f" (largest draw {valued(most)})" if _known(most) else ""
+        lines.append(
+            f"At the site and dose chosen on dev{_picked(side)} steering along {side.lead} flips "
+            f"{valued(row)} of answers{_by_kind(kinds)}, along random directions "
+            f"{valued(random)}{draw}{_difference(over)}."
+        )
+    return [*lines, *_selective(side), *_weak(side)]
+
+
+def _picked(side: Side) -> str:
+    """` (into block 0 at b, dose 2, in 3 of 3 seeds)`: what dev chose most often."""
+    chosen = [c.chosen[side.lead] for c in side.choices if side.lead in c.chosen]
+    if not chosen:
+        return ""
+    (site, dose), count = Counter((c.site, c.dose) for c in chosen).most_common(1)[0]
+    return f" ({site_words(site)}{dosed(dose)} in {count} of {len(chosen)} seeds)"
+
+
+def _difference(over: DirectionRow | None) -> str:
+    if over is None or over.value is None:
+        return ""
+    if over.low is None or over.high is None or over.low <= 0 <= over.high:
+        return f"; the difference {valued(over)} cannot be told apart from 0"
+    return f"; difference {valued(over)}"
+
+
+def _selective(side: Side) -> list[str]:
+    slice_ = side.main("selectivity")
+    row, target, unrelated, over, lost = (
+        side.row("selectivity", name, side.lead, CHOSEN, slice_)
+        for name in ("difference", "target", "unrelated", OVER_RANDOM, "perplexity")
+    )
+    if row is None or row.value is None:
+        return []
+    verdict = "Selective" if clearly_above(row, 0.0) else "Not selective"
+    more = f"{_difference(over)} over random directions" if _known(over) else ""
+    grew = f"; log perplexity of training documents {_signed(lost)}" if _known(lost) else ""
+    return [
+        f"{verdict}: target {valued(target)}, unrelated questions changed {valued(unrelated)}, "
+        f"target less unrelated {valued(row)}{more}{grew}."
+    ]
+
+
+def _signed(row: DirectionRow | None) -> str:
+    text = valued(row)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def _weak(side: Side) -> list[str]:
+    """The most that taking the direction out, or doubling it, flips at any single site."""
+    parts = []
+    for name in ("ablated", "amplified"):
+        rows = side.over_sites("steering", f"{name}-{FLIPPED}", side.lead, side.main("steering"))
+        if rows:
+            best = max(rows, key=lambda s: rows[s].value or 0.0)
+            parts.append(f"{name} {valued(rows[best])} {site_words(best)}")
+    return [f"At single sites the direction {'; '.join(parts)} flips at most."] if parts else []
+
+
+def _effect(side: Side) -> list[str]:
+    """Where a push moves the output most, and how random directions do there."""
+    slice_ = side.main("effect")
+    rows = side.over_sites("effect", "kl", side.lead, slice_)
+    if not rows:
+        return []
+    best = max(rows, key=lambda s: rows[s].value or 0.0)
+    random = side.over_sites("effect", "kl", RANDOM, slice_).get(best)
+    beside = f" (random directions {_small(random)})" if random is not None else ""
+    return [
+        f"A small push along {side.lead} moves the output most {site_words(best)}: "
+        f"{_small(rows[best])} nats per squared dose{beside}."
+    ]
+
+
+def _small(row: DirectionRow) -> str:
+    ends = [wording.significant(v) for v in (row.value, row.low, row.high)]
+    return f"{ends[0]} [{ends[1]}, {ends[2]}]"
+
+
+def _recurrences(side: Side) -> list[str]:
+    """Accuracy at the fewest and the most recurrences, and where it is best."""
+    counts = side.doses("recurrence", "accuracy")
+    if len(counts) < 2:
+        return []
+    parts = []
+    for slice_ in side.slices("recurrence"):
+        rows = [r for c in counts
+                if (r := side.row("recurrence", "accuracy", "", "", slice_, c)) is not None
+                and r.value is not None]  # fmt: skip
+        if rows:
+            best = max(rows, key=lambda r: r.value or 0.0)
+            ends = [rows[0], *([best] if best not in (rows[0], rows[-1]) else []), rows[-1]]
+            parts.append(f"{slice_} " + ", ".join(_at_count(r) for r in ends))
+    return [f"Accuracy by recurrences at test: {'; '.join(parts)}."] if parts else []
+
+
+def _at_count(row: DirectionRow) -> str:
+    return f"{valued(row)} at {row.dose:g}"

@@ -1,0 +1,275 @@
+"""Jobs: one step of looking for a direction in a model that exists, as a file of settings.
+
+States are saved, directions made of them, and the model is asked with and without them in place.
+A job that needs directions takes those of the job that it names, or runs that one first.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from seedbed.core.config import Config, apply_sets, read_yaml, validate
+from seedbed.core.errors import ConfigError, InputError
+from seedbed.core.files import read_json, write_json
+from seedbed.core.workspace import Workspace
+from seedbed.finders.directions import Measure
+from seedbed.finders.kept import Precision
+from seedbed.measuring.harness import Harness
+from seedbed.measuring.written import Writing
+from seedbed.models import reading
+from seedbed.models.steering import Steer
+from seedbed.models.subject import Subject
+from seedbed.worlds.observed.source import Source
+from seedbed.worlds.observed.world import Observed
+
+Step = Literal["states", "directions", "effect", "accuracy", "harness"]
+SETTINGS, RESULT = "job.json", "result.json"
+Say = Callable[[str], None]
+
+
+class Model(Config):
+    """A model by its place in the workspace, a path or a hub id in the cache.
+
+    `device` auto: the GPU where there is one. `start` begins every text with the BOS token even
+    where the tokenizer by itself does not.
+    """
+
+    path: str = Field(min_length=1)
+    trust_remote_code: bool = False
+    dtype: reading.Precision = "auto"
+    batch: int = Field(default=8, ge=1)
+    device: str = "auto"
+    start: bool = True
+
+
+class Reading(Config):
+    """Which states are read: at the `last` token of a prompt, or their mean over `all` tokens.
+
+    `layers` count the residual stream's edges in running order (none: all of them): what block
+    0, 1, … takes in; in a recurrent-depth model what each run of each block does (Huginn-0125:
+    0–1 prelude, 2 + 4r + b core block b at recurrence r, 130–131 coda); after the last of
+    these, what it hands on. `answer`: a mean goes over the tokens of the right answer too.
+    """
+
+    tokens: Literal["last", "all"] = "last"
+    layers: tuple[int, ...] = ()
+    answer: bool = False
+    precision: Precision = "float32"
+
+
+class Making(Config):
+    """How directions are made of the states: one file for each measure, controls among them."""
+
+    measure: tuple[Measure, ...] = ("difference", "probe", "shuffled", "random")
+    ridges: tuple[float, ...] = Field(default=(0.01, 0.1, 1.0), min_length=1)
+
+
+class Intervening(Config):
+    """Which direction is put in place, how, and at which layers (counted as in `reading`).
+
+    `controls` random directions of the same steps are put there in turn.
+    """
+
+    direction: Measure = "difference"
+    layers: tuple[int, ...] = Field(min_length=1)
+    steer: Steer = Steer()
+    controls: int = Field(default=1, ge=0)
+
+
+class Effect(Config):
+    """Effect per layer: over `questions` of each class of the test split, beside random draws."""
+
+    measure: tuple[Measure, ...] = ("difference",)
+    questions: int = Field(default=24, ge=1)
+    small: float = Field(default=0.02, gt=0)
+    random: int = Field(default=3, ge=0)
+
+
+class Accuracy(Config):
+    """Accuracy by generation on the test split: how items are put, where worked examples are from.
+
+    Without `examples` they are items of the train split. `most`: items asked of each class (0:
+    all).
+    """
+
+    writing: Writing = Writing()
+    examples: Source | None = None
+    most: int = Field(default=0, ge=0)
+
+
+class Job(Config):
+    """One step on one model, and what it needs."""
+
+    step: Step
+    subject: Model
+    world: Observed = Observed()
+    reading: Reading = Reading()
+    directions: Making = Making()
+    intervention: Intervening | None = None
+    effect: Effect = Effect()
+    accuracy: Accuracy = Accuracy()
+    harness: Harness | None = None
+    needs: str = ""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _has_what_its_step_needs(self) -> Self:
+        if self.step == "harness" and self.harness is None:
+            raise ValueError("harness: is missing, and the step 'harness' needs it")
+        if self.step == "effect" and not self.needs:
+            raise ValueError("needs: is missing; name the job whose directions are looked at")
+        if self.intervention is not None and not self.needs:
+            raise ValueError("needs: is missing; name the job whose directions are put in place")
+        if self.needs and self.step in ("states", "directions"):
+            raise ValueError(f"needs: the step '{self.step}' needs no other job")
+        return self
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where jobs read and write: the workspace, the folder of job files, the folder of results."""
+
+    workspace: Workspace
+    files: Path
+    out: Path
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job as its step sees it: where results go, and the model, read once it is wanted."""
+
+    job: Job
+    name: str
+    place: Place
+    say: Say
+
+    @property
+    def folder(self) -> Path:
+        """Where the job's results go."""
+        return self.place.out / self.name
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The model on its device."""
+        return model_of(self.job.subject, self.place.workspace, self.job.seed)
+
+    @cached_property
+    def world(self) -> Observed:
+        """The items, looked for in the workspace."""
+        return self.job.world.model_copy(update={"workspace": self.place.workspace.root})
+
+
+def model_of(model: Model, workspace: Workspace, seed: int) -> Subject:
+    """The subject of a job; raises InputError for a place or a device that there is not."""
+    from dataclasses import replace
+
+    import torch
+
+    from seedbed.models.folders import RECORD, load_subject
+    from seedbed.models.pretrained import Pretrained
+
+    folder = workspace.model(model.path)
+    if (folder / RECORD).exists():
+        subject = load_subject(folder, trust_remote_code=model.trust_remote_code)
+    else:
+        config = Pretrained(path=str(folder), dtype=model.dtype, start=model.start,
+                            add_tokens=False, trust_remote_code=model.trust_remote_code)
+        subject = config.build([], [], seed)  # fmt: skip
+    device = model.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        subject.model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"subject.device: {device!r}: {error}") from error
+    return replace(subject, seed=seed, batch=model.batch)
+
+
+def load_job(path: Path, sets: tuple[str, ...] = ()) -> Job:
+    """The job of a file; raises ConfigError naming file, line and key."""
+    return validate(Job, apply_sets(read_yaml(path), sets), path)
+
+
+def run_job(
+    path: Path, workspace: Path | None = None, sets: tuple[str, ...] = (),
+    out: Path | None = None, say: Say = lambda _: None,
+) -> Path:  # fmt: skip
+    """Run the job of a file; returns its folder, OUT/NAME (OUT: the workspace's experiments/).
+
+    What is there already stays: an interrupted job goes on, a finished one is not run again.
+    Raises InputError where the folder holds the results of other settings.
+    """
+    space = Workspace(workspace)
+    place = Place(space, path.parent, space.experiments if out is None else out)
+    return run_in(Task(load_job(path, sets), path.stem, place, say))
+
+
+def run_in(task: Task) -> Path:
+    """`run_job` of a job that is read already."""
+    from seedbed.runs.record import locked
+    from seedbed.studies import job_steps
+
+    with locked(task.folder):
+        _begun(task)
+        if (task.folder / RESULT).exists():
+            task.say(f"{task.name}: finished already, in {task.folder}")
+            return task.folder
+        found = needed(task)
+        task.say(f"{task.name}: {task.job.step} of {task.job.subject.path}")
+        about, rows = job_steps.STEPS[task.job.step](task, found)
+        write_json(task.folder / RESULT, {"about": about, "rows": rows})
+    return task.folder
+
+
+def needed(task: Task) -> Path | None:
+    """The folder of the job that this one needs, which is run first unless it is finished.
+
+    It runs with this job's model, items and seed, so that its directions are of this model.
+    """
+    if not (name := task.job.needs):
+        return None
+    path = task.place.files / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{task.name}: needs: there is no job file {path}")
+    mine = {key: getattr(task.job, key) for key in ("subject", "world", "seed")}
+    other = Task(load_job(path).model_copy(update=mine), name, task.place, task.say)
+    if other.job.step != "directions":
+        raise ConfigError(f"{task.name}: needs: {name} makes no directions")
+    task.say(f"{task.name}: takes the directions of {name}")
+    if "subject" in task.__dict__:
+        other.__dict__["subject"] = task.subject
+    folder = run_in(other)
+    if "subject" in other.__dict__:
+        # The same model is not read twice.
+        task.__dict__["subject"] = other.subject
+    return folder
+
+
+def _begun(task: Task) -> None:
+    """Write the settings, or see that they are those of what is there already."""
+    path = task.folder / SETTINGS
+    mine = json.loads(task.job.model_dump_json())
+    if not path.exists():
+        write_json(path, mine)
+        return
+    known = read_json(path)
+    other = [k for k in mine if not isinstance(known, dict) or known.get(k) != mine[k]]
+    if other:
+        raise InputError(
+            f"{task.folder}: holds results of other settings ({_difference(known, mine, other)});"
+            " remove it, or give --out another folder"
+        )
+
+
+def _difference(known: Any, mine: dict[str, Any], other: list[str]) -> str:
+    """The first setting that differs, down to its own key."""
+    path, a, b = other[0], known.get(other[0]) if isinstance(known, dict) else None, mine[other[0]]
+    while isinstance(a, dict) and isinstance(b, dict):
+        key = next(k for k in {**a, **b} if a.get(k) != b.get(k))
+        path, a, b = f"{path}.{key}", a.get(key), b.get(key)
+    return f"{path} was {json.dumps(a)}, is {json.dumps(b)}"
