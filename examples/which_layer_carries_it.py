@@ -22,6 +22,8 @@ from seedbed.models.planted_direction import planted
 from seedbed.models.subject import Subject
 
 LAYERS = 6
+# Gradients of float32 that should be 0 are not quite; what they rank is rounding.
+ROUNDING = 1e-6
 
 
 def measured(
@@ -59,7 +61,7 @@ def published(
     logits = subject.model(batch.ids, attention_mask=batch.mask).logits[:, -1]
     own = log_softmax(logits, dim=-1)
     loss = kl_div(own, own.detach(), reduction="batchmean", log_target=log_target)
-    loss.backward()
+    torch.autograd.backward(loss)
     for handle in handles:
         handle.remove()
     gradients = [x.grad[:, -1] for x in streams if x.grad is not None]
@@ -78,16 +80,18 @@ def main() -> None:
         layer = seed % LAYERS
         subject, directions, questions = planted(seed, layer, layers=LAYERS)
         found = measured(subject, directions, questions)
-        for name, log_target in (("published: KL(p||p)", True), ("published: earlier", False)):
+        for name, log_target in (("published, KL of p and p", True), ("published, earlier", False)):
             losses[name], found[name] = published(
                 subject, directions, questions, log_target=log_target
             )
         for name, effects in found.items():
-            right[name] = right.get(name, 0) + int(effects.argmax() == layer)
+            right[name] = right.get(name, 0) + int(
+                effects.argmax() == layer and effects.max() > ROUNDING
+            )
             largest[name] = max(largest.get(name, 0.0), float(effects.max()))
     for name, count in right.items():
         loss = f", its loss is {losses[name]:.3g}" if name in losses else ""
-        print(f"{name}: {count} of {seeds} right, largest effect {largest[name]:.3g}{loss}")
+        print(f"{name}: {count} of {seeds} right, largest effect {largest[name]:.2g}{loss}")
 
 
 if __name__ == "__main__":

@@ -220,6 +220,44 @@ def quadrants_run(
     return run(Study.model_validate(quadrants_study), folder, workers=1)
 
 
+@pytest.fixture(scope="session")
+def recall_study() -> dict[str, Any]:
+    """The smallest study of directions: a subject, the same as a side, one that learns nothing."""
+    return {
+        "name": "small-recall",
+        "world": {
+            "kind": "recall",
+            "lexicon": {"values": 8, "words": 8, "others": 4},
+            "stored": 20,
+            "held_out": 0.25,
+            "lines": 8000,
+            "gate": {"by": "kind", "margin": 0.25},
+            "asked": {"train": 96, "dev": 48, "id": 48, "ood": 0, "unrelated": 32},
+        },
+        "subject": {"kind": "tiny", "layers": 3, "width": 48, "heads": 4, "init": 0.1},
+        "training": {"steps": 400, "batch": 96,
+                     "optimizer": {"lr": 5e-3, "betas": [0.9, 0.99], "weight_decay": 0.1}},
+        "finders": [{"kind": "directions", "measure": ["difference", "random", "surface"]}],
+        "steering": {"doses": [1, 2], "random": 2, "questions": 8, "documents": 8},
+        "sides": {
+            "mirror": {"negative": "none, in truth"},
+            "idle": {"training": {"steps": 1}},
+        },
+        "seeds": [0, 1],
+        "questions": 32,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def recall_run(recall_study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of `recall_study`; tests that change it take a copy."""
+    from seedbed.studies.run import run
+    from seedbed.studies.study import Study
+
+    folder = tmp_path_factory.mktemp("recall") / "run"
+    return run(Study.model_validate(recall_study), folder, workers=1)
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A random model of a family, and where transformers keeps its parts.

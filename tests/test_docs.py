@@ -10,13 +10,15 @@ import pytest
 from typer.main import get_command
 
 from seedbed.cli.main import app
+from seedbed.studies.jobs import load_job
 from seedbed.studies.study import load_study
 from seedbed.studies.sweep import load_sweep
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
 SWEEPS = sorted((ROOT / "studies" / "sweeps").glob("*.yaml"))
-STUDIES = sorted(set((ROOT / "studies").rglob("*.yaml")) - set(SWEEPS))
+JOBS = sorted((ROOT / "studies" / "jobs").glob("*.yaml"))
+STUDIES = sorted(set((ROOT / "studies").rglob("*.yaml")) - {*SWEEPS, *JOBS})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -60,6 +62,15 @@ def test_sweeps_are_valid_and_say_what_they_ask(path: Path) -> None:
     assert sweep.name == path.stem
     assert len({study.name for _, study in arms}) == len(arms) >= 3
     assert path.read_text().startswith("# ")
+
+
+def test_jobs_are_valid_and_the_page_lists_exactly_those() -> None:
+    page = (ROOT / "docs" / "jobs.md").read_text()
+    listed = re.findall(r"^\| `([\w.-]+)` \|", page, flags=re.MULTILINE)
+    assert sorted(listed) == [path.stem for path in JOBS]
+    for path in JOBS:
+        load_job(path)
+        assert path.read_text().startswith("# ")
 
 
 def test_the_tree_is_up_to_date() -> None:

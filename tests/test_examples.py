@@ -52,3 +52,13 @@ def test_which_parts_decide(tmp_path: Path) -> None:
     lines = _run("which_parts_decide.py", tmp_path, "model", "q.jsonl").strip().splitlines()
     assert len(lines) == 3
     assert all("size " in line and "animal " in line for line in lines)
+
+
+def test_which_layer_carries_it(tmp_path: Path) -> None:
+    lines = _run("which_layer_carries_it.py", tmp_path, 3).strip().splitlines()
+    right = {line.partition(":")[0]: line for line in lines}
+    assert "3 of 3 right" in right["kl"]
+    assert "3 of 3 right" in right["logit"]
+    # A distribution compared with a copy of itself has no gradient, or is no distance at all.
+    assert "0 of 3 right" in right["published, KL of p and p"]
+    assert "its loss is nan" in right["published, earlier"]

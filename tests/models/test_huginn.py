@@ -88,7 +88,7 @@ def test_what_has_no_index_is_refused() -> None:
     for site in (Site("resid_post", 8), Site("resid_post", 3, None, 32), Site("head", 0, 1, 1)):
         with pytest.raises(InputError, match="have no such place"):
             huginn_index(site)
-    with pytest.raises(InputError, match="say at which recurrence, such as resid_post.3r0"):
+    with pytest.raises(InputError, match=r"say at which recurrence, such as resid_post\.3r0"):
         huginn_index(Site("resid_post", 3))
     with pytest.raises(InputError, match="index 132: the model has 0 to 131"):
         huginn_site(132)

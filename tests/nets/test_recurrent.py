@@ -45,7 +45,8 @@ def test_the_pass_is_the_sum_of_its_parts(model: Any) -> None:
     given = through(body.prelude, body.embed_tokens(ids))
     state = normals(marks(ids, places).cumsum(1), 16, model.config.state_seed)
     for _ in range(4):
-        both = torch.cat([body.state_norm(state), body.input_norm(given)], dim=-1)
+        lengths = [x.square().mean(-1, keepdim=True).sqrt() for x in (state, given)]
+        both = torch.cat([state / lengths[0], given / lengths[1]], dim=-1)
         state = through(body.core, body.adapter(both))
     wanted = model.lm_head(body.norm(through(body.coda, state)))
     torch.testing.assert_close(model(ids).logits, wanted, atol=1e-5, rtol=1e-5)
@@ -91,9 +92,10 @@ def test_cached_generation_is_the_uncached_pass(model: Any, recurrences: int) ->
 def test_logits_to_keep_and_hidden_states(model: Any) -> None:
     ids = torch.tensor([IDS[0]])
     whole = model(ids, output_hidden_states=True)
-    assert torch.equal(model(ids, logits_to_keep=2).logits, whole.logits[:, -2:])
+    # One row is multiplied in another way than six.
+    torch.testing.assert_close(model(ids, logits_to_keep=2).logits, whole.logits[:, -2:])
     keep = torch.tensor([0, 3])
-    assert torch.equal(model(ids, logits_to_keep=keep).logits, whole.logits[:, keep])
+    torch.testing.assert_close(model(ids, logits_to_keep=keep).logits, whole.logits[:, keep])
     # One prelude block, two core blocks four times, one coda block, and behind the last norm.
     assert len(whole.hidden_states) == 1 + 8 + 1 + 1
     assert torch.equal(model.lm_head(whole.hidden_states[-1]), whole.logits)
@@ -125,17 +127,17 @@ def _runs(draw: Draw, seeds: int) -> list[int]:
 
 
 def test_recurrences_are_drawn_in_training_and_fixed_at_test() -> None:
-    uniform = _runs(Draw(recurrences=6), 600)
+    uniform = _runs(Draw(recurrences=6), 300)
     assert set(uniform) == set(range(1, 7))
     assert max(uniform.count(n) for n in range(1, 7)) < 2 * min(
         uniform.count(n) for n in range(1, 7)
     )
-    assert set(_runs(Draw(), 200)) == {1, 2, 3}
+    assert set(_runs(Draw(), 50)) == {1, 2, 3}
     assert set(_runs(Draw(rule="fixed", recurrences=9), 5)) == {3}
-    poisson = torch.tensor(_runs(Draw(rule="poisson", recurrences=8), 2000)).float()
+    poisson = torch.tensor(_runs(Draw(rule="poisson", recurrences=8), 800)).float()
     # Mean 8 + 1; variance 8 of the Poisson number and 64 (e^¼ − 1) of its rate.
-    assert float(poisson.mean()) == pytest.approx(9, abs=0.35)
-    assert float(poisson.var()) == pytest.approx(8 + 64 * 0.284, rel=0.2)
+    assert float(poisson.mean()) == pytest.approx(9, abs=0.6)
+    assert float(poisson.var()) == pytest.approx(8 + 64 * 0.284, rel=0.3)
     assert int(poisson.min()) >= 1
 
 

@@ -105,7 +105,9 @@ def _list_studies(console: object) -> None:
         text = path.read_text(encoding="utf-8")
         first = text.split("\n", 1)[0]
         about = first.removeprefix("#").strip() if first.startswith("#") else ""
-        if "world" in (yaml.safe_load(text) or {}):
+        keys = yaml.safe_load(text) or {}
+        # A job has a world too, and one step in place of seeds.
+        if "world" in keys and "step" not in keys:
             table.add_row(str(path), about)
     console.print(table)
 

@@ -38,9 +38,23 @@ def _options(
 
 
 def _register() -> None:
-    from seedbed.cli import adapters, benchmark, data, find, look, start, steps, study, sweep
+    from seedbed.cli import (
+        adapters,
+        benchmark,
+        data,
+        find,
+        job,
+        look,
+        read,
+        start,
+        steps,
+        study,
+        sweep,
+    )
 
-    for module in (study, sweep, look, data, steps, find, benchmark, start, adapters):
+    for module in (
+        study, sweep, look, data, steps, find, read, job, benchmark, start, adapters,
+    ):  # fmt: skip
         module.register(app)
 
 

@@ -3,6 +3,7 @@
 An item knows its options under letters and a worked answer, which a question does not.
 """
 
+import re
 from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Literal
@@ -13,8 +14,12 @@ from seedbed.core.rows import Row
 
 Prompt = Literal["bare", "options"]
 Choices = Literal["texts", "letters"]
+_ENDING = re.compile(r"\s*(?:so |thus |therefore,? )?the answer is[^.]*\.?\s*$", re.IGNORECASE)
+Manner = Literal["letters", "texts", "open"]
+"""How an answer is written: a letter, the text of an option shown, or without options."""
+RIGHT: dict[Manner, str] = {"letters": "option", "texts": "option", "open": "answer"}
 THOUGHT = "Let's think step by step."
-HEAD = "Question:"
+HEADS: dict[Manner, str] = {"letters": "Question:", "texts": "Question:", "open": "Q:"}
 """What begins an item in a prompt of several; what a model writes from there on is no answer."""
 
 
@@ -66,29 +71,34 @@ def listed(item: Item) -> str:
     """
     options = zip(item.letters, item.options, strict=True)
     lines = "\n".join(f"{letter}. {option}" for letter, option in options)
-    return f"{HEAD}\n{item.question}\nOptions:\n{lines}\nAnswer: "
+    return f"{HEADS['letters']}\n{item.question}\nOptions:\n{lines}\nAnswer: "
 
 
-def worked(item: Item, thought: bool) -> str:
+def worked(item: Item, thought: bool, manner: Manner = "letters") -> str:
     """An item with its answer, as an example in a prompt; `thought` shows its `cot` too.
 
-    What a stored `cot` says of itself before and after the thought is not said twice.
+    What a stored `cot` says before and after the thought itself is put in the one form.
     """
-    end = f"The answer is ({item.letter})."
+    end = f"The answer is {f'({item.letter})' if manner == 'letters' else item.answer}."
     if not thought:
-        return f"{listed(item)}{end}"
+        return f"{_put(item, manner)}{end}"
     said = item.cot.removeprefix("A:").strip().removeprefix(THOUGHT).strip()
-    kept = said if "answer is" in said else f"{said} {end}".strip()
-    return f"{listed(item)}{THOUGHT} {kept}"
+    return f"{_put(item, manner)}{THOUGHT} {_ENDING.sub('', said)} {end}"
 
 
-def few_shot(item: Item, examples: Sequence[Item], thought: bool) -> str:
+def few_shot(
+    item: Item, examples: Sequence[Item], thought: bool, manner: Manner = "letters"
+) -> str:
     """A prompt of worked examples and the item, up to where its answer is written."""
     subject = f" about {item.category}" if item.category else ""
     ask = ("Think step by step and then finish" if thought else "Finish") + " your answer with"
-    head = (
-        f"The following are multiple choice questions{subject}, with answers. {ask}"
-        ' "The answer is (X)", where X is the letter of the right option.'
-    )
-    last = f"{listed(item)}{THOUGHT}" if thought else listed(item).rstrip(" ")
-    return "\n\n".join([head, *(worked(e, thought) for e in examples), last])
+    kind = "questions" if manner == "open" else "multiple choice questions"
+    form, meant = ("(X)", "the letter of ") if manner == "letters" else ("X", "")
+    head = f"The following are {kind}{subject}, with answers. {ask}"
+    head += f' "The answer is {form}", where X is {meant}the right {RIGHT[manner]}.'
+    last = f"{_put(item, manner)}{THOUGHT}" if thought else _put(item, manner).rstrip(" ")
+    return "\n\n".join([head, *(worked(e, thought, manner) for e in examples), last])
+
+
+def _put(item: Item, manner: Manner) -> str:
+    return bare(item) if manner == "open" else listed(item)

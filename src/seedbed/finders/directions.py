@@ -3,29 +3,37 @@
 Fitted on the examples of train, the cell chosen on dev; everything else is only classified.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from seedbed.core.cells import Cell
 from seedbed.core.directions import DirectionClaim, Directions
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.fitting import METHODS, SHRINKAGE, Examples, Fitted, Labelled, Method, fitted
+from seedbed.finders.kept import keep
 from seedbed.finders.measures import ByMeasure
 from seedbed.finders.placement import Floats, auc
-from seedbed.finders.states import Sweep, held, model_digest
+from seedbed.finders.states import States, Sweep, held, model_digest, site_of
 from seedbed.finders.surface import SURFACES, Surface, surface
+from seedbed.models.blocks import blocks_of
 from seedbed.models.subject import Subject
 
-__all__ = ["DirectionFinder", "Sweep"]
+__all__ = ["METHODS", "DirectionFinder", "Sweep", "directions_of"]
 
 Measure = Method | Surface
 MEASURES: tuple[Measure, ...] = (*METHODS, *SURFACES)
+HELD = 2**30
+"""Bytes of states above which they are kept on disk, in the subject's scratch folder."""
 
 
 class DirectionFinder(ByMeasure):
@@ -77,7 +85,11 @@ class DirectionFinder(ByMeasure):
         wanted: list[Method] = [m for m in METHODS if m in self.measures]
         claims: dict[Measure, Claim] = {}
         if wanted:
-            found = self._fitted(subject, examples, wanted)
+            every = [*examples.train, *examples.dev]
+            cells = self.sweep.cells(subject, every)
+            answer = self.sweep.answer
+            with _states(subject, every, cells, answer=answer) as states:
+                found = directions_of(subject, examples, states, wanted, self.ridges, answer=answer)
             claims |= _classified(subject, self.sweep, questions, examples, found)
         for measure in SURFACES:
             if measure in self.measures:
@@ -85,51 +97,71 @@ class DirectionFinder(ByMeasure):
                 claims[measure] = _claim(questions, examples, scores, notes, None)
         return [claims[m] for m in self.measures]
 
-    def _fitted(
-        self, subject: Subject, examples: Examples, methods: Sequence[Method]
-    ) -> "dict[Method, _Found]":
-        every = [*examples.train, *examples.dev]
-        cells = self.sweep.cells(subject, every)
-        data = examples.labelled(held(subject, every, cells, answer=self.sweep.answer))
-        about = {
-            "model": model_digest(subject.model),
-            "streams": "what a block takes in is resid_pre, what it hands on resid_post",
-            "answer": self.sweep.answer,
-            "train": examples.counts(examples.train),
-            "dev": examples.counts(examples.dev),
-            "versions": {name: version(name) for name in ("seedbed", "torch", "transformers")},
-        }
-        found = {}
-        for method in methods:
-            rows, lacking = fitted(method, data, subject.seed, self.ridges)
-            if not rows:
-                raise InputError(
-                    f"finder '{self.name}': the means of {examples.classes[0]!r} and"
-                    f" {examples.classes[1]!r} are the same at every cell"
-                )
-            marks = [_on_dev(row, data) for row in rows]
-            best = int(np.argmax(marks))
-            made = {**about, "method": method, **_settings(method, self.ridges),
-                    "site": rows[best].cell.name, "dev_auc": marks[best]}  # fmt: skip
-            if rows[best].told:
-                made["chosen"] = {row.cell.name: row.told for row in rows}
-            notes = {"site": rows[best].cell.name, "dev": f"AUC {marks[best]:.3f}"}
-            if lacking:
-                notes["left out"] = (
-                    f"{len(lacking)} of {len(cells)} cells, such as {lacking[0].name}: the means"
-                    " of the classes are the same there"
-                )
-            found[method] = _Found(rows[best], _directions(rows, examples, made), notes)
-        return found
-
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """What one method found: the row of the cell chosen on dev, all directions, notes."""
 
     chosen: Fitted
     directions: Directions
     notes: dict[str, str]
+
+
+def directions_of(
+    subject: Subject, examples: Examples, states: States, methods: Sequence[Method],
+    ridges: Sequence[float], *, answer: bool = False,
+) -> dict[Method, Found]:  # fmt: skip
+    """Directions at every cell of the states of train and then dev, by each method.
+
+    States may lie on disk: a few cells at a time are read. `answer`: they are means over prompt
+    and answer. Raises InputError where the classes differ at no cell.
+    """
+    data = examples.labelled(states)
+    about = {
+        "model": model_digest(subject.model),
+        "streams": "what a block takes in is resid_pre, what it hands on resid_post",
+        "answer": answer,
+        "train": examples.counts(examples.train),
+        "dev": examples.counts(examples.dev),
+        "versions": {name: version(name) for name in ("seedbed", "torch", "transformers")},
+    }
+    found = {}
+    for method in methods:
+        rows, lacking = fitted(method, data, subject.seed, ridges)
+        if not rows:
+            raise InputError(
+                f"directions: the means of {examples.classes[0]!r} and {examples.classes[1]!r} are"
+                " the same at every cell"
+            )
+        marks = [_on_dev(row, data) for row in rows]
+        best = int(np.argmax(marks))
+        made = {**about, "method": method, **_settings(method, ridges),
+                "site": rows[best].cell.name, "dev_auc": marks[best]}  # fmt: skip
+        if rows[best].told:
+            made["chosen"] = {row.cell.name: row.told for row in rows}
+        notes = {"site": rows[best].cell.name, "dev": f"AUC {marks[best]:.3f}"}
+        if lacking:
+            notes["left out"] = (
+                f"{len(lacking)} of {len(states.cells)} cells, such as {lacking[0].name}: the"
+                " means of the classes are the same there"
+            )
+        found[method] = Found(rows[best], _directions(rows, examples, made), notes)
+    return found
+
+
+@contextmanager
+def _states(
+    subject: Subject, questions: Sequence[Question], cells: Sequence[Cell], *, answer: bool
+) -> Iterator[States]:
+    """States in memory, or on disk where there are many."""
+    blocks = blocks_of(subject.model)
+    size = 4 * len(questions) * sum(blocks.numbers(site_of(cell)) for cell in cells)
+    if size <= HELD:
+        yield held(subject, questions, cells, answer=answer)
+        return
+    with TemporaryDirectory() as temporary:
+        folder = (subject.scratch or Path(temporary)) / "states"
+        yield keep(subject, questions, cells, folder, answer=answer)
 
 
 def _settings(method: Method, ridges: Sequence[float]) -> dict[str, Any]:
@@ -157,7 +189,7 @@ def _directions(rows: Sequence[Fitted], examples: Examples, made: dict[str, Any]
 
 def _classified(
     subject: Subject, sweep: Sweep, questions: Sequence[Question], examples: Examples,
-    found: Mapping[Method, _Found],
+    found: Mapping[Method, Found],
 ) -> dict[Measure, Claim]:  # fmt: skip
     """The claims of all methods, from one pass over all questions at their chosen cells."""
     cells = list(dict.fromkeys(f.chosen.cell for f in found.values()))

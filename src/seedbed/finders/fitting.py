@@ -244,8 +244,8 @@ def _probe(
     intercepts = torch.zeros_like(best)
     told = torch.zeros_like(best)
     # From the largest down, so that of two equally good ridges the larger one stays.
-    for ridge in sorted(ridges, reverse=True):
-        w, b = logistic(train, y, ridge)
+    falling = sorted(ridges, reverse=True)
+    for ridge, (w, b) in zip(falling, logistic(train, y, falling), strict=True):
         f = (dev @ w.unsqueeze(2)).squeeze(2) + b.unsqueeze(1)
         loss = softplus((1 - 2 * dev_y) * f).mean(1)
         better = loss < best

@@ -77,8 +77,8 @@ class Kept:
         if there < len(paths):
             raise DataError(
                 folder, None,
-                f"holds {there} of {len(paths)} shards; the run that wrote them was interrupted, and"
-                " goes on when it is repeated",
+                f"holds {there} of {len(paths)} shards; the run that wrote them was interrupted,"
+                " and goes on when it is repeated",
             )  # fmt: skip
         return cls(folder, about)
 

@@ -152,7 +152,7 @@ def tried(
     lacking = torch.tensor([not p.positions for p in pushes], dtype=torch.bool)
     if pushes:
         values[lacking] = torch.nan
-    table = values.view(len(voices), len(chosen) * len(ways), -1).numpy()
+    table = values.view(len(voices), len(chosen) * len(ways), len(OUTCOMES)).numpy()
     columns = [(line, way) for line in chosen for way in ways]
     return {
         way.column(name, line): table[:, c, k]

@@ -1,10 +1,11 @@
 """Regularised logistic regression of many probes at once, by Newton's method in float64.
 
 All problems share their labels. With more features than examples the unknowns are weights of
-examples, so that a step costs a matrix of examples, never of features.
+examples, so that a step costs a matrix of examples, and several ridges share inner products.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,127 +15,167 @@ from seedbed.core.errors import InputError
 
 STEPS = 100
 """Newton steps after which a solve is given up; ten are usual."""
-TOLERANCE = 1e-8
-"""Largest entry of the gradient at which a solve ends, relative to that at the start."""
+TOLERANCE = 1e-5
+"""Length of the gradient over the ridge at which a problem is solved: the loss bends at least
+as much as its penalty, so no weight is further than this from where it should be."""
+TILE = 2**20
+"""Numbers in the matrices that are factorised together: what a processor's cache holds."""
 _LEAST = 1e-10
 _HALVINGS = 30
 
 
-def logistic(x: Tensor, y: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """(weights [S, p], intercepts [S]) of S problems x [S, n, p] with one list of labels y [n].
+def logistic(x: Tensor, y: Tensor, ridges: Sequence[float]) -> list[tuple[Tensor, Tensor]]:
+    """(weights [S, p], intercepts [S]) for each ridge, of S problems x [S, n, p], labels y [n].
 
     Minimises mean log(1 + exp(−t f)) + ridge / 2 · |w|², f = x · w + b, t = ±1 for y = 1 and 0;
     the intercept is free. That is scikit-learn's LogisticRegression with C = 1 / (ridge · n).
     Raises InputError for a ridge that is not positive or labels of one class only.
     """
-    x = x.double()
-    if x.shape[2] <= x.shape[1]:
-        return _primal(x, y, ridge)
-    weights, intercepts = logistic_of_gram(x @ x.mT, y, ridge)
-    return (x.mT @ weights.unsqueeze(2)).squeeze(2), intercepts
+    sites, n, width = x.shape
+    few = width > n
+    size = max(1, TILE // (n * min(n, width)))
+    found: list[list[tuple[Tensor, Tensor]]] = []
+    for start in range(0, sites, size):
+        some = x[start : start + size].double()
+        solved = _solved(_Examples(some @ some.mT) if few else _Features(some), y, ridges)
+        found.append([((some.mT @ w.unsqueeze(2)).squeeze(2) if few else w, b) for w, b in solved])
+    return [
+        (torch.cat([part[i][0] for part in found]), torch.cat([part[i][1] for part in found]))
+        for i in range(len(ridges))
+    ]
 
 
-def logistic_of_gram(gram: Tensor, y: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """(weights of examples a [S, n], intercepts [S]) from inner products of examples [S, n, n].
+def logistic_of_gram(
+    gram: Tensor, y: Tensor, ridges: Sequence[float]
+) -> list[tuple[Tensor, Tensor]]:
+    """(weights of examples a [S, n], intercepts [S]) for each ridge from inner products [S, n, n].
 
     As `logistic`, with w = Σ aᵢ xᵢ, so that f = gram · a + b.
     """
-    gram = gram.double()
-    y = _labels(y, gram)
-    n = len(y)
-    one = torch.eye(n, dtype=gram.dtype, device=gram.device)
+    return _solved(_Examples(gram.double()), y, ridges)
 
-    def step(f: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        p = f.sigmoid()
-        g, w = (p - y) / n, (p * (1 - p) / n).clamp(min=_LEAST / n)
-        root = w.sqrt()
-        matrix = root.unsqueeze(2) * gram * root.unsqueeze(1) + ridge * one
-        sides = torch.stack([root * f - g / root, root], 2)
+
+class _Features:
+    """Unknowns are weights of features [S, p]."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.wide = torch.cat([x, torch.ones_like(x[..., :1])], 2)
+        self.size = x.shape[2]
+
+    def step(self, p: "_Point", y: Tensor, ridge: float) -> "_Point":
+        """Newton's step, and what it adds to f."""
+        s, g = _slopes(p.f, y)
+        matrix = (self.wide * s.unsqueeze(2)).mT @ self.wide
+        matrix.diagonal(dim1=1, dim2=2)[:, :-1] += ridge
+        slope = self._slope(g, p, ridge)
+        found = -torch.cholesky_solve(slope.unsqueeze(2), torch.linalg.cholesky(matrix))
+        return _Point(found[:, :-1, 0], found[:, -1, 0], (self.wide @ found).squeeze(2))
+
+    def penalty(self, p: "_Point") -> Tensor:
+        """|w|² [S]."""
+        return p.w.square().sum(1)
+
+    def steep(self, p: "_Point", y: Tensor, ridge: float) -> Tensor:
+        """Length of the gradient [S]."""
+        length: Tensor = self._slope(_slopes(p.f, y)[1], p, ridge).norm(dim=1)
+        return length
+
+    def _slope(self, g: Tensor, p: "_Point", ridge: float) -> Tensor:
+        slope: Tensor = (g.unsqueeze(1) @ self.wide).squeeze(1)
+        slope[:, :-1] += ridge * p.w
+        return slope
+
+
+class _Examples:
+    """Unknowns are weights of examples [S, n], w = Σ aᵢ xᵢ."""
+
+    def __init__(self, gram: Tensor) -> None:
+        self.gram = gram
+        self.size = gram.shape[1]
+
+    def step(self, p: "_Point", y: Tensor, ridge: float) -> "_Point":
+        """Newton's step, and what it adds to f."""
+        s, g = _slopes(p.f, y)
+        root = s.sqrt()
+        matrix = self.gram * root.unsqueeze(2)
+        matrix *= root.unsqueeze(1)
+        matrix.diagonal(dim1=1, dim2=2).add_(ridge)
+        sides = torch.stack([root * p.f - g / root, root], 2)
         u, v = torch.cholesky_solve(sides, torch.linalg.cholesky(matrix)).unbind(2)
         # The free intercept makes the weights of examples add up to nothing.
-        free = (root * u).sum(1) / (root * v).sum(1)
-        da = root * (u - free.unsqueeze(1) * v) - a
-        return da, free - b, (gram @ da.unsqueeze(2)).squeeze(2) + (free - b).unsqueeze(1)
+        b = (root * u).sum(1) / (root * v).sum(1)
+        a, b = root * (u - b.unsqueeze(1) * v) - p.w, b - p.b
+        return _Point(a, b, (a.unsqueeze(1) @ self.gram).squeeze(1) + b.unsqueeze(1))
 
-    def penalty(a: Tensor, b: Tensor, f: Tensor) -> Tensor:
-        return ridge / 2 * (a * (f - b.unsqueeze(1))).sum(1)
+    def penalty(self, p: "_Point") -> Tensor:
+        """|w|² [S]."""
+        return (p.w * (p.f - p.b.unsqueeze(1))).sum(1)
 
-    def slope(f: Tensor, a: Tensor) -> Tensor:
-        g = (f.sigmoid() - y) / n
-        return torch.cat([g + ridge * a, g.sum(1, keepdim=True)], 1).abs().amax(1)
-
-    start = torch.zeros(gram.shape[:2], dtype=gram.dtype, device=gram.device)
-    return _newton(start, y, step, penalty, slope)
-
-
-_Step = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
-_Penalty = Callable[[Tensor, Tensor, Tensor], Tensor]
-_Slope = Callable[[Tensor, Tensor], Tensor]
+    def steep(self, p: "_Point", y: Tensor, ridge: float) -> Tensor:
+        """Length of the gradient [S]."""
+        g = _slopes(p.f, y)[1]
+        r = g + ridge * p.w
+        square = (r * (r.unsqueeze(1) @ self.gram).squeeze(1)).sum(1) + g.sum(1).square()
+        return square.clamp(min=0).sqrt()
 
 
-def _primal(x: Tensor, y: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    y = _labels(y, x)
-    n, width = x.shape[1:]
-    wide = torch.cat([x, torch.ones_like(x[..., :1])], 2)
-    pull = torch.full((width + 1,), ridge, dtype=x.dtype, device=x.device)
-    pull[-1] = 0
+class _Point(NamedTuple):
+    """Unknowns w [S, ·], intercepts b [S] and the f [S, n] that they make."""
 
-    def step(f: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        p = f.sigmoid()
-        weights = (p * (1 - p) / n).clamp(min=_LEAST / n)
-        matrix = wide.mT @ (weights.unsqueeze(2) * wide) + pull.diag()
-        gradient = (wide.mT @ ((p - y) / n).unsqueeze(2)).squeeze(2)
-        gradient[:, :-1] += ridge * w
-        found = -torch.cholesky_solve(gradient.unsqueeze(2), torch.linalg.cholesky(matrix))
-        dw, db = found[:, :-1, 0], found[:, -1, 0]
-        return dw, db, (wide @ found).squeeze(2)
+    w: Tensor
+    b: Tensor
+    f: Tensor
 
-    def penalty(w: Tensor, b: Tensor, f: Tensor) -> Tensor:
-        return ridge / 2 * (w * w).sum(1)
-
-    def slope(f: Tensor, w: Tensor) -> Tensor:
-        gradient = (wide.mT @ ((f.sigmoid() - y) / n).unsqueeze(2)).squeeze(2)
-        gradient[:, :-1] += ridge * w
-        return gradient.abs().amax(1)
-
-    start = torch.zeros(len(x), width, dtype=x.dtype, device=x.device)
-    return _newton(start, y, step, penalty, slope)
+    def plus(self, step: "_Point", size: Tensor) -> "_Point":
+        """As far along a step as `size` [S] says."""
+        t = size.unsqueeze(1)
+        return _Point(self.w + t * step.w, self.b + size * step.b, self.f + t * step.f)
 
 
-def _newton(
-    w: Tensor, y: Tensor, step: _Step, penalty: _Penalty, slope: _Slope
-) -> tuple[Tensor, Tensor]:
-    """Newton's method with halved steps where a whole one would not go down, each problem apart."""
-    b = torch.zeros(len(w), dtype=w.dtype, device=w.device)
-    f = torch.zeros(len(w), len(y), dtype=w.dtype, device=w.device)
-    goal = TOLERANCE * slope(f, w).clamp(min=_LEAST)
-    sign = 1 - 2 * y
-
-    def value(w: Tensor, b: Tensor, f: Tensor) -> Tensor:
-        return softplus(sign * f).mean(1) + penalty(w, b, f)
-
-    now = value(w, b, f)
-    for _ in range(STEPS):
-        if bool((slope(f, w) <= goal).all()):
-            break
-        dw, db, df = step(f, w, b)
-        size = torch.ones_like(b)
-        for _ in range(_HALVINGS):
-            t = size.unsqueeze(1)
-            new = w + t * dw, b + size * db, f + t * df
-            after = value(*new)
-            worse = after > now + 1e-15 * now.abs().clamp(min=1)
-            if not bool(worse.any()):
-                break
-            size = torch.where(worse, size / 2, size)
-        (w, b, f), now = new, after
-    else:
-        raise InputError(f"a probe did not converge in {STEPS} steps; a larger ridge is needed")
-    return w, b
+def _slopes(f: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Second and first derivatives of the mean loss by each f."""
+    p = f.sigmoid()
+    return (p * (1 - p)).clamp(min=_LEAST) / len(y), (p - y) / len(y)
 
 
-def _labels(y: Tensor, like: Tensor) -> Tensor:
+def _solved(
+    space: _Features | _Examples, y: Tensor, ridges: Sequence[float]
+) -> list[tuple[Tensor, Tensor]]:
+    """The minimum for each ridge, the larger ones first, each begun where the last one ended."""
+    if any(not ridge > 0 for ridge in ridges):
+        raise InputError("every ridge of a probe must be positive")
+    like = space.wide if isinstance(space, _Features) else space.gram
     y = y.to(like)
     if not bool((y == 1).any()) or not bool((y == 0).any()):
         raise InputError("a probe needs examples of two classes")
-    return y
+    zeros = torch.zeros(len(like), max(space.size, len(y)), dtype=like.dtype, device=like.device)
+    now = _Point(zeros[:, : space.size], zeros[:, 0], zeros[:, : len(y)])
+    found = {}
+    for ridge in sorted(set(ridges), reverse=True):
+        now = _newton(space, now, y, ridge)
+        found[ridge] = now.w, now.b
+    return [found[ridge] for ridge in ridges]
+
+
+def _newton(space: _Features | _Examples, now: _Point, y: Tensor, ridge: float) -> _Point:
+    """Newton's method with halved steps where a whole one would not go down, each problem apart."""
+    sign = 1 - 2 * y
+
+    def value(p: _Point) -> Tensor:
+        return softplus(sign * p.f).mean(1) + ridge / 2 * space.penalty(p)
+
+    level = value(now)
+    for _ in range(STEPS):
+        if bool((space.steep(now, y, ridge) <= TOLERANCE * ridge).all()):
+            return now
+        step = space.step(now, y, ridge)
+        size = torch.ones_like(level)
+        for _ in range(_HALVINGS):
+            new = now.plus(step, size)
+            after = value(new)
+            high = after > level + 1e-14 * level.abs().clamp(min=1)
+            if not bool(high.any()):
+                break
+            size = torch.where(high, size / 2, size)
+        now, level = new, after
+    raise InputError(f"a probe did not converge in {STEPS} steps; a larger ridge is needed")

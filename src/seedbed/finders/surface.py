@@ -48,8 +48,8 @@ def surface(
     alike = _by_position if measure == "surface" else _by_word
     gram = alike(train, train)
     best: tuple[float, float, Tensor, Tensor] | None = None
-    for ridge in sorted(ridges, reverse=True):
-        a, b = logistic_of_gram(gram[None], train_y, ridge)
+    falling = sorted(ridges, reverse=True)
+    for ridge, (a, b) in zip(falling, logistic_of_gram(gram[None], train_y, falling), strict=True):
         f = alike(dev, train) @ a[0] + b[0]
         loss = float(softplus((1 - 2 * dev_y) * f).mean())
         if best is None or loss < best[0]:

@@ -61,3 +61,8 @@ def random_like(directions: Directions, draw: int, seed: int = 0) -> Directions:
     vectors = np.stack([v / np.linalg.norm(v) for v in drawn])
     made = {"method": "random", "draw": draw, "seed": seed, "beside": directions.made}
     return replace(directions, vectors=vectors, made=made)
+
+
+def always(edits: Sequence[Edit]) -> Intervention:
+    """The same edits in every batch: for those that name no positions of single rows."""
+    return lambda lengths: list(edits)

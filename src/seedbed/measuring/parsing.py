@@ -44,7 +44,9 @@ _REFUSAL = re.compile(
 
 
 _BOOLEANS = (("yes", "no"), ("true", "false"))
-_NOT = re.compile(r"(?:\bnot|n't|n’t|\bneither|\bnor|\brather than)\s+(?:an?\s+|the\s+)?$", re.I)
+_NOT = re.compile(
+    r"(?:\bnot|n't|n’t|\bneither|\bnor|\brather than)\s+(?:an?\s+|the\s+)?[\"'“(\[]?$", re.I
+)
 _CLOSED = re.compile(r"""\s*(?:$|[.:;!,)\]"'”’])""")
 _ENDED = re.compile(r"\s*(?:[.:;!]|,?\s*(?:because|since|as)\b)", re.IGNORECASE)
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from seedbed.core.config import Config
 from seedbed.core.errors import InputError
-from seedbed.core.items import HEAD, Item, few_shot
+from seedbed.core.items import HEADS, Item, Manner, few_shot
 from seedbed.core.rows import Row
 from seedbed.core.seeds import stream
 from seedbed.core.selectivity import Column
@@ -33,7 +33,8 @@ _ALONE = re.compile(r"\s*(?:\([A-Z]\)|[A-Z](?:[.:)]|[ \t]*$))", re.MULTILINE)
 
 class Writing(Config):
     """How items are put: `shots` worked examples of their category, `thought` shows their chain
-    of thought; the answer has at most `tokens` tokens.
+    of thought; the answer has at most `tokens` tokens and ends with a letter, with the text of
+    an option, or (`open`, where no options are shown) with what may be the text of one.
 
     The defaults are those of MMLU-Pro (arXiv 2406.01574, 5 shots) with the 200 tokens that the
     study of reasoning directions used.
@@ -41,15 +42,17 @@ class Writing(Config):
 
     shots: int = Field(default=5, ge=0)
     thought: bool = True
+    answer: Manner = "letters"
     tokens: int = Field(default=200, ge=1)
 
 
 class WrittenChoice(Row):
     """What was written to one item.
 
-    `letter` is "" unless `outcome` is "choice"; `correct` only says whether it is the right one.
-    `shots` examples stood before it: fewer than asked for where the category or the context has
-    no more. `end` as in `models.decoding`; `tokens` were written.
+    `letter`, that of the option that was named, is "" unless `outcome` is "choice"; `correct`
+    says only whether it is the right one. `shots` examples stood before the item: fewer than
+    asked for where the category or the context has no more. `end` as in `models.decoding`;
+    `tokens` were written.
     """
 
     id: str
@@ -87,7 +90,7 @@ def prompts_of(
     found: list[Prompted] = []
     for item in items:
         chosen = [e for e in pools[item.category] if e.asks != item.asks and e.id != item.id]
-        found.append(_fitting(subject, item, chosen[: config.shots], config.thought, room))
+        found.append(_fitting(subject, item, chosen[: config.shots], config, room))
     return found
 
 
@@ -106,10 +109,10 @@ def _pool(examples: Sequence[Item], category: str, config: Writing, seed: int) -
 
 
 def _fitting(
-    subject: Subject, item: Item, chosen: Sequence[Item], thought: bool, room: int
+    subject: Subject, item: Item, chosen: Sequence[Item], config: Writing, room: int
 ) -> Prompted:
     for shots in range(len(chosen), -1, -1):
-        text = few_shot(item, chosen[:shots], thought)
+        text = few_shot(item, chosen[:shots], config.thought, config.answer)
         ids = encode_prompts(subject.tokenizer, [text])[0]
         if len(ids) <= room:
             return Prompted(text, ids, shots)
@@ -135,15 +138,16 @@ def write_choices(
     """
     prompted = prompts_of(subject, items, examples, config, seed)
     ids = [p.ids for p in prompted]
+    until = _as_written(subject, f"\n{HEADS[config.answer]}")
     subject.model.eval()
     rows: dict[int, WrittenChoice] = {}
     for index in alike(subject, ids):
         mine = [ids[i] for i in index]
         now = edits(index, mine) if callable(edits) else edits
         with edited(subject.model, now):
-            said = continue_prompts(subject, mine, config.tokens, until=f"\n{HEAD}")
+            said = continue_prompts(subject, mine, config.tokens, until=until)
         for i, one in zip(index, said, strict=True):
-            item, read = items[i], read_letter(one.text, items[i], config.thought)
+            item, read = items[i], read_answer(one.text, items[i], config)
             rows[i] = WrittenChoice(
                 id=item.id,
                 kind=kinds[i],
@@ -151,7 +155,7 @@ def write_choices(
                 text=one.text,
                 letter=read.choice or "",
                 outcome=read.outcome,
-                correct=read.choice == item.letter,
+                correct=_right(read.choice, item),
                 shots=prompted[i].shots,
                 end=one.end,
                 tokens=len(one.ids),
@@ -159,21 +163,42 @@ def write_choices(
     return [rows[i] for i in range(len(items))]
 
 
-def read_letter(text: str, item: Item, thought: bool) -> Chosen:
-    """The letter that a reply gives behind its last "answer" that is followed by one.
+def _as_written(subject: Subject, text: str) -> str:
+    """A text as the subject's tokenizer would write it: some keep no line breaks."""
+    ids = subject.tokenizer(text, add_special_tokens=False)["input_ids"]
+    said: str = subject.tokenizer.decode(ids)
+    return said
 
-    A thought names letters on its way, so only what follows "answer" counts there; without a
+
+def read_answer(text: str, item: Item, config: Writing) -> Chosen:
+    """The letter of the option that a reply gives behind its last "answer" followed by one.
+
+    A thought names options on its way, so only what follows "answer" counts there; without a
     thought a reply that begins with a letter and its sign, such as `B.` or `(B)`, is read too.
     """
+    letters = config.answer == "letters"
+    # Two options of the same text are one, the first.
+    names = item.letters if letters else tuple(dict.fromkeys(item.options))
     starts = [match.start() for match in _SAID.finditer(text)]
-    for start, end in reversed([*zip(starts, [*starts[1:], len(text)], strict=True)]):
-        read = parse_choice(text[start:end], item.letters)
+    for start, end in reversed([*zip(starts, [*starts, len(text)][1:], strict=True)]):
+        read = parse_choice(text[start:end], names)
         if read.outcome != "none":
-            return read
+            return read if letters else _lettered(read, item)
     if not text.strip():
         return Chosen(None, "empty")
-    alone = None if thought or starts else _ALONE.match(text)
+    alone = None if config.thought or starts else _ALONE.match(text)
     return parse_choice(alone[0], item.letters) if alone else Chosen(None, "none")
+
+
+def _lettered(read: Chosen, item: Item) -> Chosen:
+    if read.choice is None:
+        return read
+    return Chosen(item.letters[item.options.index(read.choice)], read.outcome)
+
+
+def _right(letter: str | None, item: Item) -> bool:
+    """Whether a letter stands for the right option, or for another of the same text."""
+    return letter is not None and item.options[item.letters.index(letter)] == item.answer
 
 
 def accuracy_units(

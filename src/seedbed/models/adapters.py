@@ -19,6 +19,7 @@ from seedbed.core.config import Config
 from seedbed.core.errors import ConfigError, DataError, MissingExtra
 from seedbed.core.files import atomic_file, read_json, write_json
 from seedbed.core.seeds import derive
+from seedbed.models.blocks import blocks_of
 from seedbed.models.pretrained import name_model
 from seedbed.models.subject import Subject
 from seedbed.models.vocabulary import added_ids
@@ -103,7 +104,12 @@ def _carries(model: Any, lora: Lora) -> bool:
 
 def _targets(model: Any, lora: Lora) -> list[str]:
     """Full names of the layers that get matrices."""
-    blocks_name, blocks = decoder_blocks(model)
+    blocks_name, listed = decoder_blocks(model)
+    whole = blocks_of(model)
+    blocks, places = tuple(listed), tuple(f"{blocks_name}.{i}" for i in range(len(listed)))
+    if len(whole) > len(listed):
+        # The blocks of recurrent models stand in several lists.
+        blocks, places = whole.modules, whole.names
     linear = linear_names(blocks)
     for target in lora.targets:
         if target not in linear:
@@ -115,7 +121,7 @@ def _targets(model: Any, lora: Lora) -> list[str]:
     chosen = sorted(lora.targets or linear)
     first = len(blocks) - (lora.last or len(blocks))
     return [
-        f"{blocks_name}.{i}.{name}"
+        f"{places[i]}.{name}"
         for i in range(first, len(blocks))
         for name in _linear_in(blocks[i])
         if name.rpartition(".")[2] in chosen

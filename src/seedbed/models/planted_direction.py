@@ -22,7 +22,7 @@ SORTS = ("abcdefgh", "ijklmnop")
 
 
 def planted(
-    seed: int, layer: int, *, layers: int = 6, width: int = 64, gain: float = 0.5,
+    seed: int, layer: int, *, layers: int = 6, width: int = 64, gain: float = 0.1,
     questions: int = 32,
 ) -> tuple[Subject, Directions, list[Question]]:  # fmt: skip
     """(subject, one direction for every layer, questions), all of them random.

@@ -71,8 +71,6 @@ class RecurrentModel(_Recurrent):
         self.prelude = blocks(config.prelude_layers, 0)
         self.core = blocks(config.core_layers, config.prelude_layers)
         self.coda = blocks(config.coda_layers, config.prelude_layers + config.core_layers)
-        self.state_norm = LlamaRMSNorm(width, eps=config.rms_norm_eps)
-        self.input_norm = LlamaRMSNorm(width, eps=config.rms_norm_eps)
         self.adapter = nn.Linear(2 * width, width, bias=False)
         self.norm = LlamaRMSNorm(width, eps=config.rms_norm_eps)
         self.rotary_emb = LlamaRotaryEmbedding(config=config)
@@ -131,15 +129,19 @@ class RecurrentModel(_Recurrent):
         last = len(self.prelude) + recurrences * len(self.core) + len(self.coda)
         cache = None if past_key_values is None else _Slot(past_key_values, last)
         state = self._initial(input_ids, positions, cache).to(x.dtype)
-        given = self.input_norm(embedded)
+        given = self._normed(embedded)
         for _ in range(recurrences):
-            mixed = self.adapter(torch.cat([self.state_norm(state), given], dim=-1))
+            mixed = self.adapter(torch.cat([self._normed(state), given], dim=-1))
             state = run(self.core, mixed)
         x = self.norm(run(self.coda, state))
         states = (*kept, x) if output_hidden_states else None
         return BaseModelOutputWithPast(
             last_hidden_state=x, past_key_values=past_key_values, hidden_states=states
         )
+
+    def _normed(self, x: Tensor) -> Tensor:
+        # Without gains of its own: the adapter's weights would only multiply them.
+        return nn.functional.rms_norm(x, x.shape[-1:], eps=self.config.rms_norm_eps)
 
     def _recurrences(self) -> int:
         config = self.config

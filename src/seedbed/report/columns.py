@@ -67,8 +67,11 @@ def _declared(run: Run, slice_: str, hops: int) -> list[list[Column]]:
         Column(BY_HOP, hop, head=f"AUC\n{hop.replace('=', ' ')}")
         for hop in (run.hops[:hops] if slice_ == "all" else ())
     ]
-    lead = LEADING[DECLARED]
+    lead = run.lead(DECLARED)
     block = [Column(lead, slice_, True, _SHORT[lead])]
+    if lead == BY_HOP:
+        parts = question_slices(run)[1:_SLICES] if slice_ == "all" else []
+        return [[*block, *(Column(lead, s, True, _head(lead, s)) for s in parts)]]
     block += by_hop or [Column(BY_HOP, slice_, head=_SHORT[BY_HOP])]
     block += [Column(m, slice_, head=_SHORT[m]) for m in ("r_precision", "mrr", "recall@10")]
     return [block]

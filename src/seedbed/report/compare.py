@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seedbed.core.files import write_json
+from seedbed.core.selectivity import CHOSEN, DirectionRow
 from seedbed.report import wording
 from seedbed.report.gate import accuracies
 from seedbed.report.leading import BY_HOP, DECLARED, LEADING
@@ -23,8 +24,13 @@ from seedbed.report.reader import Run
 from seedbed.report.schema import CONTROLS, Score
 from seedbed.report.tables import check_known
 from seedbed.report.verdict import headline
+from seedbed.scoring.directions import AUC, FLIPPED, HEADLINE, OVER_RANDOM
 
 ABSENT = "(not there)"
+DIRECTIONS = "directions"
+COMPARED = (AUC, FLIPPED, HEADLINE["selectivity"], OVER_RANDOM)
+"""What is compared of directions at the sites that dev chose."""
+Valued = Score | DirectionRow
 _SHOWN = 40
 
 
@@ -97,7 +103,8 @@ def compare(
     console.print(_config_table(found.config))
     if first.stopped or second.stopped:
         console.print(_gate_table(first, second))
-    wanted = [row for row in found.rows if _wanted(row, metric, slice_)]
+    kinds = first.noun == "kind"
+    wanted = [row for row in found.rows if _wanted(row, metric, slice_, kinds)]
     if wanted:
         for table in _rows_tables(wanted):
             console.print(table)
@@ -118,7 +125,10 @@ def side_by_side(a: Run, b: Run) -> Comparison:
         a=str(a.path),
         b=str(b.path),
         config=changes(a.config, b.config),
-        rows=tuple(_pair(old[key], new[key]) for key in old if key in new),
+        rows=(
+            *(_pair(key, old[key], new[key]) for key in old if key in new),
+            *_directions(a, b),
+        ),
         only_a=tuple(sorted(names_a - names_b)),
         only_b=tuple(sorted(names_b - names_a)),
     )
@@ -154,11 +164,22 @@ def _entry(index: int, item: Any) -> str:
     return str(name or index)
 
 
-def _pair(a: Score, b: Score) -> Pairing:
+def _directions(a: Run, b: Run) -> list[Pairing]:
+    """What directions read and do at the sites chosen on dev, where both runs say it."""
+    old, new = (
+        {(f"{r.side}: {r.direction}" if r.side else r.direction, DIRECTIONS,
+          f"{r.section} {r.name}", r.slice): r
+         for r in run.directions if r.site == CHOSEN and r.dose is None and r.name in COMPARED}
+        for run in (a, b)
+    )  # fmt: skip
+    return [_pair(key, old[key], new[key]) for key in old if key in new]
+
+
+def _pair(key: tuple[str, str, str, str], a: Valued, b: Valued) -> Pairing:
     known = None not in (a.low, a.high, b.low, b.high)
     both = a.value is not None and b.value is not None
     return Pairing(
-        *a.key,
+        *key,
         a=a.value,
         a_low=a.low,
         a_high=a.high,
@@ -170,11 +191,15 @@ def _pair(a: Score, b: Score) -> Pairing:
     )
 
 
-def _wanted(row: Pairing, metric: str | None, slice_: str | None) -> bool:
+def _wanted(row: Pairing, metric: str | None, slice_: str | None, kinds: bool) -> bool:
     if metric is not None or slice_ is not None:
         return row.metric == (metric or row.metric) and row.slice == (slice_ or row.slice)
     if "," in row.slice or row.finder in CONTROLS:
         return False
+    if row.truth == DIRECTIONS:
+        return row.slice == "all"
+    if kinds and row.truth == DECLARED:
+        return row.metric == BY_HOP and (row.slice == "all" or row.slice.startswith("kind="))
     if row.metric == BY_HOP:
         return row.truth == DECLARED and row.slice.startswith("hop=")
     leads = row.metric == LEADING[row.truth]
@@ -222,7 +247,8 @@ def _rows_tables(rows: Sequence[Pairing]) -> list[Table]:
     tables: list[Table] = []
     for (truth, metric, name), members in sorted(groups.items(), key=lambda item: item[0][0]):
         about = f"{wording.metric(metric)}, {wording.slice_words(name)}"
-        table = _table(about + (f", {truth} truth" if several else ""))
+        truths = "" if truth == DIRECTIONS else f", {truth} truth"
+        table = _table(about + (truths if several else ""))
         table.show_header = not tables
         table.add_column("finder", no_wrap=True, overflow="ellipsis", width=min(names, 44))
         for head, width in zip(("A", "B", "B − A"), widths, strict=True):

@@ -52,23 +52,24 @@ def _sites(side: Side) -> Made | None:
 
     def draw(figure: Any) -> None:
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        meshes: dict[bool, tuple[Any, Any]] = {}
+        meshes: dict[bool, Any] = {}
         for axis, (title, read, rows) in zip(axes, panels, strict=True):
             values = np.array([[_value(rows, f"{d}@{p}") for p in places] for d in depths])
-            mesh = _draw(axis, values, (0.0, 1.0) if read else (-1.0, 1.0), texts)
-            meshes[read] = mesh, axis
+            meshes[read] = _draw(axis, values, (0.0, 1.0) if read else (-1.0, 1.0), texts)
             axis.set_title(title, fontsize=9)
             axis.set_xticks(np.arange(len(places)) + 0.5, places, fontsize=8,
                             rotation=0 if max(map(len, places)) < 5 else 45)  # fmt: skip
         _depth_axis(axes[0], depths)
         for read, label in ((True, "AUC"), (False, "Share of questions")):
-            if read in meshes:
-                bar = figure.colorbar(meshes[read][0], ax=list(axes), fraction=0.025, pad=0.015,
-                                      aspect=30)  # fmt: skip
-                bar.set_label(label)
+            mine = [a for a, panel in zip(axes, panels, strict=True) if panel[1] == read]
+            if mine:
+                bar = figure.colorbar(meshes[read], ax=mine, location="bottom", fraction=0.04,
+                                      aspect=12 * len(mine), pad=0.02)  # fmt: skip
+                bar.set_label(label, fontsize=8)
+                bar.ax.tick_params(labelsize=8)
                 bar.outline.set_visible(False)
                 if not read:
-                    bar.ax.set_ylim(0, 1)
+                    bar.ax.set_xlim(0, 1)
 
     note = (
         f"Down: what each block takes in, in running order ({_runs_words(sites)}); across: places "
@@ -77,7 +78,7 @@ def _sites(side: Side) -> Made | None:
         f"{dosed(dose)} along the direction, and along random directions of the same length. "
         "Means over seeds; intervals stand in the table."
     )
-    return _sites_title(side), note, (9.2, height + 0.9), draw
+    return _sites_title(side), note, (9.2, height + 1.35), draw
 
 
 def _runs_words(sites: Sequence[str]) -> str:
@@ -126,7 +127,7 @@ def _draw(axis: Any, values: Floats, ends: tuple[float, float], texts: bool) -> 
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
                 # Fixed colours: cells keep theirs in the dark, so must what stands on them.
-                colour = _WHITE if abs(value - middle) > 0.62 * half else _INK
+                colour = _WHITE if abs(value - middle) > 0.55 * half else _INK
                 axis.text(j + 0.5, i + 0.5, f"{value:.2f}", ha="center", va="center",
                           fontsize=7, color=colour)  # fmt: skip
     return mesh
@@ -153,7 +154,7 @@ def _cosines(side: Side) -> Made | None:
     depths, places = _axes(sites)
     if len(depths) < 2:
         return None
-    width = min(len(places), 3)
+    width = 2 if len(places) == 4 else min(len(places), 3)
     lines = -(-len(places) // width)
 
     def draw(figure: Any) -> None:
@@ -182,7 +183,7 @@ def _cosines(side: Side) -> Made | None:
         f"({_runs_words(sites)}); mean over seeds, whose directions are made apart."
     )
     title = titled(side, _cosine_title(side, found, depths, places))
-    return title, note, (8.6, 0.4 + lines * 2.7), draw
+    return title, note, (1.2 + 2.5 * width, 0.4 + lines * 2.6), draw
 
 
 def _cosine_title(

@@ -67,7 +67,7 @@ def _doses(side: Side) -> Made | None:
                 axis.set_ylim(-0.03, 1.03)
             else:
                 axis.set_ylim(bottom=0)
-            _legend(axis)
+            _legend(axis, 2)
 
     note = (
         "At the site that each seed chose on dev for each direction, pushed towards the other "
@@ -110,7 +110,7 @@ def _effect(side: Side) -> Made | None:
                           if (site := f"{d}@{place}") in found]
                     for who, found in rows.items()
                 }  # fmt: skip
-                _band(axis, lines[side.lead], place, i)
+                _band(axis, lines[side.lead], f"at {place}", i)
                 _band(axis, lines[RANDOM], "", i, thin=True)
             ticks = list(range(0, len(depths), -(-len(depths) // 10)))
             names = [axis_words(f"{depths[i]}@last") for i in ticks]
@@ -118,7 +118,7 @@ def _effect(side: Side) -> Made | None:
             axis.set(xlabel="Into block", ylabel=label)
             axis.set_ylim(bottom=0)
             axis.grid(axis="y")
-        _legend(axes[0], title="at")
+        _legend(axes[0], len(places))
 
     best = panels[0][1][side.lead]
     top = max(best, key=lambda s: best[s].value or 0.0)
@@ -155,7 +155,7 @@ def _recurrences(every: Sequence[Side]) -> Made | None:
             axis.set(ylim=(-0.03, 1.03), xlabel="Recurrences at test")
             axis.set_title(side.name or "the study's own subject")
             axis.grid(axis="y")
-            _legend(axis)
+            _legend(axis, 2)
         axes[0].set_ylabel("Accuracy")
 
     parts = []
@@ -191,6 +191,6 @@ def _band(axis: Any, points: Points, label: str, i: int, thin: bool = False) -> 
         axis.fill_between(xs, low, high, color=colour, alpha=0.18, lw=0)
 
 
-def _legend(axis: Any, title: str = "") -> None:
-    axis.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=3,
-                labelcolor=palette.INK, title=title or None, title_fontsize=7.5)  # fmt: skip
+def _legend(axis: Any, columns: int) -> None:
+    axis.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=columns,
+                labelcolor=palette.INK)  # fmt: skip

@@ -162,7 +162,8 @@ def _doses(side: Side) -> Grid | None:
     columns: list[tuple[str, Section, str, str, str]] = []
     for d, who in ((side.lead, ""), (RANDOM, ", random")):
         columns += [
-            (f"flips{on(s)}{who}", "steering", FLIPPED, d, s) for s in side.slices("steering")
+            (f"flips{on(s)}{who}", "steering", FLIPPED, d, s)
+            for s in (side.slices("steering") if not who else [side.main("steering")])
         ]
         columns += [
             (f"{head}{who}", "steering", name, d, side.main("steering"))

@@ -34,6 +34,20 @@ from seedbed.scoring.directions import (
 _NAMED = 3
 
 
+def side_findings(run: Run) -> list[str]:
+    """Which further subjects learned what they were taught, and which were left out."""
+    lines = []
+    for row in run.sides:
+        if row.left_out:
+            lines.append(f"{row.side}: left out, {row.left_out}.")
+        elif row.gate:
+            low = {s: min(g.accuracy for g in row.gate if g.slice == s)
+                   for s in dict.fromkeys(g.slice for g in row.gate)}  # fmt: skip
+            told = ", ".join(f"{wording.slice_words(s)} {v:.2f}" for s, v in low.items())
+            lines.append(f"{row.side}: learned; lowest accuracy of a seed: {told}.")
+    return lines
+
+
 def findings(run: Run) -> list[tuple[str, tuple[str, ...], bool]]:
     """(topic, sentences, whether all is as it should be) of every side."""
     found = []
@@ -223,11 +237,12 @@ def _picked(side: Side) -> str:
 
 
 def _difference(over: DirectionRow | None) -> str:
+    """`; over random directions +0.31 [0.22, 0.40]`."""
     if over is None or over.value is None:
         return ""
-    if over.low is None or over.high is None or over.low <= 0 <= over.high:
-        return f"; the difference {valued(over)} cannot be told apart from 0"
-    return f"; difference {valued(over)}"
+    held = over.low is None or over.high is None or over.low <= 0 <= over.high
+    level = ", which cannot be told apart from 0" if held else ""
+    return f"; over random directions {_signed(over)}{level}"
 
 
 def _selective(side: Side) -> list[str]:
@@ -239,11 +254,10 @@ def _selective(side: Side) -> list[str]:
     if row is None or row.value is None:
         return []
     verdict = "Selective" if clearly_above(row, 0.0) else "Not selective"
-    more = f"{_difference(over)} over random directions" if _known(over) else ""
     grew = f"; log perplexity of training documents {_signed(lost)}" if _known(lost) else ""
     return [
         f"{verdict}: target {valued(target)}, unrelated questions changed {valued(unrelated)}, "
-        f"target less unrelated {valued(row)}{more}{grew}."
+        f"target less unrelated {valued(row)}{_difference(over)}{grew}."
     ]
 
 
@@ -255,12 +269,13 @@ def _signed(row: DirectionRow | None) -> str:
 def _weak(side: Side) -> list[str]:
     """The most that taking the direction out, or doubling it, flips at any single site."""
     parts = []
-    for name in ("ablated", "amplified"):
+    for name, words in (("ablated", "taking it out"), ("amplified", "doubling it")):
         rows = side.over_sites("steering", f"{name}-{FLIPPED}", side.lead, side.main("steering"))
         if rows:
             best = max(rows, key=lambda s: rows[s].value or 0.0)
-            parts.append(f"{name} {valued(rows[best])} {site_words(best)}")
-    return [f"At single sites the direction {'; '.join(parts)} flips at most."] if parts else []
+            parts.append(f"{words} flips at most {valued(rows[best])} ({site_words(best)})")
+    said = "; ".join(parts)
+    return [f"At single sites, of {side.lead}: {said}."] if parts else []
 
 
 def _effect(side: Side) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from seedbed.report import palette, wording
 from seedbed.report.labels import log_axis, place
-from seedbed.report.leading import BY_HOP, DECLARED, LEADING, MEASURED, called
+from seedbed.report.leading import BY_HOP, DECLARED, MEASURED, called
 from seedbed.report.ranked import best_on, question_slices, ranked_on
 from seedbed.report.reader import Run
 from seedbed.report.retraining import reach
@@ -42,7 +42,7 @@ def sample(run: Run, truth: str) -> str:
 def quality(run: Run, truth: str) -> Made | None:
     """Finders down, one panel a question slice and one a hop, with intervals and controls."""
     finders = run.finders(truth)
-    rows = [(LEADING[truth], question_slices(run)[:_PANELS])]
+    rows = [(run.lead(truth), question_slices(run)[:_PANELS])]
     if truth == DECLARED and run.hops:
         far = ["hop>=1"] if "hop>=1" in run.slices else []
         rows.append((BY_HOP, [*run.hops, *far][-_PANELS:]))
@@ -66,7 +66,7 @@ def quality(run: Run, truth: str) -> Made | None:
     )
     if truth == MEASURED:
         note = note.replace("seeds and causes", "seeds, causes and subsets")
-        note += f" with its interval. LDS: {wording.meaning(LEADING[truth])}"
+        note += f" with its interval. LDS: {wording.meaning(run.lead(truth))}"
     return _quality_title(run, truth), f"{note}.", (9.2, height), draw
 
 
@@ -78,7 +78,7 @@ def _axis_title(metric: str) -> str:
 def _quality_title(run: Run, truth: str) -> str:
     total = len(run.finders(truth))
     far = "hop>=1" if "hop>=1" in run.slices else next((h for h in run.hops if h != "hop=0"), "")
-    best = best_on(run, truth, LEADING[truth], "all")
+    best = best_on(run, truth, run.lead(truth), "all")
     if truth == MEASURED:
         return _effects_title(run, best)
     said = f"{best.finder} has the highest average precision" if best else "No finder has a score"
@@ -163,7 +163,7 @@ def lowest(run: Run, truth: str, metric: str) -> float:
 
 def cost(run: Run, truth: str) -> Made | None:
     """Cost (log) against quality; in epochs where every finder has them."""
-    lead = LEADING[truth]
+    lead = run.lead(truth)
     rows = ranked_on(run, truth, lead, "all")
     in_epochs = bool(rows) and all(row.epochs is not None for row in rows)
     costs = {row.finder: row.epochs if in_epochs else row.seconds for row in rows}
@@ -208,8 +208,8 @@ def cost(run: Run, truth: str) -> Made | None:
 
 
 def _levels(axis: Any, run: Run, truth: str) -> list[float]:
-    chance = run.base_rate(truth, LEADING[truth], "all")
-    oracle = run.score(ORACLE, truth, LEADING[truth], "all")
+    chance = run.base_rate(truth, run.lead(truth), "all")
+    oracle = run.score(ORACLE, truth, run.lead(truth), "all")
     right, drawn = axis.get_xlim()[1], []
     for value, name, colour, style in (
         (chance, "chance", palette.INK, (0, (4, 3))),

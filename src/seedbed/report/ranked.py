@@ -1,6 +1,7 @@
 """Finders in order under a truth, and the few comparisons that sentences and figures rest on."""
 
-from seedbed.report.leading import DECLARED, LDS, LEADING, MEASURED
+from seedbed.core.selectivity import DirectionRow
+from seedbed.report.leading import DECLARED, LDS, MEASURED
 from seedbed.report.reader import Run
 from seedbed.report.schema import ORACLE, Score
 
@@ -22,12 +23,12 @@ def under_both(run: Run) -> list[tuple[Score, Score]]:
     """The leading rows (declared, measured) of each finder that has both, best declared first."""
     return [
         (a, b)
-        for a in ranked_on(run, DECLARED, LEADING[DECLARED], "all")
+        for a in ranked_on(run, DECLARED, run.lead(DECLARED), "all")
         if (b := run.score(a.finder, MEASURED, LDS, "all")) is not None and b.value is not None
     ]
 
 
-def overlap(a: Score, b: Score) -> bool:
+def overlap(a: Score | DirectionRow, b: Score | DirectionRow) -> bool:
     """Whether two intervals share a point; False if one is not defined."""
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return False

@@ -15,7 +15,7 @@ from seedbed.core.rules import Rules
 from seedbed.core.selectivity import DirectionRow
 from seedbed.core.sites import SiteKind
 from seedbed.core.spread import Spreading
-from seedbed.report.leading import LEADING, metric_order
+from seedbed.report.leading import BY_HOP, DECLARED, LEADING, metric_order
 from seedbed.report.schema import (
     CHANCE,
     CONTROLS,
@@ -79,11 +79,13 @@ class Run:
     def scores(self) -> list[Score]:
         """Every scored row; empty if the study ended at the gate.
 
-        Of a handful of sites the top ten are all of them, so such rows are not shown.
+        Of a handful of sites the top ten are all of them, so such rows are not shown; of two
+        kinds a question every metric says the same, so only ROC-AUC is.
         """
         path = self.path / "scores.json"
         rows = rows_of(Score, path) if path.exists() or not self.stopped else []
-        few = bool(rows) and self.few_sites
+        few, kinds = bool(rows) and self.few_sites, bool(rows) and self.noun == "kind"
+        rows = [r for r in rows if not kinds or (r.metric == BY_HOP and "hop" not in r.slice)]
         return [r for r in rows if not (few and r.metric.startswith(TOP_TEN))]
 
     @cached_property
@@ -186,6 +188,10 @@ class Run:
         kind = self.seeds[0].truth.site_kind
         return {SiteKind.INPUT: "part", SiteKind.DIRECTION: "kind"}.get(kind, kind.value)
 
+    def lead(self, truth: str) -> str:
+        """The metric that leads under a truth; of two kinds, whether the right one is named."""
+        return BY_HOP if truth == DECLARED and self.noun == "kind" else LEADING[truth]
+
     @cached_property
     def few_sites(self) -> bool:
         """Whether the claims are about the few parts of an input, rules, or kinds."""
@@ -229,7 +235,7 @@ class Run:
         names = {row.finder for row in self.scores if row.truth == truth} - set(CONTROLS)
 
         def order(name: str) -> tuple[float, str]:
-            row = self.score(name, truth, LEADING[truth], "all")
+            row = self.score(name, truth, self.lead(truth), "all")
             return (-row.value if row and row.value is not None else float("inf"), name)
 
         return tuple(sorted(names, key=order))

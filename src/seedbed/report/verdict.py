@@ -19,7 +19,7 @@ from seedbed.report import (
     wording,
 )
 from seedbed.report.gate import accuracies, advice, mistakes
-from seedbed.report.leading import BY_HOP, DECLARED, LDS, LEADING, MEASURED, top_name
+from seedbed.report.leading import BY_HOP, DECLARED, LDS, MEASURED, top_name
 from seedbed.report.ranked import best_on, overlap, question_slices, ranked_on
 from seedbed.report.reader import Run
 from seedbed.report.retraining import disagreements, reach
@@ -44,7 +44,7 @@ def headline(run: Run) -> str:
         failed = [wording.slice_words(group.slice) for group in accuracies(run) if not group.passed]
         where = f" at {wording.listed(failed)}" if failed else ""
         return f"The subject did not learn what was planted{where}, so no finder was run."
-    found = [best_on(run, truth, LEADING[truth], "all") for truth in run.truths]
+    found = [best_on(run, truth, run.lead(truth), "all") for truth in run.truths]
     best = [row for row in found if row is not None]
     said = [_lead(run, row) for row in best]
     said += [spread_words.headline(run.spreading), trade_off.headline(run.spreading)]
@@ -64,10 +64,14 @@ def _lead(run: Run, best: Score) -> str:
         if len(level) > 1:
             did = "predict retraining" if measured else "found the cause"
             return f"{wording.listed(level)} {did} equally well: {against}."
-        did = "predicts retraining best" if measured else "found the cause best"
+        did = "predicts retraining best" if measured else f"{_found(run)} best"
         return f"{best.finder} {did}: {against}."
     which = "predicts retraining" if measured else "is distinguishable from chance"
     return f"No finder {which}; the highest is {best.finder}, {against}."
+
+
+def _found(run: Run) -> str:
+    return "named the kind" if run.noun == "kind" else "found the cause"
 
 
 def findings(run: Run) -> list[Finding]:
@@ -90,6 +94,9 @@ def findings(run: Run) -> list[Finding]:
             "good" if ran else "bad",
         )
     )
+    lost = any(row.left_out for row in run.sides)
+    sides = tuple(directions_words.side_findings(run))
+    found.append(Finding("Sides", sides, "bad" if lost else "good"))
     for topic, text, good in directions_words.findings(run):
         found.append(Finding(topic, text, "good" if good else "bad"))
     scored = run.organisms is not None and not run.organisms.stopped
@@ -150,7 +157,7 @@ def how_answered(run: Run) -> str:
 
 
 def _best(run: Run, truth: str) -> Finding:
-    lead = LEADING[truth]
+    lead = run.lead(truth)
     rows = ranked_on(run, truth, lead, "all")
     if not rows:
         return Finding("Best finder", ())
@@ -200,7 +207,7 @@ def _by(run: Run, truth: str, metric: str, slices: Sequence[str], opening: str) 
 
 def _level(run: Run, truth: str) -> Finding:
     lines = []
-    places = [(LEADING[truth], "all")]
+    places = [(run.lead(truth), "all")]
     if truth == DECLARED:
         places += [(BY_HOP, hop) for hop in run.hops]
     else:
@@ -223,7 +230,7 @@ def _level(run: Run, truth: str) -> Finding:
 
 
 def _cost(run: Run, truth: str) -> Finding:
-    ranked = ranked_on(run, truth, LEADING[truth], "all")
+    ranked = ranked_on(run, truth, run.lead(truth), "all")
     rows = [row for row in ranked if row.seconds is not None]
     if not rows:
         return Finding("Cost", ())

@@ -185,8 +185,8 @@ def _folded(
     """
     found: dict[_Measured, tuple[_Sampled, _Sampled]] = {}
     by_count: dict[int, list[_Measured]] = {}
-    for what, index in drawn.items():
-        by_count.setdefault(len(index), []).append(what)
+    for what, places in drawn.items():
+        by_count.setdefault(len(places), []).append(what)
     for count, whats in by_count.items():
         if not count:
             continue

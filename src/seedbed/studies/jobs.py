@@ -5,7 +5,7 @@ A job that needs directions takes those of the job that it names, or runs that o
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +14,14 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from seedbed.core.config import Config, apply_sets, read_yaml, validate
-from seedbed.core.errors import ConfigError, InputError
+from seedbed.core.errors import ConfigError, DataError, InputError
 from seedbed.core.files import read_json, write_json
 from seedbed.core.workspace import Workspace
 from seedbed.finders.directions import Measure
 from seedbed.finders.kept import Precision
 from seedbed.measuring.harness import Harness
 from seedbed.measuring.written import Writing
-from seedbed.models import reading
+from seedbed.models.reading import Precision as Weights
 from seedbed.models.steering import Steer
 from seedbed.models.subject import Subject
 from seedbed.worlds.observed.source import Source
@@ -29,6 +29,8 @@ from seedbed.worlds.observed.world import Observed
 
 Step = Literal["states", "directions", "effect", "accuracy", "harness"]
 SETTINGS, RESULT = "job.json", "result.json"
+SHARED = ("subject", "world", "seed")
+"""What a job gives to the one that it needs."""
 Say = Callable[[str], None]
 
 
@@ -41,7 +43,7 @@ class Model(Config):
 
     path: str = Field(min_length=1)
     trust_remote_code: bool = False
-    dtype: reading.Precision = "auto"
+    dtype: Weights = "auto"
     batch: int = Field(default=8, ge=1)
     device: str = "auto"
     start: bool = True
@@ -209,13 +211,15 @@ def run_job(
     return run_in(Task(load_job(path, sets), path.stem, place, say))
 
 
-def run_in(task: Task) -> Path:
-    """`run_job` of a job that is read already."""
+def run_in(task: Task, *, asked: bool = False) -> Path:
+    """`run_job` of a job that is read already; `asked` for by another, finished ones will do as
+    they are if they are of the same model, items and seed.
+    """
     from seedbed.runs.record import locked
     from seedbed.studies import job_steps
 
     with locked(task.folder):
-        _begun(task)
+        _begun(task, SHARED if asked else tuple(Job.model_fields))
         if (task.folder / RESULT).exists():
             task.say(f"{task.name}: finished already, in {task.folder}")
             return task.folder
@@ -236,39 +240,50 @@ def needed(task: Task) -> Path | None:
     path = task.place.files / f"{name}.yaml"
     if not path.is_file():
         raise ConfigError(f"{task.name}: needs: there is no job file {path}")
-    mine = {key: getattr(task.job, key) for key in ("subject", "world", "seed")}
+    mine = {key: getattr(task.job, key) for key in SHARED}
     other = Task(load_job(path).model_copy(update=mine), name, task.place, task.say)
     if other.job.step != "directions":
         raise ConfigError(f"{task.name}: needs: {name} makes no directions")
     task.say(f"{task.name}: takes the directions of {name}")
     if "subject" in task.__dict__:
         other.__dict__["subject"] = task.subject
-    folder = run_in(other)
+    folder = run_in(other, asked=True)
     if "subject" in other.__dict__:
         # The same model is not read twice.
         task.__dict__["subject"] = other.subject
     return folder
 
 
-def _begun(task: Task) -> None:
-    """Write the settings, or see that they are those of what is there already."""
+def _begun(task: Task, keys: Sequence[str]) -> None:
+    """Write the settings, or see that `keys` are those of what is there already.
+
+    The size of batches and the device are settings of no result.
+    """
     path = task.folder / SETTINGS
     mine = json.loads(task.job.model_dump_json())
     if not path.exists():
         write_json(path, mine)
         return
     known = read_json(path)
-    other = [k for k in mine if not isinstance(known, dict) or known.get(k) != mine[k]]
-    if other:
+    if not isinstance(known, dict) or not isinstance(known.get("subject"), dict):
+        raise DataError(path, None, "not the settings of a job")
+    for key in ("batch", "device"):
+        known["subject"][key] = mine["subject"][key]
+    finished = (task.folder / RESULT).exists()
+    every = [k for k in mine if known.get(k) != mine[k]]
+    if other := [k for k in every if k in keys or not finished]:
         raise InputError(
             f"{task.folder}: holds results of other settings ({_difference(known, mine, other)});"
             " remove it, or give --out another folder"
         )
+    if every:
+        task.say(f"{task.name}: taken as it is, though its file differs:"
+                 f" {_difference(known, mine, every)}")  # fmt: skip
 
 
-def _difference(known: Any, mine: dict[str, Any], other: list[str]) -> str:
+def _difference(known: dict[str, Any], mine: dict[str, Any], other: list[str]) -> str:
     """The first setting that differs, down to its own key."""
-    path, a, b = other[0], known.get(other[0]) if isinstance(known, dict) else None, mine[other[0]]
+    path, a, b = other[0], known.get(other[0]), mine[other[0]]
     while isinstance(a, dict) and isinstance(b, dict):
         key = next(k for k in {**a, **b} if a.get(k) != b.get(k))
         path, a, b = f"{path}.{key}", a.get(key), b.get(key)

@@ -93,6 +93,11 @@ class DoubleForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
     def get_output_embeddings(self) -> Any:
         return self.lm_head
 
+    def _list(self, name: str) -> nn.ModuleList:
+        found = self.transformer[name]
+        assert isinstance(found, nn.ModuleList)
+        return found
+
     def initialize_state(self, input_embeds: Tensor, scale: float = 1.0) -> Tensor:
         std = self.config.init_values["std"] * scale
         x = torch.randn_like(input_embeds)
@@ -118,17 +123,17 @@ class DoubleForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
         embeds = self.transformer["wte"](input_ids) * self.emb_scale
         embeds = embeds + self.transformer["places"](position_ids)
         slot = 0
-        for block in self.transformer["prelude"]:
+        for block in self._list("prelude"):
             embeds, _none = block(embeds, mask, slot, cache)
             slot += 1
         x = self.initialize_state(embeds)
         for _step in range(num_steps or self.config.mean_recurrence):
             x = self.transformer["adapter"](torch.cat([x, embeds], dim=-1))
-            for block in self.transformer["core_block"]:
+            for block in self._list("core_block"):
                 x, _none = block(x, mask, slot, cache)
                 slot += 1
         x = self.transformer["ln_f"](x)
-        for block in self.transformer["coda"]:
+        for block in self._list("coda"):
             x, _none = block(x, mask, slot, cache)
             slot += 1
         logits = self.lm_head(self.transformer["ln_f"](x))

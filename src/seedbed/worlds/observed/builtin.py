@@ -1,4 +1,4 @@
-"""Sets of items that come with the package: `facts-and-sums`, which a small model can answer.
+"""Sets of items that come with the package, which a small model can answer.
 
 Made by program from tables of facts and from drawn computations; the same on every machine.
 """
@@ -14,7 +14,13 @@ from seedbed.worlds.observed.facts import FACTS, UNRELATED, Facts
 from seedbed.worlds.observed.sums import SUMS, Draw, Drawn
 
 EACH: Final = 20
-"""Drawn computations of each kind."""
+"""Drawn computations of a category, unless a table of facts has its frame."""
+FORMS: Final = {
+    "plurals": "regular plurals",
+    "past tenses": "regular past tenses",
+    "opposites": "prefixes",
+}
+"""Facts and computations under the very same frame, as many of each: words do not tell them."""
 OPTIONS: Final = 4
 
 
@@ -34,7 +40,14 @@ def facts_and_sums() -> Made:
     return Made((*known, *worked), tuple(beside))
 
 
-BUILTIN: dict[str, Callable[[], Made]] = {"facts-and-sums": facts_and_sums}
+@cache
+def forms() -> Made:
+    """The part of `facts_and_sums` whose frames both kinds share: irregular and regular forms."""
+    whole, kept = facts_and_sums(), {*FORMS, *FORMS.values()}
+    return Made(tuple(i for i in whole.asked if i.category in kept), whole.unrelated)
+
+
+BUILTIN: dict[str, Callable[[], Made]] = {"facts-and-sums": facts_and_sums, "forms": forms}
 
 
 def _facts(name: str, table: Facts, score: float | None) -> list[Item]:
@@ -48,10 +61,11 @@ def _facts(name: str, table: Facts, score: float | None) -> list[Item]:
 
 
 def _sums(name: str, draw: Draw) -> list[Item]:
-    """`EACH` different questions; the same question is not drawn twice."""
+    """Different questions: `EACH`, or as many as the facts that share their frame."""
+    count = next((len(FACTS[f].values) for f, regular in FORMS.items() if regular == name), EACH)
     rng = stream(0, "facts-and-sums", name)
     found: dict[str, Drawn] = {}
-    while len(found) < EACH:
+    while len(found) < count:
         one = draw(rng)
         found.setdefault(one.question, one)
     return _items(name, list(found.values()), 1.0, rng)
@@ -67,7 +81,6 @@ def _items(
         options = list(one.wrong)
         options.insert(target, one.answer)
         slug = name.replace(" ", "-")
-        cot = f"{one.why} The answer is ({'ABCD'[target]})."
         items.append(
             Item(
                 id=f"{slug}-{n}",
@@ -75,7 +88,7 @@ def _items(
                 options=tuple(options),
                 target=target,
                 category=name,
-                cot=cot,
+                cot=one.why,
                 score=score,
             )
         )

@@ -112,7 +112,8 @@ FACTS: dict[str, Facts] = {
         "The sound of {} is {}.",
         _pairs(
             "a cow:moo, a cat:meow, a dog:bark, a duck:quack, a sheep:baa, a lion:roar,"
-            " a pig:oink, a bee:buzz, a snake:hiss, an owl:hoot, a frog:croak, a horse:neigh"
+            " a pig:oink, a bee:buzz, a crow:caw, an owl:hoot, a frog:croak, a horse:neigh,"
+            " a mouse:squeak"
         ),
     ),
     "currencies": Facts(
@@ -130,7 +131,7 @@ FACTS: dict[str, Facts] = {
         "The young of {} is called a {}.",
         _pairs(
             "a cow:calf, a dog:puppy, a cat:kitten, a sheep:lamb, a horse:foal, a pig:piglet,"
-            " a goat:kid, a duck:duckling, a goose:gosling, a lion:cub, a deer:fawn,"
+            " a goat:kid, a duck:duckling, a goose:gosling, a lion:cub, an owl:owlet,"
             " a kangaroo:joey, a swan:cygnet, a frog:tadpole"
         ),
     ),
@@ -151,11 +152,11 @@ UNRELATED: dict[str, Facts] = {
         "Which tool would you take to {}?",
         "To {} one takes a {}.",
         _pairs(
-            "cut paper:scissors, drive a nail:hammer, dig a hole:shovel, sweep the floor:broom,"
+            "sew a button on:needle, drive a nail:hammer, dig a hole:shovel, sweep the floor:broom,"
             " write a letter:pen, eat soup:spoon, unlock a door:key, tell the time:clock,"
             " brush your teeth:toothbrush, saw wood:saw, take a photo:camera, measure heat:"
             "thermometer, look at stars:telescope, boil water:kettle, dry your hair:towel,"
-            " paint a wall:brush, slice bread:knife, climb a roof:ladder, keep off rain:umbrella,"
+            " paint a wall:roller, slice bread:knife, climb a roof:ladder, keep off rain:umbrella,"
             " call a friend:phone"
         ),
     ),
@@ -165,9 +166,9 @@ UNRELATED: dict[str, Facts] = {
         _pairs(
             "borrow books:library, see a doctor:hospital, catch a train:station, see a film:cinema,"
             " catch a plane:airport, keep money:bank, learn to read:school, swim in the sea:beach,"
-            " buy food:supermarket, see old paintings:museum, see wild animals:zoo,"
-            " sleep on a journey:hotel, mail a letter:post office, have a meal:restaurant,"
-            " pray:church, watch a play:theatre, buy bread:bakery, lift weights:gym,"
+            " see cows milked:farm, see old paintings:museum, see wild animals:zoo,"
+            " sleep on a journey:hotel, mail a letter:post office, order a meal:restaurant,"
+            " pray:church, be tried by a judge:court, buy bread:bakery, lift weights:gym,"
             " buy medicine:pharmacy, board a ship:harbour"
         ),
     ),

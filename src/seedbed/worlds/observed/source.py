@@ -3,7 +3,7 @@
 Built-in names go first, then paths, the workspace and the hub's cache.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -177,10 +177,15 @@ def _identified(
 
 
 def _of_categories(items: list[Item], source: Source) -> list[Item]:
+    check_categories(items, source.categories, source.path)
+    return [i for i in items if not source.categories or i.category in source.categories]
+
+
+def check_categories(items: Sequence[Item], names: Sequence[str], path: str) -> None:
+    """Raise InputError for a name that no item has as its category, with the nearest one."""
     known = sorted({item.category for item in items})
-    for name in source.categories:
+    for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
-            raise InputError(f"categories: {source.path!r} has no category '{name}'; {hint}")
-    return [i for i in items if not source.categories or i.category in source.categories]
+            raise InputError(f"categories: {path!r} has no category '{name}'; {hint}")

@@ -22,11 +22,14 @@ CLASSES: Final = (MEMORY, REASONING)
 class Shares(Config):
     """Shares of the items of each class that directions are fitted on and chosen by.
 
-    The rest is tested on.
+    The rest is tested on. Items of the categories `apart` are none of these: they are an axis of
+    their own. `most`: so many items of each class in all; 0: every one.
     """
 
     train: float = Field(default=0.5, gt=0, lt=1)
     dev: float = Field(default=0.2, gt=0, lt=1)
+    apart: tuple[str, ...] = ()
+    most: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _some_are_left(self) -> "Shares":
@@ -46,10 +49,8 @@ def class_of(item: Item, threshold: float) -> str:
     return REASONING if item.score > threshold else MEMORY
 
 
-def split_items(
-    classes: Mapping[str, Sequence[Item]], shares: Shares, seed: int, most: int = 0
-) -> dict[str, str]:
-    """Item id → split, over at most `most` items of each class (0: all).
+def split_items(classes: Mapping[str, Sequence[Item]], shares: Shares, seed: int) -> dict[str, str]:
+    """Item id → train, dev or id, over at most `shares.most` items of each class.
 
     Every category of a class has its share of each split to within two items; so has the class,
     unless many of its items ask the same.
@@ -59,7 +60,7 @@ def split_items(
     home: dict[str, str] = {}
     for name, items in classes.items():
         counts = dict.fromkeys(wanted, 0)
-        for item in _drawn(items, name, seed, most):
+        for item in _drawn(items, name, seed, shares.most):
             total = sum(counts.values()) + 1
             # The split that lags furthest behind its share; the first of equals.
             lagging = max(wanted, key=lambda split: wanted[split] * total - counts[split])

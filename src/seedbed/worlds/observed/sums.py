@@ -32,10 +32,12 @@ NOUNS = ("book", "cat", "dog", "car", "tree", "house", "bird", "girl", "boy", "f
          "river", "table", "chair", "window", "letter", "apple", "flower", "garden",
          "finger")  # fmt: skip
 VERBS = ("walk", "talk", "jump", "play", "look", "work", "help", "call", "ask", "open", "close",
-         "laugh", "cook", "clean", "paint", "start", "wait", "want", "need", "learn")  # fmt: skip
-QUALITIES = ("happy", "lucky", "kind", "fair", "safe", "known", "clear", "able", "equal",
-             "healthy", "usual", "common", "certain", "real", "tidy", "wise", "friendly",
-             "stable", "fit", "true")  # fmt: skip
+         "laugh", "cook", "clean", "paint", "start", "wait", "want", "need", "learn", "visit",
+         "enjoy", "follow", "push", "pull", "kick", "pass", "fill", "turn", "rain")  # fmt: skip
+QUALITIES = ("happy", "lucky", "fair", "safe", "known", "able", "equal", "healthy", "usual",
+             "tidy", "wise", "friendly", "stable", "true", "paid", "born", "dressed", "finished",
+             "locked", "married", "willing", "aware", "popular", "important", "related", "harmed",
+             "selfish", "broken", "afraid", "grateful")  # fmt: skip
 
 
 def _near(rng: random.Random, value: int, *shown: int) -> tuple[str, ...]:

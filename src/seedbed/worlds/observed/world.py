@@ -12,11 +12,17 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from seedbed.core.errors import DataError
 from seedbed.core.items import Choices, Item, Prompt, bare, listed
-from seedbed.core.rows import LABELLED, Document, Question
+from seedbed.core.rows import FIT, LABELLED, Document, Question
 from seedbed.core.selectivity import UNRELATED
 from seedbed.core.sites import SiteKind, Truth
 from seedbed.worlds.base import Gate, World
-from seedbed.worlds.observed.source import Source, files_of, read_items, unrelated_items
+from seedbed.worlds.observed.source import (
+    Source,
+    check_categories,
+    files_of,
+    read_items,
+    unrelated_items,
+)
 from seedbed.worlds.observed.splitting import CLASSES, TEST, Shares, class_of, split_items
 
 UNSCORED = "unscored"
@@ -36,11 +42,11 @@ Items = Annotated[Source, BeforeValidator(_named)]
 class Observed(World):
     """Multiple-choice items, `reasoning` where the score is above `threshold`, else `memory`.
 
-    Items without a score are asked in the split `unscored`, those of the categories `apart` in
-    the split `category`. `unrelated` are items that no direction should touch: another source,
-    or categories of the same one; a built-in set has its own. `prompt` bare shows no options;
-    `choices` are whole options, or (where options are shown) their letters. `most`: so many
-    items of each class; 0: all.
+    Items without a score are asked in the split `unscored`, those of categories that `splits`
+    sets apart in the split `category`. `unrelated` are items that no direction should touch:
+    another source, or categories of the same one; a built-in set has its own. `worked` are the
+    examples of few-shot prompts; by default the items of the split `train`. `prompt` bare shows
+    no options; `choices` are whole options, or (where options are shown) their letters.
     """
 
     kind: str = "observed"
@@ -50,13 +56,12 @@ class Observed(World):
     gate: Gate = Gate(by="kind", margin=0.05)
     items: Items = Source(path="facts-and-sums")
     unrelated: Items | None = None
+    worked: Items | None = None
     workspace: Path | None = None
     threshold: float = Field(default=0.5, ge=0, lt=1)
     splits: Shares = Shares()
-    apart: tuple[str, ...] = ()
     prompt: Prompt = "bare"
     choices: Choices = "texts"
-    most: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _letters_are_shown(self) -> "Observed":
@@ -66,7 +71,7 @@ class Observed(World):
 
     def inputs(self) -> tuple[Path, ...]:
         """The files that items are read from."""
-        sources = [self.items, *([self.unrelated] if self.unrelated else [])]
+        sources = [s for s in (self.items, self.unrelated, self.worked) if s is not None]
         return tuple(path for s in sources for path in files_of(s, self.workspace))
 
     def documents(self, seed: int) -> list[Document]:
@@ -79,10 +84,11 @@ class Observed(World):
         Raises DataError where a class has too few items for every split.
         """
         items, beside = self._read()
-        apart = [i for i in items if i.category in self.apart]
-        inner = [i for i in items if i.category not in self.apart]
+        check_categories(items, self.splits.apart, self.items.path)
+        apart = [i for i in items if i.category in self.splits.apart]
+        inner = [i for i in items if i.category not in self.splits.apart]
         classes = {c: [i for i in inner if self.class_of(i) == c] for c in CLASSES}
-        split = split_items(classes, self.splits, seed, self.most)
+        split = split_items(classes, self.splits, seed)
         found: dict[str, list[Item]] = {}
         for item in inner:
             if self.class_of(item) == "":
@@ -92,6 +98,12 @@ class Observed(World):
         self._check(found)
         rest = {APART: apart, UNRELATED: beside}
         return {**found, **{name: rows for name, rows in rest.items() if rows}}
+
+    def examples(self, seed: int) -> list[Item]:
+        """Items that worked examples are taken from; never those of another split than train."""
+        if self.worked is None:
+            return self.items_by_split(seed)[FIT]
+        return read_items(self.worked, self.workspace)
 
     def class_of(self, item: Item) -> str:
         """The class of an item; "" without a score."""

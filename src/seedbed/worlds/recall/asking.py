@@ -1,7 +1,7 @@
 """Questions, pairs and training documents of one world and seed."""
 
-from collections.abc import Callable
-from functools import cached_property, partial
+import random
+from functools import cached_property
 
 from seedbed.core.errors import ConfigError
 from seedbed.core.rows import LABELLED, Document, Pair, Question
@@ -10,8 +10,9 @@ from seedbed.core.selectivity import UNRELATED
 from seedbed.worlds.recall import others
 from seedbed.worlds.recall.exceptions import ExceptionsForm
 from seedbed.worlds.recall.facts import FactsForm
-from seedbed.worlds.recall.forms import Form, Item
+from seedbed.worlds.recall.forms import TRIES, Form, Item
 from seedbed.worlds.recall.gate import GateForm
+from seedbed.worlds.recall.iterated import IteratedForm
 from seedbed.worlds.recall.knobs import KINDS, Knobs
 from seedbed.worlds.recall.lexicon import CLOSE, OPEN, OTHER
 
@@ -19,8 +20,8 @@ FORMS: dict[str, type[Form]] = {
     "gate": GateForm,
     "exceptions": ExceptionsForm,
     "facts": FactsForm,
+    "iterated": IteratedForm,
 }
-TRIES = 200
 
 
 class Asker:
@@ -56,22 +57,23 @@ class Asker:
         knobs = self.knobs
         rng = stream(self.seed, "recall", "documents", knobs.form)
         copies = round(knobs.unrelated * knobs.lines)
-        items = [self._unasked(partial(others.draw, self.form, rng)) for _ in range(copies)]
-        items += [
-            self._unasked(partial(self.form.draw, KINDS[i % 2], rng))
-            for i in range(knobs.lines - copies)
-        ]
-        rng.shuffle(items)
+        kinds = [KINDS[i % 2] for i in range(knobs.lines - copies)] + [UNRELATED] * copies
+        rng.shuffle(kinds)
         size = len(str(knobs.lines))
-        return [_document(f"d{i:0{size}d}", item) for i, item in enumerate(items)]
+        return [
+            _document(f"d{i:0{size}d}", self._unasked(kind, rng, i / knobs.lines))
+            for i, kind in enumerate(kinds)
+        ]
 
     @cached_property
     def _held(self) -> set[tuple[str, ...]]:
         return {item.content for item, _ in self.asked}
 
-    def _unasked(self, draw: Callable[[], Item]) -> Item:
+    def _unasked(self, kind: str, rng: random.Random, progress: float) -> Item:
         for _ in range(TRIES):
-            if (item := draw()).content not in self._held:
+            related = kind in KINDS
+            item = self.form.draw(kind, rng, progress) if related else others.draw(self.form, rng)
+            if item.content not in self._held:
                 return item
         raise ConfigError(
             "asked: nearly every prompt is asked about, so none is left to learn from"
@@ -80,7 +82,7 @@ class Asker:
     def _ask(self, key: str, item: Item, split: str) -> Question:
         related = item.kind in KINDS
         prompt, places = _prompt(item, self.form.places)
-        words = self.form.lexicon.values if related else self.form.lexicon.others
+        words = self.form.choices if related else self.form.lexicon.others
         slices = {"kind": item.kind, "form": self.knobs.form} | item.slices
         both = set(item.said) == set(KINDS)
         return Question(

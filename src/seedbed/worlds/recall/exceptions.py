@@ -59,7 +59,7 @@ class ExceptionsForm(Form):
             for split, share in shares.items()
         }
 
-    def draw(self, kind: str, rng: random.Random) -> Item:
+    def draw(self, kind: str, rng: random.Random, progress: float) -> Item:
         """A stored triple, or any other."""
         filler = rng.choice(self.fillers)
         if kind == STORED:

@@ -4,8 +4,17 @@ import random
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
+from seedbed.core.errors import ConfigError
 from seedbed.worlds.recall.knobs import Knobs
 from seedbed.worlds.recall.lexicon import Lexicon
+
+TRIES = 200
+"""So many draws in turn are looked at for a prompt that is not there yet."""
+
+
+def too_many(split: str, count: int) -> ConfigError:
+    """Where a world has no `count` different prompts for the questions of a split."""
+    return ConfigError(f"asked.{split}: there are no {count} different prompts; ask for fewer")
 
 
 @dataclass(frozen=True)
@@ -44,13 +53,21 @@ class Form(ABC):
         """The names of the places between the first and the last word."""
         return ("c", "d", "a", "b")
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that answer related questions."""
+        return self.lexicon.values
+
     @abstractmethod
     def asked(self) -> dict[str, list[Item]]:
         """Split → items; none of them stands in a document. Twins follow one another."""
 
     @abstractmethod
-    def draw(self, kind: str, rng: random.Random) -> Item:
-        """An item for a document, which may be one that is asked about."""
+    def draw(self, kind: str, rng: random.Random, progress: float) -> Item:
+        """An item for a document `progress` of the way (0 to 1) through all of them.
+
+        It may be one that is asked about.
+        """
 
     def number(self, value: int) -> str:
         """The word of a value."""

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from seedbed.core.seeds import stream
 from seedbed.worlds.recall.contexts import Context, Contexts, Twins
-from seedbed.worlds.recall.forms import Form, Item
+from seedbed.worlds.recall.forms import TRIES, Form, Item, too_many
 from seedbed.worlds.recall.knobs import COMPUTED, KINDS, STORED, Knobs
 
 Values = tuple[int, int]
@@ -49,7 +49,7 @@ class GateForm(Form):
             found["fresh"] = self._fresh(sizes.ood)
         return found
 
-    def draw(self, kind: str, rng: random.Random) -> Item:
+    def draw(self, kind: str, rng: random.Random, progress: float) -> Item:
         """A stored pair in a context of the kind."""
         return self._item(rng.choice(self.learned[kind]), rng.choice(self.pairs[0]), kind)
 
@@ -61,10 +61,13 @@ class GateForm(Form):
         turn = 0
         for k in range(count // 2):
             both = twins[k % len(twins)]
-            while any((both.of(kind), stored[turn % len(stored)]) in seen for kind in KINDS):
-                turn += 1
-            pair = stored[turn % len(stored)]
-            turn += 1
+            for tried in range(turn, turn + len(stored)):
+                pair = stored[tried % len(stored)]
+                if not any((both.of(kind), pair) in seen for kind in KINDS):
+                    break
+            else:
+                raise too_many("ood" if split == "contexts" else split, count)
+            turn = tried + 1
             seen |= {(both.of(kind), pair) for kind in KINDS}
             found += [self._item(both.of(kind), pair, kind, both) for kind in KINDS]
         return found
@@ -72,9 +75,13 @@ class GateForm(Form):
     def _fresh(self, count: int) -> list[Item]:
         rng = stream(self.seed, "recall", "asked", "fresh")
         pairs, contexts = self.pairs[1], self.learned[COMPUTED]
-        return [
-            self._item(rng.choice(contexts), pairs[k % len(pairs)], COMPUTED) for k in range(count)
-        ]
+        found: dict[tuple[str, ...], Item] = {}
+        for tried in range(TRIES * count):
+            item = self._item(rng.choice(contexts), pairs[tried % len(pairs)], COMPUTED)
+            found.setdefault(item.content, item)
+            if len(found) == count:
+                return list(found.values())
+        raise too_many("ood", count)
 
     def _item(self, context: Context, pair: Values, kind: str, twins: Twins | None = None) -> Item:
         said = {COMPUTED: self.number(self.compute(*pair))}

@@ -43,6 +43,26 @@ class Asked(Config):
     unrelated: int = Field(default=80, ge=2)
 
 
+class Iterated(Config):
+    """The computation of form iterated: `maps` stored permutations of `states`, so many in turn.
+
+    Documents begin with one map each and have up to `steps` from the share `growing` of them on;
+    train with `order: {kind: given}` to keep that order.
+    """
+
+    states: int = Field(default=5, ge=3, le=20)
+    maps: int = Field(default=3, ge=2, le=20)
+    steps: int = Field(default=8, ge=2, le=40)
+    growing: float = Field(default=0.7, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _maps_exist(self) -> "Iterated":
+        # Three states have five permutations that move any.
+        if self.states == 3 and self.maps > 5:
+            raise ValueError(f"maps: {self.maps}, but 3 states can be moved in 5 ways only")
+        return self
+
+
 class Knobs(World):
     """Questions such as `Q c d a b A`, answered from memory or by a procedure.
 
@@ -60,21 +80,25 @@ class Knobs(World):
     lines: int = Field(default=24000, ge=2, description="training documents")
     unrelated: float = Field(default=0.1, gt=0, lt=1)
     asked: Asked = Asked()
+    iterated: Iterated = Iterated()
 
     @model_validator(mode="after")
     def _stored_fit(self) -> "Knobs":
         values, words = self.lexicon.values, self.lexicon.words
-        most = {"gate": values * (values - 1) // 2, "exceptions": values**3 // 2,
-                "facts": words * words // 2}.get(self.form, self.stored)  # fmt: skip
+        named = self.form in ("facts", "iterated")
+        pairs = values * (values - 1) // 2
+        most = words * words // 2 if named else pairs if self.form == "gate" else values**3 // 2
         if self.stored > most:
-            key = "words" if self.form == "facts" else "values"
+            key = "words" if named else "values"
             raise ValueError(
                 f"stored: {self.stored}, but at most {most}, so that as many are left to compute;"
                 f" lexicon.{key} sets how many there are"
             )
-        if self.form == "facts" and (self.stored % words or self.stored < 4 * words):
+        if named and (self.stored % words or self.stored < 4 * words):
             raise ValueError(
                 f"stored: names are dealt out in rounds of lexicon.words ({words}), at least four,"
                 f" not {self.stored}"
             )
+        if self.form == "iterated" and self.iterated.states > values:
+            raise ValueError(f"iterated.states: {self.iterated.states} of {values} lexicon.values")
         return self

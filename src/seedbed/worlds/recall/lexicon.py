@@ -12,6 +12,7 @@ from seedbed.worlds.recall.knobs import Knobs
 LEFT, RIGHT = "c", "d"
 OPEN, CLOSE, OTHER = "Q", "A", "U"
 """First and last word of a question, and the first word of an unrelated one."""
+STAY = "stay"
 
 Halves = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -32,7 +33,8 @@ class Lexicon:
     def _words(self) -> list[str]:
         sizes = self.knobs.lexicon
         rng = stream(self.seed, "recall", "words")
-        return word_names(2 * sizes.words + sizes.others, rng, ())
+        count = 2 * sizes.words + sizes.others + self.knobs.iterated.maps
+        return word_names(count, rng, (STAY,))
 
     @cached_property
     def halves(self) -> dict[str, Halves]:
@@ -47,7 +49,12 @@ class Lexicon:
     @cached_property
     def others(self) -> tuple[str, ...]:
         """The words of unrelated questions."""
-        return tuple(self._words[2 * self.knobs.lexicon.words :])
+        return tuple(self._words[2 * self.knobs.lexicon.words :][: self.knobs.lexicon.others])
+
+    @cached_property
+    def moves(self) -> tuple[str, ...]:
+        """The words of the maps of form iterated."""
+        return tuple(self._words[2 * self.knobs.lexicon.words + self.knobs.lexicon.others :])
 
     @property
     def tokens(self) -> list[str]:

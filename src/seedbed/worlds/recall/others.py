@@ -4,17 +4,20 @@ import random
 
 from seedbed.core.seeds import stream
 from seedbed.core.selectivity import UNRELATED
-from seedbed.worlds.recall.forms import Form, Item
+from seedbed.worlds.recall.forms import TRIES, Form, Item, too_many
 
 
 def asked(form: Form) -> list[Item]:
     """Questions laid out like all others; every word is copied in turn."""
     rng = stream(form.seed, "recall", "asked", UNRELATED)
     words, found = form.lexicon.others, dict[tuple[str, ...], Item]()
-    while len(found) < form.knobs.asked.unrelated:
+    count = form.knobs.asked.unrelated
+    for _ in range(TRIES * count):
         item = _item(form, rng, words[len(found) % len(words)])
         found.setdefault(item.content, item)
-    return list(found.values())
+        if len(found) == count:
+            return list(found.values())
+    raise too_many(UNRELATED, count)
 
 
 def draw(form: Form, rng: random.Random) -> Item:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import SiteKind, Truth
-from seedbed.worlds.recall.asking import Asker
+from seedbed.worlds.recall.asking import FORMS, Asker
 from seedbed.worlds.recall.knobs import Knobs
 from seedbed.worlds.recall.lexicon import Lexicon
 from seedbed.worlds.recall.truth import declared
@@ -19,6 +19,11 @@ class Recall(Knobs):
 
     kind: str = "recall"
     sites: ClassVar[SiteKind] = SiteKind.DIRECTION
+
+    @property
+    def negative(self) -> str:
+        """Why no direction should tell the kinds apart in this form; "" where one may."""
+        return FORMS[self.form].negative
 
     def documents(self, seed: int) -> list[Document]:
         """Questions with their answers; the target spans the answer."""
