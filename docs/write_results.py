@@ -21,7 +21,7 @@ from seedbed.studies.study import load_study
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- results: written by `make docs` -->", "<!-- end of results -->"
 TREE, TREE_END = "<!-- tree: written by `make docs` -->", "<!-- end of tree -->"
-LAYERS = ("cli", "report", "studies", "finders", "training", "measuring", "models", "worlds",
+LAYERS = ("cli", "report", "studies", "finders", "training", "measuring", "models", "nets", "worlds",
           "scoring", "runs", "core")  # fmt: skip
 BESIDE = {
     "studies/": "study files; studies/smoke/ take seconds",
@@ -30,6 +30,7 @@ BESIDE = {
     "docs/": "one page a subject",
     "tests/": "mirrors src; contracts/ runs over every world and finder",
 }
+Place = tuple[str, str, str]
 DECLARED = {
     "AP": ("declared", "average_precision", "all"),
     "AUC, beyond the first hop": ("declared", "roc_auc", "hop>=1"),
@@ -40,8 +41,13 @@ HELD_OUT = {
     "trained in the top 10": ("declared", "trained_in_top10", "all"),
     "gap of means, in deviations": ("declared", "trained_gap", "all"),
 }
-PARTS = {"AP": ("declared", "average_precision", "all"), "AUC": ("declared", "roc_auc", "all")}
-INSIDE = ("mediation.json", "organisms.json", "spread.json", "rules.json")
+PARTS: dict[str, Place] = {
+    "AP": ("declared", "average_precision", "all"),
+    "AUC": ("declared", "roc_auc", "all"),
+}
+KINDS: dict[str, Place] = {"named right": ("declared", "roc_auc", "all")}
+INSIDE = ("mediation.json", "organisms.json", "spread.json", "rules.json", "directions.json")
+SITES = {"part": PARTS, "kind": KINDS}
 MEASURED = {
     "LDS": ("measured", "lds", "all"),
     "LDS, depth 0": ("measured", "lds", "depth=0"),
@@ -50,7 +56,6 @@ MEASURED = {
 }
 GROUPS = {"facts left out": ("measured", "group_r", "all")}
 LAST = ("labels", "chance", "oracle")
-Place = tuple[str, str, str]
 
 
 def cell(row: dict[str, Any] | None) -> str:
@@ -71,9 +76,8 @@ def table(folder: Path) -> str:
     rows = json.loads(read_text(folder / "scores.json"))
     keyed = {(r["finder"], r["truth"], r["metric"], r["slice"]): r for r in rows}
     metrics = {r["metric"] for r in rows}
-    of_parts = Run(folder).noun == "part"
     columns: dict[str, Place] = dict(HELD_OUT if "trained_auc" in metrics else DECLARED)
-    columns = dict(PARTS) if of_parts else columns
+    columns = dict(SITES.get(Run(folder).noun, columns))
     columns |= MEASURED if "lds" in metrics else {}
     columns |= GROUPS if "group_r" in metrics else {}
     found = list(dict.fromkeys(r["finder"] for r in rows))
@@ -106,7 +110,7 @@ def table(folder: Path) -> str:
 def inside_tables(folder: Path) -> str:
     """The small tables of a run as the report has them, after finders of parts if there are any."""
     opened = Run(folder)
-    parts: list[str] = [table(folder)] if opened.noun == "part" and opened.scores else []
+    parts: list[str] = [table(folder)] if opened.noun in SITES and opened.scores else []
     for one in (grid for section in sections(opened) for grid in section.grids):
         lines = [[name, *(f"{n.text} {n.interval}".strip() for n in numbers)]
                  for name, numbers in one.rows]  # fmt: skip

@@ -12,7 +12,7 @@ from seedbed.core.directions import DirectionClaim
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.core.seeds import stream
-from seedbed.finders import directions as module
+from seedbed.finders import kept
 from seedbed.finders.contract_directions import (
     CLASSES,
     WORDS,
@@ -62,7 +62,8 @@ def _kinds(questions: Sequence[Question]) -> dict[str, str]:
 
 def _test_auc(claim: DirectionClaim, questions: Sequence[Question], kinds: dict[str, str]) -> float:
     rows = [i for i, q in enumerate(questions) if not q.label]
-    return auc(claim.scores[rows, 1], np.array([kinds[questions[i].id] == "stored" for i in rows]))
+    scores = claim.scores[rows, 1].astype(np.float64)
+    return auc(scores, np.array([kinds[questions[i].id] == "stored" for i in rows]))
 
 
 def _without_cause(count: int, seed: int) -> tuple[Subject, list[Question], dict[str, str]]:
@@ -155,7 +156,7 @@ def test_mass_mean_is_the_inverse_covariance_times_the_difference() -> None:
 def test_states_on_disk_give_the_same_claim(monkeypatch: pytest.MonkeyPatch) -> None:
     subject, questions, _ = _planted()
     held_ = _claims(subject, questions, "difference", "probe")
-    monkeypatch.setattr(module, "HELD", 0)
+    monkeypatch.setattr(kept, "HELD", 0)
     for name, claim in _claims(subject, questions, "difference", "probe").items():
         assert np.array_equal(claim.scores, held_[name].scores)
 
@@ -176,7 +177,7 @@ def test_recurrences_are_sites_of_their_own() -> None:
 
 
 def test_surface_sees_tokens_and_no_more() -> None:
-    subject, questions = example_questions(120)
+    subject, questions = example_questions(240)
     odd = {w for words in WORDS.values() for w in words[::2]}
     kinds = {}
     for q in questions:
@@ -197,8 +198,9 @@ def test_familiarity_is_the_mean_log_probability_of_the_prompt() -> None:
     for question in questions:
         ids = spotted(subject, question).ids
         batch = pad([TokenSequence(ids, (False,) * len(ids))])
-        logits = logits_at(subject.model, batch, batch.mask.bool()).double().log_softmax(-1)
-        known.append(float(sum(logits[i, t] for i, t in enumerate(ids[1:]))) / (len(ids) - 1))
+        with torch.no_grad():
+            logits = logits_at(subject.model, batch, batch.mask.bool()).double().log_softmax(-1)
+        known.append(float(logits[range(len(ids) - 1), ids[1:]].mean()))
     slope, start = np.polyfit(known, claim.scores[:, 1], 1)
     assert np.allclose(slope * np.array(known) + start, claim.scores[:, 1], atol=1e-3)
 
@@ -226,3 +228,11 @@ def test_classes_that_never_differ_are_refused() -> None:
             for q in questions]  # fmt: skip
     with pytest.raises(InputError, match="the same at every cell"):
         _claims(subject, same, *METHODS)
+
+
+def test_states_that_overflow_are_refused_by_name() -> None:
+    subject, questions = example_questions(36)
+    with torch.no_grad():
+        subject.model.model.layers[0].mlp.down_proj.weight.fill_(torch.inf)
+    with pytest.raises(InputError, match=r"resid_pre\.1@name: .* not finite"):
+        _claims(subject, questions, "difference")

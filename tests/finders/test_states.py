@@ -60,8 +60,8 @@ def test_a_question_without_the_place_holds_no_number() -> None:
 
 
 def test_a_question_without_choices_is_read_at_its_last_token() -> None:
-    subject, _ = example_questions(4)
-    open_ = Question(id="q", prompt="so ant bee is ", answer="yes")
+    subject, questions = example_questions(4)
+    open_ = Question(id="q", prompt=f"{questions[0].prompt} ", answer="yes")
     told = spotted(subject, open_)
     whole = spotted(subject, open_, answer=True)
     assert told.places[LAST] == (len(told.ids) - 1,) == whole.places[LAST]

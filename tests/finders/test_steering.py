@@ -14,6 +14,7 @@ from seedbed.finders.patched_pairs import patched_pairs
 from seedbed.finders.pushes import states_of
 from seedbed.finders.steering import Steered, Steering, steered
 from seedbed.models.blocks import Blocks, Site, blocks_of
+from seedbed.models.recurrent import Recurrent
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
 from seedbed.training.config import Optimizer, Training
@@ -148,12 +149,18 @@ def test_the_difference_of_means_turns_one_kind_into_the_other_and_the_rest_stay
     assert _mean(found, "selectivity:all", "difference", "difference", CHOSEN) > 0.5
 
 
-def test_dose_0_changes_exactly_nothing(found: Steered) -> None:
+def test_dose_0_changes_exactly_nothing(
+    found: Steered, subject: Subject, directions: Directions, rows: Rows
+) -> None:
+    table = found.tables["steering:all"]
+    columns = [c for c in table.columns if Column.parse(c).dose == 0]
+    assert len(columns) > 100
+    assert not table.among(columns).values.any()
+    config = Steering(doses=(0,), actions=("add",), questions=6, small=0)
+    nothing = _steered(config, subject, directions, rows).tables
     for name in ("steering:all", "selectivity:all"):
-        table = found.tables[name]
-        columns = [c for c in table.columns if Column.parse(c).dose == 0]
-        assert columns
-        assert not np.nan_to_num(table.among(columns).values).any()
+        assert nothing[name].columns
+        assert not np.nan_to_num(nothing[name].values).any()
 
 
 def test_difference_is_target_less_unrelated_and_spreads_as_the_two_together(
@@ -161,9 +168,7 @@ def test_difference_is_target_less_unrelated_and_spreads_as_the_two_together(
 ) -> None:
     table = found.tables["selectivity:all"]
     names = ("target", "unrelated", "difference")
-    goal, apart, gap = (
-        table.column(Column(n, "difference", "resid_pre.0@word", 2).key) for n in names
-    )
+    goal, apart, gap = (table.column(Column(n, "random-0", CHOSEN).key) for n in names)
     assert np.nanmean(gap) == pytest.approx(np.nanmean(goal) - np.nanmean(apart))
     goal, apart = goal[np.isfinite(goal)], apart[np.isfinite(apart)]
     kept = gap[np.isfinite(gap)]
@@ -204,7 +209,7 @@ def test_ablating_what_no_state_has_changes_nothing(
     one = np.ones(1)
     empty = Directions(("resid_pre.0@word",), absent[None], 0 * one, one, one, "stored",
                        "computed")  # fmt: skip
-    found = _steered(Steering(random=0, patch=False, effect=False, questions=6), subject, empty,
+    found = _steered(Steering(random=0, patch=False, small=0, questions=6), subject, empty,
                      rows)  # fmt: skip
     for name in ("changed", "kl", "moved"):
         for prefix in ("ablated-", "amplified-"):
@@ -242,7 +247,7 @@ def test_questions_without_the_other_answer_are_judged_by_whether_it_changed(
     subject: Subject, directions: Directions, rows: Rows
 ) -> None:
     bare = [q.model_copy(update={"rules": {}}) for q in rows.test]
-    found = steered(Steering(questions=6, effect=False), subject, {"difference": directions},
+    found = steered(Steering(questions=6, small=0), subject, {"difference": directions},
                     rows.dev, bare, rows.unrelated, rows.kinds, [], [])  # fmt: skip
     assert found.engine["target"] == "changed"
     assert not any(name.startswith("patching") for name in found.tables)
@@ -250,7 +255,7 @@ def test_questions_without_the_other_answer_are_judged_by_whether_it_changed(
         Column("flipped", "difference", "resid_pre.0@word", 1).key
     )
     assert np.isnan(flipped).all()
-    assert _mean(found, "selectivity:all", "target", "difference", "resid_pre.0@word", 1) > 0.8
+    assert _mean(found, "selectivity:all", "target", "difference", CHOSEN) > 0.8
 
 
 def test_unfit_input_is_refused(subject: Subject, directions: Directions, rows: Rows) -> None:
@@ -264,3 +269,27 @@ def test_unfit_input_is_refused(subject: Subject, directions: Directions, rows: 
     with pytest.raises(InputError, match="different classes"):
         steered(Steering(), subject, {"a": directions, "b": turned}, [], rows.test, [], rows.kinds,
                 [], [])  # fmt: skip
+
+
+def test_recurrent_subjects_are_steered_at_a_few_points_of_their_computation(rows: Rows) -> None:
+    texts = [d.text for d in rows.documents]
+    made = Recurrent(recurrences=4, width=16, heads=2, init=0.2).build(texts, [], 0)
+    sites = [f"{s.name}@a" for s in blocks_of(made.model).residual()]
+    vectors = np.random.default_rng(0).normal(size=(len(sites), 16))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    one = np.ones(len(sites))
+    given = Directions(tuple(sites), vectors, 0 * one, 3 * one, one, "stored", "computed")
+    found = _steered(Steering(questions=6, documents=4, random=1), made, given, rows)
+    table = found.tables["patching:all"]
+    kept = list(dict.fromkeys(Column.parse(c).site for c in table.columns))
+    assert len(sites) == 11
+    assert len(kept) == 5
+    assert (kept[0], kept[-1]) == (sites[0], sites[-1])
+    assert found.engine["questions"]["test"] == 4
+    parts = found.engine["parts"]
+    assert {parts[p]["tier"] for p in ("patching", "steering test", "effect")} == {"hooks"}
+    # Nothing that the last block hands on at an early token is read.
+    for column in found.tables["steering:all"].columns:
+        if Column.parse(column).site == sites[-1]:
+            assert np.abs(found.tables["steering:all"].column(column)).max() < 1e-5
+    assert _mean(found, "steering:all", "kl", "difference", sites[0], 2) > 1e-4

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.measuring.conftest import TEXT
 
 from seedbed.core.directions import Directions
 from seedbed.core.errors import InputError, MissingExtra
 from seedbed.measuring import harness
 from seedbed.measuring.harness import Harness, evaluate
 from seedbed.measuring.interventions import placed, random_like
-from seedbed.measuring.likelihoods import Side
+from seedbed.measuring.likelihoods import Side, likelihoods
 from seedbed.models.steered_file import write_steered
 from seedbed.models.steering import Steer, edits_of
 from seedbed.models.subject import Subject
-from tests.measuring.conftest import TEXT
 
 
 @pytest.fixture(autouse=True)
@@ -258,7 +258,7 @@ def test_few_shot_examples_stand_before_the_question(
         seen.extend(len(context) for context, _ in pairs)
         return real(subject, pairs, *rest)
 
-    real = harness_model.likelihoods
+    real = likelihoods
     monkeypatch.setattr(harness_model, "likelihoods", counted)
     subject = subject_of("tied", max_position_embeddings=128)
     lengths = []
@@ -308,8 +308,12 @@ def test_what_is_wrong_is_one_clear_line(
         evaluate(Harness(tasks=(task(),), dataset="cais/mmlu"), subject)
     with pytest.raises(InputError, match="no chat template"):
         evaluate(Harness(tasks=(task(),), chat=True), subject)
-    writes = task("writes", output_type="generate_until",
-                  generation_kwargs={"max_gen_toks": 64}, metric_list=[{"metric": "exact_match"}])
+    writes = task(
+        "writes",
+        output_type="generate_until",
+        generation_kwargs={"max_gen_toks": 64},
+        metric_list=[{"metric": "exact_match"}],
+    )
     with pytest.raises(InputError, match="lets 64 tokens be written, and the model takes 64"):
         evaluate(Harness(tasks=(writes,)), subject)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)

@@ -8,6 +8,7 @@ import torch
 from seedbed.core.errors import InputError
 from seedbed.measuring.likelihoods import Side, likelihoods
 from seedbed.models.hooks import Add, Along, Edit, Rows
+from seedbed.models.recurrent import Recurrent
 from seedbed.models.subject import Subject
 
 Pairs = list[tuple[tuple[int, ...], tuple[int, ...]]]
@@ -30,11 +31,14 @@ def slowly(
 ) -> list[tuple[float, bool]]:
     """Pair by pair, the plain formula; `push` changes what block 1 takes in, by prompt length."""
     found = []
+    path = "model.layers.1" if hasattr(model, "model") else "transformer.h.1"
     for context, continuation in pairs:
-        handle = model.get_submodule("model.layers.1" if hasattr(model, "model") else
-                                     "transformer.h.1").register_forward_pre_hook(
-            lambda _, args, n=len(context): None if push is None else (push(args[0], n), *args[1:])
-        )  # fmt: skip
+        prompt = len(context)
+
+        def look(_: Any, args: Any, n: int = prompt) -> Any:
+            return None if push is None else (push(args[0], n), *args[1:])
+
+        handle = model.get_submodule(path).register_forward_pre_hook(look)
         with torch.no_grad():
             logits = model(torch.tensor([context + continuation])).logits[0].double()
         handle.remove()
@@ -69,7 +73,7 @@ def test_pair_by_pair_gives_the_same(kind: str, subject_of: Callable[..., Subjec
 def test_greedy_means_each_token_is_the_likeliest(subject_of: Callable[..., Subject]) -> None:
     subject = subject_of("tied")
     context = (4, 5, 6)
-    written = context
+    written: tuple[int, ...] = context
     for _ in range(4):
         with torch.no_grad():
             best = int(subject.model(torch.tensor([written])).logits[0, -1].argmax())
@@ -159,3 +163,29 @@ def test_unfit_pairs_are_refused(subject_of: Callable[..., Subject]) -> None:
         likelihoods(subject, [((), (4,))])
     with pytest.raises(InputError, match="continuation of 65 tokens is longer"):
         likelihoods(subject, [((3,), (4,) * 65)])
+
+
+@pytest.mark.parametrize("which", ["last", "on"])
+def test_recurrent_depth_is_steered_alike_in_every_batch(which: str) -> None:
+    """At one recurrence of a core block, whose initial state is drawn from each row's tokens."""
+    texts = ["a b c d e f g h i j k l m n o p q r s t u v w x y z"]
+    subject = Recurrent(width=16, heads=2, core=2, recurrences=3, init=0.3).build(texts, [], 0)
+    pairs = some_pairs(len(subject.tokenizer))
+    vector = 3 * torch.randn(16, generator=torch.Generator().manual_seed(1))
+
+    def at(lengths: Sequence[int]) -> list[Edit]:
+        ends = {"last": 0, "on": 2**31}[which]
+        rows = Rows(tuple(range(n - 1, max(n, ends)) for n in lengths))
+        return [Add("resid_pre.2r1", vector, rows)]
+
+    sides: tuple[Side, ...] = ("right", "left")
+    found = [
+        [f.total for f in likelihoods(replace(subject, batch=batch), pairs, at, padding)]
+        for padding in sides
+        for batch in (1, 16)
+    ]
+    for one in found[1:]:
+        assert one == pytest.approx(found[0], abs=1e-4)
+    plain = likelihoods(subject, pairs)
+    assert max(abs(f.total - x) for f, x in zip(plain, found[0], strict=True)) > 0.5
+    assert likelihoods(subject, pairs, lambda _: []) == plain

@@ -3,7 +3,7 @@ import pytest
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.measuring.answers import answer
-from seedbed.measuring.recurrences import by_recurrences
+from seedbed.measuring.recurrences import by_recurrences, recurs
 from seedbed.models.recurrent import Recurrent, recurring
 from seedbed.models.tiny import Tiny
 
@@ -53,7 +53,9 @@ def test_what_has_no_recurrences_is_refused() -> None:
     plain = Tiny(layers=1, width=16, heads=2).build(["a b c d e"], [], 0)
     with pytest.raises(InputError, match="every block runs once, it has no recurrences"):
         by_recurrences(plain, _questions(), (1, 2))
-    subject = Recurrent(width=16, heads=2).build(["a b c d e"], [], 0)
+    assert not recurs(plain)
+    subject = Recurrent(width=16, heads=2, recurrences=1).build(["a b c d e"], [], 0)
+    assert recurs(subject)
     with pytest.raises(InputError, match=r"\[2, 2\] names a number twice"):
         by_recurrences(subject, _questions(), (2, 2))
     with pytest.raises(InputError, match="recurrences: 0"):

@@ -126,6 +126,14 @@ def test_stops_lines_and_limits(scripted: Any) -> None:
     assert whole[1].text == " 3\nList"
 
 
+def test_what_stands_before_a_text_that_is_waited_for(scripted: Any) -> None:
+    subject, prompts = scripted([" 3\nList of words", " 3 words\nmore", "the output"])
+    found = continue_prompts(subject, prompts, 20, until="\nList")
+    assert [c.text for c in found] == [" 3", " 3 words\nmore", "the output"]
+    assert [c.end for c in found] == ["until", "stop", "stop"]
+    assert len(found[0].ids) < 20
+
+
 def test_draws_depend_on_the_seed_and_not_on_the_batch() -> None:
     subject = Tiny(layers=1, width=16, heads=2, context=16).build(["a b c d e f"], [], 0)
     prompts: list[Ids] = [(1,) * (1 + i % 3) for i in range(40)]

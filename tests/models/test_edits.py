@@ -42,40 +42,6 @@ def _vector(seed: int = 0) -> Tensor:
     return torch.randn(16, generator=torch.Generator().manual_seed(seed))
 
 
-# What positions mean in rows of 6, 3 and 4 tokens, written out.
-MEANT: list[tuple[Positions, list[set[int]]]] = [
-    (None, [{0, 1, 2, 3, 4, 5}, {0, 1, 2}, {0, 1, 2, 3}]),
-    ((1, 4), [{1, 4}, {1}, {1}]),
-    (range(1, 2**31, 2), [{1, 3, 5}, {1}, {1, 3}]),
-    (range(4, 0, -2), [{4, 2}, {2}, {2}]),
-    (LAST, [{5}, {2}, {3}]),
-    (Rows(((5, 0), range(2), range(3, 2**31))), [{5, 0}, {0, 1}, {3}]),
-    (Rows(((), (2,), ())), [set(), {2}, set()]),
-]
-
-
-@pytest.mark.parametrize(("positions", "meant"), MEANT)
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_positions_mean_real_tokens(
-    architecture_of: Make, positions: Positions, meant: list[set[int]], side: str
-) -> None:
-    model, batch = architecture_of("llama").model, _batch()
-    given = {"input_ids": batch.ids, "attention_mask": batch.mask} if side == "right" else _left()
-    kept: list[Tensor] = []
-    handle = model.model.layers[2].register_forward_pre_hook(lambda _, args: kept.append(args[0]))
-    with torch.no_grad():
-        model(**given)
-        with edited(model, [Add(SITE, _vector(), positions)]):
-            model(**given)
-    handle.remove()
-    for row, wanted in enumerate(meant):
-        real = given["attention_mask"][row].bool()
-        moved = (kept[1][row] - kept[0][row])[real]
-        for position, change in enumerate(moved):
-            goal = _vector() if position in wanted else torch.zeros(16)
-            torch.testing.assert_close(change, goal, atol=1e-5, rtol=1e-5)
-
-
 @pytest.mark.parametrize("name", ["llama", "gpt2", "window"])
 def test_each_row_s_own_positions_hold_in_cached_generation(
     architecture_of: Make, name: str
@@ -207,27 +173,6 @@ def test_unfit_edits_are_refused(architecture_of: Make, edit: Edit, message: str
     model, batch = architecture_of("llama").model, _batch()
     with pytest.raises(InputError, match=message), edited(model, [edit]):
         model(batch.ids, attention_mask=batch.mask)
-
-
-def test_sequences_that_share_a_row_stand_where_they_say(architecture_of: Make) -> None:
-    """Several prompts in one line, as measuring lays them out, tell their own positions."""
-    model = architecture_of("llama").model
-    ids, places = torch.tensor([[1, 7, 3, 7, 3]]), torch.tensor([[0, 1, 2, 1, 2]])
-    kept: list[Tensor] = []
-    handle = model.model.layers[2].register_forward_pre_hook(lambda _, args: kept.append(args[0]))
-    mask = torch.ones_like(ids)
-    with torch.no_grad():
-        model(ids, attention_mask=mask, position_ids=places)
-        with edited(model, [Add(SITE, _vector(), (2,))]):
-            model(ids, attention_mask=mask, position_ids=places)
-    handle.remove()
-    moved = (kept[1] - kept[0])[0].abs().amax(dim=-1) > 1e-3
-    assert moved.tolist() == [False, False, True, False, True]
-    with (
-        pytest.raises(InputError, match="LAST: tokens of several sequences share a row"),
-        edited(model, [Add(SITE, _vector(), LAST)]),
-    ):
-        model(ids, attention_mask=mask, position_ids=places)
 
 
 def test_half_precision_sums_are_made_in_more_bits(architecture_of: Make) -> None:

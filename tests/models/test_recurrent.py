@@ -286,7 +286,7 @@ def test_training_learns_and_resumes_to_the_byte(
 
 def test_lora_adapts_the_blocks_of_all_lists(tmp_path: Path) -> None:
     made = Recurrent(**SMALL).build(TEXTS, [], 0)
-    config = Training(steps=3, batch=2, loss="text", lora={"r": 2})  # type: ignore[arg-type]  # as in a file
+    config = Training(steps=3, batch=2, loss="text", lora={"r": 2})
     made = train(made, DOCUMENTS, config, tmp_path / "t")
     placed = {n.split(".self_attn")[0] for n, _ in made.model.named_parameters() if "lora_A" in n}
     assert {p for p in placed if ".mlp" not in p} == set(blocks_of(made.model).names)

@@ -17,7 +17,8 @@ WIDTH, IDS = 16, torch.tensor([[3, 7, 1, 9, 4], [5, 5, 2, 8, 6]])
 
 def vector(seed: int, length: float = 3.0) -> torch.Tensor:
     drawn = torch.randn(WIDTH, generator=torch.Generator().manual_seed(seed))
-    return length * drawn / drawn.norm()
+    found: torch.Tensor = length * drawn / drawn.norm()
+    return found
 
 
 def logits(model: Any, edits: list[Edit]) -> torch.Tensor:

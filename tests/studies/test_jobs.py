@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tests.models.conftest import make_tokenizer
 
 from seedbed.core.directions import Directions
 from seedbed.core.errors import ConfigError, InputError
 from seedbed.models.reading import quiet
 from seedbed.studies.job_steps import edges
 from seedbed.studies.jobs import Job, load_job, model_of, run_job
-from tests.models.conftest import make_tokenizer
 
 FILES = Path(__file__).parents[2] / "studies" / "jobs"
 NAMES = sorted(path.stem for path in FILES.glob("*.yaml"))
@@ -55,8 +55,10 @@ def huginn(folder: Path) -> None:
     tokenizer = make_tokenizer(bos=True)
     config = module.DoubleConfig(vocab_size=len(tokenizer), n_embd=16, n_heads=2, block_size=1024,
                                  mean_recurrence=32, bos_token_id=0, eos_token_id=0)  # fmt: skip
-    config.auto_map = {"AutoConfig": "huginn_double.DoubleConfig",
-                       "AutoModelForCausalLM": "huginn_double.DoubleForCausalLM"}
+    config.auto_map = {
+        "AutoConfig": "huginn_double.DoubleConfig",
+        "AutoModelForCausalLM": "huginn_double.DoubleForCausalLM",
+    }
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(0)
         model = module.DoubleForCausalLM(config)
@@ -301,7 +303,7 @@ def test_what_a_job_needs_must_be_there(workspace: Path, tmp_path: Path) -> None
         run_job(tmp_path / "plain.yaml", tmp_path)
     with pytest.raises(InputError, match="a workspace folder is needed"):
         run_job(tmp_path / "plain.yaml")
-    with pytest.raises(InputError, match="subject.device: 'mps:9'|subject.device: 'moon'"):
+    with pytest.raises(InputError, match=r"subject\.device: 'moon'"):
         run_job(tmp_path / "plain.yaml", workspace, ("subject.device=moon",), tmp_path / "moon")
 
 

@@ -49,7 +49,8 @@ def world(**values: Any) -> Observed:
 
 @pytest.mark.parametrize("values", [
     {}, {"items": "forms"}, {"prompt": "options", "choices": "letters"},
-    {"prompt": "options", "splits": {"most": 40}}, {"splits": {"apart": ["plurals", "regular plurals"]}},
+    {"prompt": "options", "splits": {"most": 40}},
+    {"splits": {"apart": ["plurals", "regular plurals"]}},
 ])  # fmt: skip
 def test_contract(values: dict[str, Any]) -> None:
     check_world(world(**values), seed=1)
@@ -184,7 +185,7 @@ def test_examples_are_never_asked(original: str, tmp_path: Path) -> None:
     assert len(made.examples(2)) == 60
     assert not asked & {i.id for i in made.examples(2)}
     other = write(tmp_path / "other.json", [row(n, question=f"And {n}?") for n in range(5)])
-    assert [i.question for i in world(items=original, worked=other).examples(0)][0] == "And 0?"
+    assert len(world(items=original, worked=other).examples(0)) == 5
 
 
 def test_inputs_are_the_files(original: str) -> None:

@@ -218,9 +218,10 @@ def probe(built: Recall, seed: int) -> float:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_no_single_word_tells_the_kind(form: str) -> None:
-    found = [probe(world(form, lines=10), seed) for seed in range(4)]
-    assert np.mean(found) <= 0.53
-    assert max(found) <= 0.56
+    for few in ({}, {"asked": {"train": 108, "id": 60}}):
+        found = [probe(world(form, lines=10, **few), seed) for seed in range(4)]
+        assert min(found) >= 0.44
+        assert max(found) <= 0.55
 
 
 def test_two_context_words_together_tell_the_kind_of_the_gate() -> None:
@@ -248,7 +249,7 @@ def test_each_word_stands_as_often_in_either_kind(form: str) -> None:
             (i, w, q.slices["kind"]) for q in asked(built, split) for i, w in enumerate(words(q))
         )
         for i, w in {key[:2] for key in counts}:
-            assert abs(counts[i, w, "stored"] - counts[i, w, "computed"]) <= 2
+            assert abs(counts[i, w, "stored"] - counts[i, w, "computed"]) <= 1
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -287,11 +288,14 @@ def test_dealing_keeps_the_values_and_the_bans() -> None:
     ("knobs", "message"),
     [
         ({"stored": 200}, "stored: 200, but at most 190"),
-        ({"form": "facts", "stored": 130}, "in rounds of lexicon.words (20), at least four"),
-        ({"form": "facts", "stored": 220}, "at most 200, so that as many are left"),
+        ({"form": "facts", "stored": 50}, "in rounds of lexicon.words (12), at least four"),
+        ({"form": "facts", "stored": 84}, "at most 72, so that as many are left"),
         ({"lexicon": {"words": 11}}, "an even number is needed"),
         ({"iterated": {"states": 3, "maps": 6}}, "3 states can be moved in 5 ways"),
-        ({"form": "iterated", "lexicon": {"values": 4}}, "iterated.states: 5 of 4 lexicon.values"),
+        (
+            {"form": "iterated", "stored": 48, "lexicon": {"values": 4}},
+            "iterated.states: 5 of 4 lexicon.values",
+        ),
         ({"form": "gates"}, "'gate', 'exceptions', 'facts' or 'iterated'"),
     ],
 )
@@ -310,8 +314,8 @@ def test_impossible_knobs_are_refused(knobs: dict[str, Any], message: str) -> No
     ],
 )
 def test_asking_for_more_than_there_is(form: str, asked_for: dict[str, int], message: str) -> None:
-    few = {"values": 7, "words": 8, "others": 4}
-    stored = {"gate": 20, "facts": 32}[form]
+    few = {"values": 10, "words": 8, "others": 4}
+    stored = {"gate": 40, "facts": 32}[form]
     with pytest.raises(ConfigError, match=re.escape(message)):
         world(form, lexicon=few, stored=stored, asked=asked_for).questions(0)
 

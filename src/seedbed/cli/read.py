@@ -119,6 +119,7 @@ def steer_command(
     from seedbed.core.rows import LABELLED
     from seedbed.core.selectivity import UNRELATED
     from seedbed.core.units import save_units
+    from seedbed.finders.distinct import distinct
     from seedbed.finders.steering import Steering, steered
 
     config = validate(Steering, apply_sets({}, tuple(sets)), "--set")
@@ -128,7 +129,14 @@ def steer_command(
     apart = [q for q in asked if q.split == UNRELATED]
     test = [q for q in asked if q.split not in {*LABELLED, UNRELATED}]
     kinds = {q.id: q.slices["kind"] for q in test if _known(q.slices.get("kind"), made)}
-    found = steered(config, model, made, dev, test, apart, kinds, [], [])
+    groups, lost = {}, 0
+    for name, group in {"dev": dev, "test": test, "apart": apart}.items():
+        groups[name], left_out = distinct(model, group)
+        lost += len(left_out)
+    if lost:
+        typer.echo(f"{lost} questions left out: all their choices begin with one token", err=True)
+    found = steered(config, model, made, groups["dev"], groups["test"], groups["apart"], kinds,
+                    [], [])  # fmt: skip
     save_units(out / "tables.npz", found.tables)
     write_json(out / "engine.json", found.engine)
     _show(Console(), found.tables)

@@ -3,37 +3,30 @@
 Fitted on the examples of train, the cell chosen on dev; everything else is only classified.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
 from pydantic import Field, field_validator
 
-from seedbed.core.cells import Cell
 from seedbed.core.directions import DirectionClaim, Directions
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
 from seedbed.finders.fitting import METHODS, SHRINKAGE, Examples, Fitted, Labelled, Method, fitted
-from seedbed.finders.kept import keep
+from seedbed.finders.kept import states_of
 from seedbed.finders.measures import ByMeasure
 from seedbed.finders.placement import Floats, auc
-from seedbed.finders.states import States, Sweep, held, model_digest, site_of
+from seedbed.finders.states import States, Sweep, held, model_digest
 from seedbed.finders.surface import SURFACES, Surface, surface
-from seedbed.models.blocks import blocks_of
 from seedbed.models.subject import Subject
 
 __all__ = ["METHODS", "DirectionFinder", "Sweep", "directions_of"]
 
 Measure = Method | Surface
 MEASURES: tuple[Measure, ...] = (*METHODS, *SURFACES)
-HELD = 2**30
-"""Bytes of states above which they are kept on disk, in the subject's scratch folder."""
 
 
 class DirectionFinder(ByMeasure):
@@ -88,7 +81,7 @@ class DirectionFinder(ByMeasure):
             every = [*examples.train, *examples.dev]
             cells = self.sweep.cells(subject, every)
             answer = self.sweep.answer
-            with _states(subject, every, cells, answer=answer) as states:
+            with states_of(subject, every, cells, answer=answer) as states:
                 found = directions_of(subject, examples, states, wanted, self.ridges, answer=answer)
             claims |= _classified(subject, self.sweep, questions, examples, found)
         for measure in SURFACES:
@@ -147,21 +140,6 @@ def directions_of(
             )
         found[method] = Found(rows[best], _directions(rows, examples, made), notes)
     return found
-
-
-@contextmanager
-def _states(
-    subject: Subject, questions: Sequence[Question], cells: Sequence[Cell], *, answer: bool
-) -> Iterator[States]:
-    """States in memory, or on disk where there are many."""
-    blocks = blocks_of(subject.model)
-    size = 4 * len(questions) * sum(blocks.numbers(site_of(cell)) for cell in cells)
-    if size <= HELD:
-        yield held(subject, questions, cells, answer=answer)
-        return
-    with TemporaryDirectory() as temporary:
-        folder = (subject.scratch or Path(temporary)) / "states"
-        yield keep(subject, questions, cells, folder, answer=answer)
 
 
 def _settings(method: Method, ridges: Sequence[float]) -> dict[str, Any]:

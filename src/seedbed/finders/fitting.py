@@ -125,6 +125,7 @@ def fitted(
     probe of labels that were permuted, threshold as theirs. `spread` of these three is the
     distance of the true class means, so that a step of one spread is as long as with
     `difference`. A cell has no direction where what was fitted is nothing but rounding.
+    Raises InputError for states that are not finite.
     """
     y = data.train_y
     if method in {"shuffled", "shuffled-probe"}:
@@ -134,6 +135,9 @@ def fitted(
     lacking: list[Cell] = []
     for group in _groups(data):
         whole = [data.at(cell) for cell in group]
+        for cell, (a, _) in zip(group, whole, strict=True):
+            if not bool(a.isfinite().all()):
+                raise InputError(f"{cell.name}: the model's states there are not finite")
         train = torch.stack([a for a, _ in whole])
         norms = train.norm(dim=2).mean(1)
         apart = _apart(train, data.train_y)
@@ -155,7 +159,7 @@ def fitted(
             vectors, middles, told = _probe(train, y, dev, data.dev_y, ridges)
         lengths = vectors.norm(dim=1)
         vectors, middles = vectors / lengths[:, None], middles / lengths
-        spreads = apart.norm(dim=1) if method in CONTROLS else (apart * vectors).sum(1)
+        spreads = apart.norm(dim=1) if method in CONTROLS else (apart * vectors).sum(1).abs()
         numbers = zip(middles.tolist(), spreads.tolist(), norms.tolist(), strict=True)
         for cell, vector, (m, s, n), note in zip(cells, vectors, numbers, told, strict=True):
             found.append(Fitted(cell, vector, m, s, n, note))

@@ -6,10 +6,12 @@ in the same bytes.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
@@ -19,13 +21,23 @@ from seedbed.core.cells import Cell
 from seedbed.core.errors import DataError
 from seedbed.core.files import atomic_file, read_json, write_json
 from seedbed.core.rows import Question
-from seedbed.finders.states import Spotted, gathered, model_digest, site_of, spotted
+from seedbed.finders.states import (
+    Spotted,
+    States,
+    gathered,
+    held,
+    model_digest,
+    site_of,
+    spotted,
+)
 from seedbed.models.blocks import blocks_of
 from seedbed.models.subject import Subject
 
 Precision = Literal["float32", "float16", "bfloat16"]
 SHARD = 2**28
 """Bytes of states in a shard: what is held in memory, once while reading, twice while writing."""
+HELD = 2**30
+"""Bytes of states that `states_of` holds in memory."""
 SIDECAR = "states.json"
 
 
@@ -127,6 +139,23 @@ def keep(
             _write(path, subject, rows[number * size : (number + 1) * size], cells, widths,
                    getattr(torch, precision))  # fmt: skip
     return Kept(folder, about)
+
+
+@contextmanager
+def states_of(
+    subject: Subject, questions: Sequence[Question], cells: Sequence[Cell], *, answer: bool = False
+) -> Iterator[States]:
+    """States for as long as the block lasts: in memory up to `HELD` bytes, else in a temporary
+    folder (in the subject's scratch, where an interrupted run finds them again).
+    """
+    blocks = blocks_of(subject.model)
+    size = 4 * len(questions) * sum(blocks.numbers(site_of(cell)) for cell in cells)
+    if size <= HELD:
+        yield held(subject, questions, cells, answer=answer)
+        return
+    with TemporaryDirectory() as temporary:
+        folder = (subject.scratch or Path(temporary)) / "states"
+        yield keep(subject, questions, cells, folder, answer=answer)
 
 
 _FORMAT = "seedbed states 1"

@@ -65,14 +65,16 @@ class Lines:
 
 
 def lines_of(
-    directions: Mapping[str, Directions], draws: int, unit: Scale, places: Sequence[str], seed: int
-) -> Lines:
+    directions: Mapping[str, Directions], draws: int, unit: Scale, places: Sequence[str], seed: int,
+    depths: int = 0,
+) -> Lines:  # fmt: skip
     """Lines of the directions given and of `draws` random ones (`random-0`, …) at every site.
 
     Unit `spread` is the longest distance of class means along any direction given at the site
     (the difference of means has the longest), `norm` the longest mean of states. `places` keep
-    only such cells (none: all). Raises InputError for no direction, other classes or widths, and
-    an unknown place.
+    only such cells (none: all), `depths` so many points of the computation, spread evenly over
+    those of the directions, first and last among them (0: all). Raises InputError for no
+    direction, other classes or widths, and an unknown place.
     """
     if not directions:
         raise InputError("steering: there is no direction")
@@ -91,6 +93,7 @@ def lines_of(
         raise InputError(f"steering: places: no direction at {unknown[0]!r};"
                          f" known: {', '.join(known)}")  # fmt: skip
     sites = [site for site in units if not places or Cell.parse(site).place in places]
+    sites = _thinned(sites, depths)
     found: list[Line] = []
     vectors: list[Floats] = []
     for name, given in directions.items():
@@ -105,6 +108,15 @@ def lines_of(
             vectors.append(vector / np.linalg.norm(vector))
     table = torch.tensor(np.array(vectors), dtype=torch.float32)
     return Lines(tuple(found), table, classes.pop())
+
+
+def _thinned(sites: Sequence[str], depths: int) -> list[str]:
+    cells = [Cell.parse(site) for site in sites]
+    points = list(dict.fromkeys((c.stream, c.layer, c.head, c.step) for c in cells))
+    if depths and depths < len(points):
+        index = np.linspace(0, len(points) - 1, depths).round().astype(int)
+        points = [points[i] for i in index]
+    return [c.name for c in cells if (c.stream, c.layer, c.head, c.step) in points]
 
 
 @dataclass(frozen=True)

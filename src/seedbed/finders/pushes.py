@@ -57,6 +57,11 @@ class Spent:
     tier: str = ""
     checked: float = 0.0
 
+    def with_(self, other: "Spent") -> "Spent":
+        """Both together."""
+        return Spent(self.asked + other.asked, self.ran + other.ran, other.tier or self.tier,
+                     max(self.checked, other.checked))  # fmt: skip
+
 
 @torch.no_grad()
 def pushed(

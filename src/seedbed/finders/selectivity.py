@@ -4,8 +4,8 @@ Each direction, random ones included, chooses its site and dose on dev; what is 
 measured on other questions, at that site and dose.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from seedbed.core.rows import Document
 from seedbed.core.seeds import stream
 from seedbed.core.selectivity import CHOSEN, Column
 from seedbed.core.units import Units
-from seedbed.finders.lines import Line, Lines, Measured
-from seedbed.finders.pushes import Push, moved_by
+from seedbed.finders.lines import Line, Lines, Measured, Way, tried
+from seedbed.finders.pushes import Push, Spent, moved_by
 from seedbed.finders.voices import Voice
 from seedbed.models.blocks import blocks_of
 from seedbed.models.hooks import evaluating
@@ -30,11 +30,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Choice:
-    """A direction's site and dose, and by how much target exceeded unrelated there on dev."""
+    """A site and dose of a direction, and what dev says for it.
+
+    `value` is the mean target, and once chosen by how much that exceeded unrelated changes.
+    """
 
     line: Line
     dose: float
-    margin: float
+    value: float
+
+    def column(self, name: str) -> Column:
+        """The column of an outcome there."""
+        return Column(name, self.line.direction, self.line.cell.name, self.dose)
 
 
 def target_of(voices: Sequence[Voice]) -> str:
@@ -46,49 +53,75 @@ def target_of(voices: Sequence[Voice]) -> str:
     return "flipped" if any(v.other is not None for v in voices) else "changed"
 
 
-def choices_on(
-    dev: Measured, unrelated: Measured, lines: Lines, doses: Sequence[float], target: str
-) -> dict[str, Choice]:
-    """Direction → the site and dose with the largest mean target less mean unrelated `changed`.
+def shortlist(
+    dev: Measured, lines: Lines, doses: Sequence[float], target: str, most: int
+) -> list[Choice]:
+    """Of each direction the sites and doses with the largest mean target on dev.
 
-    The first site of those listed and the smallest dose win ties; sites where no question of dev
-    has the place take no part.
+    The smallest dose and the first site win ties; sites where no question has the place take no
+    part.
+    """
+    found: list[Choice] = []
+    for direction in lines.directions:
+        every = [Choice(line, dose, 0.0) for dose in sorted(doses) for line in lines.of(direction)]
+        known = [replace(c, value=_mean(dev, c.column(target))) for c in every]
+        known = [c for c in known if np.isfinite(c.value)]
+        found += sorted(known, key=lambda c: -c.value)[:most]
+    return found
+
+
+def at_points(
+    subject: Subject, voices: Sequence[Voice], lines: Lines, points: Sequence[Choice]
+) -> tuple[Measured, Spent]:
+    """What pushes change at single sites and doses."""
+    found, spent = Measured(), Spent()
+    for dose in sorted({p.dose for p in points}):
+        only = [p.line for p in points if p.dose == dose]
+        measured, cost = tried(subject, voices, lines, [Way("", dose)], only)
+        found |= measured
+        spent = spent.with_(cost)
+    return found, spent
+
+
+def choices_on(
+    short: Sequence[Choice], dev: Measured, unrelated: Measured, target: str
+) -> dict[str, Choice]:
+    """Direction → what of its shortlist has the largest mean target less mean unrelated `changed`.
+
+    The first wins ties.
     """
     found: dict[str, Choice] = {}
-    for dose in sorted(doses):
-        for line in lines.lines:
-            goal = _mean(dev, Column(target, line.direction, line.cell.name, dose))
-            apart = _mean(unrelated, Column("changed", line.direction, line.cell.name, dose))
-            margin = goal - (apart if np.isfinite(apart) else 0.0)
-            best = found.get(line.direction)
-            if np.isfinite(margin) and (best is None or margin > best.margin):
-                found[line.direction] = Choice(line, dose, margin)
+    for choice in short:
+        apart = _mean(unrelated, choice.column("changed"))
+        margin = _mean(dev, choice.column(target)) - (apart if np.isfinite(apart) else 0.0)
+        best = found.get(choice.line.direction)
+        if best is None or margin > best.value:
+            found[choice.line.direction] = replace(choice, value=margin)
     return found
 
 
 def selective(
     test: tuple[Sequence[Voice], Measured], unrelated: tuple[Sequence[Voice], Measured],
-    target: str, columns: Sequence[tuple[Column, Column]],
+    target: str, chosen: Mapping[str, Choice],
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[Column, Floats]]:  # fmt: skip
-    """(units, causes, columns) of the questions of both groups, target first.
+    """(units, causes, columns at `chosen`) of the questions of both groups, target first.
 
-    `columns` are (as reported, as measured), whose names are left open. `target` and `unrelated`
-    are NaN on the other group. `difference` is made so that its mean over all units is mean
-    target less mean unrelated, and the spread of that mean, as units are drawn anew, that of the
-    difference: influence values (Efron 1982, section 6).
+    `target` and `unrelated` are NaN on the other group. `difference` is made so that its mean over
+    all units is mean target less mean unrelated, and the spread of that mean, as units are drawn
+    anew, that of the difference: influence values (Efron 1982, section 6).
     """
     (asked, of_test), (apart, of_unrelated) = test, unrelated
     units = tuple(v.asked.id for v in (*asked, *apart))
     causes = tuple(v.cause for v in (*asked, *apart))
     found: dict[Column, Floats] = {}
-    for shown, measured in columns:
+    for name, choice in chosen.items():
         goal, other = (np.full(len(units), np.nan) for _ in range(2))
-        goal[: len(asked)] = of_test[measured._replace(name=target)]
+        goal[: len(asked)] = of_test[choice.column(target)]
         if apart:
-            other[len(asked) :] = of_unrelated[measured._replace(name="changed")]
-        found[shown._replace(name="target")] = goal
-        found[shown._replace(name="unrelated")] = other
-        found[shown._replace(name="difference")] = _difference(goal, other)
+            other[len(asked) :] = of_unrelated[choice.column("changed")]
+        found[Column("target", name, CHOSEN)] = goal
+        found[Column("unrelated", name, CHOSEN)] = other
+        found[Column("difference", name, CHOSEN)] = _difference(goal, other)
     return units, causes, found
 
 
@@ -120,7 +153,7 @@ def with_documents(
 
 @torch.no_grad()
 def perplexities(
-    subject: Subject, documents: Sequence[Document], lines: Lines, chosen: dict[str, Choice]
+    subject: Subject, documents: Sequence[Document], lines: Lines, chosen: Mapping[str, Choice]
 ) -> dict[Column, Floats]:
     """Columns `perplexity|DIRECTION|chosen`: log of the factor by which it grew, a document each.
 

@@ -21,7 +21,6 @@ from seedbed.finders.effect import effects_of
 from seedbed.finders.lines import (
     ABLATED,
     AMPLIFIED,
-    Lines,
     Measured,
     Scale,
     Way,
@@ -32,16 +31,24 @@ from seedbed.finders.patched_pairs import patched_pairs
 from seedbed.finders.pushes import Spent
 from seedbed.finders.selectivity import (
     Choice,
+    at_points,
     choices_on,
     perplexities,
     selective,
+    shortlist,
     target_of,
     with_documents,
 )
 from seedbed.finders.voices import OUTCOMES, Voice, voices_of
+from seedbed.models.blocks import Blocks, blocks_of
 from seedbed.models.subject import Subject
 
 RowT = TypeVar("RowT")
+# Points of a recurrent computation that are steered at: some 30,000 passes with the defaults.
+DEPTHS = 5
+# So many sites and doses of each direction, the best for the target, are tried on unrelated
+# questions before one is chosen.
+SHORTLIST = 8
 
 
 class Steering(Config):
@@ -51,7 +58,8 @@ class Steering(Config):
     draws of random directions stand beside. `ablate` and `amplify` take the part along a
     direction out of states, or double it. `questions` of each class, and as many of dev and
     unrelated ones, are steered; `small` is the dose of the effect per layer. `places` keep only
-    such sites (none: all).
+    such sites (none: all), `depths` so many points of the computation, evenly spread (0: all).
+    Where blocks run several times nothing can be resumed: 0 is 5 there, and `questions` a third.
     """
 
     doses: tuple[float, ...] = Field(default=(1.0, 2.0, 4.0), min_length=1)
@@ -59,10 +67,10 @@ class Steering(Config):
     random: int = Field(default=3, ge=0)
     actions: tuple[Literal["add", "ablate", "amplify"], ...] = ("add", "ablate", "amplify")
     places: tuple[str, ...] = ()
+    depths: int = Field(default=0, ge=0)
     questions: int = Field(default=24, ge=1)
     documents: int = Field(default=48, ge=0)
-    small: float = Field(default=0.02, gt=0)
-    effect: bool = True
+    small: float = Field(default=0.02, ge=0, description="0: no effect per layer")
     patch: bool = True
 
     @model_validator(mode="after")
@@ -97,8 +105,9 @@ def steered(
     the other half is reported beside `test`. `kinds` are the classes of questions by id. Raises
     InputError for directions that do not fit together or the model, and unfit questions.
     """
-    lines = lines_of(directions, config.random, config.unit, config.places, subject.seed)
-    count, seed = config.questions, subject.seed
+    seed, config = subject.seed, _affordable(config, blocks_of(subject.model))
+    lines = lines_of(directions, config.random, config.unit, config.places, seed, config.depths)
+    count = config.questions
     apart = drawn(unrelated, count * 2 * (2 if dev else 1), seed, "unrelated")
     half = len(apart) // 2 if dev else 0
     asked = {
@@ -119,29 +128,41 @@ def steered(
         tables |= found
     doses = sorted(config.doses) if "add" in config.actions else []
     measured: dict[str, Measured] = {}
-    for name, group in voices.items():
+    for name in ("dev", "test"):
         ways = _ways(config, doses, name == "test")
-        measured[name], spent = tried(subject, group, lines, ways)
+        measured[name], spent = tried(subject, voices[name], lines, ways)
         engine.add(f"steering {name}", spent)
     target = target_of(voices["test"])
-    chosen = choices_on(measured["dev"], measured["unrelated-dev"], lines, doses, target)
+    short = shortlist(measured["dev"], lines, doses, target, SHORTLIST)
+    apart_dev, spent = at_points(subject, voices["unrelated-dev"], lines, short)
+    engine.add("steering unrelated-dev", spent)
+    chosen = choices_on(short, measured["dev"], apart_dev, target)
     engine.choose(target, chosen)
     at_choice = _at_choice(measured["test"], chosen, doses)
     tables |= _slices("steering", voices["test"], at_choice | measured["test"])
-    if doses:
-        groups = {name: (voices[name], measured[name]) for name in ("test", "unrelated")}
+    if chosen:
+        apart_test, spent = at_points(subject, voices["unrelated"], lines, [*chosen.values()])
+        engine.add("steering unrelated", spent)
         units, causes, columns = selective(
-            groups["test"], groups["unrelated"], target, _columns(lines, chosen, doses)
+            (voices["test"], measured["test"]), (voices["unrelated"], apart_test), target, chosen
         )
-        texts = drawn(documents, config.documents, seed, "documents") if chosen else []
+        texts = drawn(documents, config.documents, seed, "documents")
         losses = perplexities(subject, texts, lines, chosen)
         tables["selectivity:all"] = with_documents(units, causes, columns, texts, losses)
         engine.add("documents", Spent(), documents=len(texts))
-    if config.effect:
+    if config.small:
         effects, spent = effects_of(subject, voices["test"], lines, config.small)
         engine.add("effect", spent)
         tables |= _slices("effect", voices["test"], effects)
     return Steered(tables, engine.told)
+
+
+def _affordable(config: Steering, blocks: Blocks) -> Steering:
+    """The config as it is run: every push is a whole pass where blocks run several times."""
+    if not blocks.recurrent:
+        return config
+    few = {"depths": config.depths or DEPTHS, "questions": max(1, config.questions // 3)}
+    return config.model_copy(update=few)
 
 
 def drawn(rows: Sequence[RowT], count: int, seed: int, name: str) -> list[RowT]:
@@ -170,21 +191,6 @@ def _ways(config: Steering, doses: Sequence[float], reported: bool) -> list[Way]
     return [*(Way("", dose) for dose in doses), *others]
 
 
-def _columns(
-    lines: Lines, chosen: Mapping[str, Choice], doses: Sequence[float]
-) -> list[tuple[Column, Column]]:
-    """(as reported, as measured) of selectivity, the chosen sites first."""
-    found = []
-    for name, choice in chosen.items():
-        at = Column("", name, choice.line.cell.name, choice.dose)
-        found.append((Column("", name, CHOSEN), at))
-    for line in lines.lines:
-        for dose in doses:
-            column = Column("", line.direction, line.cell.name, dose)
-            found.append((column, column))
-    return found
-
-
 class _Engine:
     """What was run, and how long each part took."""
 
@@ -202,7 +208,7 @@ class _Engine:
         """Note what dev chose."""
         self.told["target"] = target
         self.told["chosen"] = {
-            name: {"site": c.line.cell.name, "dose": c.dose, "dev": c.margin}
+            name: {"site": c.line.cell.name, "dose": c.dose, "dev": c.value}
             for name, c in chosen.items()
         }
 

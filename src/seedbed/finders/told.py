@@ -13,8 +13,9 @@ from seedbed.core.directions import Directions
 from seedbed.core.rows import Question
 from seedbed.core.selectivity import CHOSEN, Column
 from seedbed.core.units import Units
+from seedbed.finders.kept import states_of
 from seedbed.finders.placement import Floats, placements, right
-from seedbed.finders.states import States, held
+from seedbed.finders.states import States
 from seedbed.models.subject import Subject
 
 ALL = "all"
@@ -32,11 +33,14 @@ def told(
     if not directions:
         return {}
     known = [q for q in held_out if q.id in kinds]
+    if not known:
+        return cosines(directions)
     names = dict.fromkeys(site for d in directions.values() for site in d.sites)
     answer = any(d.made.get("answer") for d in directions.values())
-    states = held(subject, known, [Cell.parse(name) for name in names], answer=answer)
     causes = {q.id: q.cause or q.id for q in known}
-    return decodable(directions, states, kinds, causes) | cosines(directions)
+    cells = [Cell.parse(name) for name in names]
+    with states_of(subject, known, cells, answer=answer) as states:
+        return decodable(directions, states, kinds, causes) | cosines(directions)
 
 
 def decodable(

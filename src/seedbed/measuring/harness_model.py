@@ -94,7 +94,7 @@ class SubjectLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no type hints 
         return [(f.total, f.greedy) for f in found]
 
     def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
-        """log p of whole texts, in windows of the model's context; the first token's is BOS."""
+        """Log p of whole texts, in windows of the model's context; the first token's is BOS."""
         windows = [self._windows(request.args[0]) for request in requests]
         flat = [(None, list(c), list(t)) for text in windows for c, t in text]
         totals = iter(self._loglikelihood_tokens(flat))

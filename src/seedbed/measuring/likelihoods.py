@@ -53,7 +53,7 @@ def likelihoods(
     intervention: Intervention | None = None,
     padding: Side = "right",
 ) -> list[Likelihood]:
-    """log p(continuation | context) of each (context, continuation), `subject.batch` rows a pass.
+    """Log p(continuation | context) of each (context, continuation), `subject.batch` rows a pass.
 
     A pair longer than the model's context loses the beginning of its context, as in lm-eval.
     Raises InputError for an empty context or continuation, a continuation that alone is longer

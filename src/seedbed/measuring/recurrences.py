@@ -12,8 +12,14 @@ from seedbed.core.rows import Question
 from seedbed.core.selectivity import UNRELATED, Column
 from seedbed.core.units import Units
 from seedbed.measuring.answers import answer
+from seedbed.models import layout
 from seedbed.models.recurrent import recurring
 from seedbed.models.subject import Subject
+
+
+def recurs(subject: Subject) -> bool:
+    """Whether the subject has recurrences that can be set at test."""
+    return layout.recurs(subject.model)
 
 
 def by_recurrences(

@@ -59,11 +59,20 @@ def counter_of(model: Any) -> str:
     Raises InputError for a model whose blocks all run once.
     """
     model = getattr(model, "module", model)
+    if (found := _counter(model)) is None:
+        raise InputError(f"{type(model).__name__}: every block runs once, it has no recurrences")
+    return found
+
+
+def recurs(model: Any) -> bool:
+    """Whether how often a part of the model runs can be set."""
+    return _counter(getattr(model, "module", model)) is not None
+
+
+def _counter(model: Any) -> str | None:
     config = model.config.get_text_config()
-    for name in (*COUNTS, "H_cycles"):
-        if getattr(config, name, None) is not None:
-            return name
-    raise InputError(f"{type(model).__name__}: every block runs once, it has no recurrences")
+    names = (*COUNTS, "H_cycles")
+    return next((n for n in names if getattr(config, n, None) is not None), None)
 
 
 def core_order(prelude: int, core: int, coda: int, recurrences: int) -> tuple[tuple[int, int], ...]:

@@ -37,7 +37,9 @@ def write_steered(path: Path, model: Any, edits: Sequence[Edit]) -> None:
         entry = _entry(edit)
         if (known := hooks.get(name)) is not None:
             if "clamp" in (known["action"], entry["action"]):
-                raise InputError(f"lm-eval's file holds one action a module, and two meet at {name}")
+                raise InputError(
+                    f"lm-eval's file holds one action a module, and two meet at {name}"
+                )
             entry = _added(_pushed(known) + _pushed(entry))
         hooks[name] = entry
     with atomic_file(path) as temporary:
@@ -72,8 +74,11 @@ def read_steered(path: Path, model: Any) -> tuple[Directions, list[Edit]]:
         vectors.append(unit.numpy())
         middle.append(threshold)
         spread.append(abs(value) * length if action == "add" else 0.0)
-    made = {"method": "lm-eval steered", "file": path.name,
-            "actions": {s: e["action"] for s, e in zip(sites, hooks.values(), strict=True)}}
+    made = {
+        "method": "lm-eval steered",
+        "file": path.name,
+        "actions": {s: e["action"] for s, e in zip(sites, hooks.values(), strict=True)},
+    }
     found = Directions(tuple(sites), np.stack(vectors), np.array(middle), np.array(spread),
                        np.ones(len(sites)), "positive", "negative", made)  # fmt: skip
     return found, edits

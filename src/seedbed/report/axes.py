@@ -17,9 +17,11 @@ from seedbed.scoring.intervals import Bootstrap, wilson
 
 TRAIN, HELD_OUT = "train", "id"
 CATEGORY = "category"
+KIND = "kind"
 APART = 0.01  # accuracies in words and by choice may differ by so much
 _FEW = 5  # a word with fewer questions is neither the lowest nor the highest
 _NAMES = {HELD_OUT: "new points", TRAIN: "as trained"}
+_KINDS = {TRAIN: "examples to fit on", "dev": "examples to choose by", HELD_OUT: "reported on"}
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ def grids(run: Run) -> list[Grid]:
 
 @lru_cache(maxsize=1)
 def _accuracy(run: Run) -> Grid:
+    of_kinds = run.noun == KIND
+    by = KIND if of_kinds else CATEGORY
     categories = list(dict.fromkeys(
-        q.slices[CATEGORY] for s in run.seeds for q in s.questions.values() if CATEGORY in q.slices
+        q.slices[by] for s in run.seeds for q in s.questions.values() if by in q.slices
     ))  # fmt: skip
     rows = []
     for split in splits(run):
@@ -72,23 +76,30 @@ def _accuracy(run: Run) -> Grid:
             told = [seed.answers[q.id] for q in asked]
             rights.append(np.array([float(a.correct) for a in told]))
             causes.append([q.cause for q in asked])
-            kinds.append(np.array([q.slices.get(CATEGORY, "") for q in asked]))
+            kinds.append(np.array([q.slices.get(by, "") for q in asked]))
             losses += [a.loss for a in told if a.loss is not None]
         bootstrap = Bootstrap(causes)
         numbers = [_number(bootstrap, rights)]
         for category in categories:
             own = [np.where(k == category, r, np.nan) for k, r in zip(kinds, rights, strict=True)]
             numbers.append(_number(bootstrap, own))
-        words = by_word(run, split)
+        words = [] if of_kinds else by_word(run, split)
         numbers += [
             Number(min((w.accuracy for w in words), default=None), places=2),
             Number(max((w.accuracy for w in words), default=None), places=2),
             Number(float(np.mean(losses)) if losses else None, places=2),
             Number(float(sum(map(len, rights))), places=0),
         ]
-        rows.append((axis_words(split), numbers))
+        name = _KINDS.get(split, axis_words(split)) if of_kinds else axis_words(split)
+        rows.append((name, numbers))
     heads = ("axis", "all", *categories, "lowest word", "highest word", "loss", "questions")
     named, kept = columns_with_values(heads, rows)
+    if of_kinds:
+        note = (
+            "Means over seeds; 95 % bootstrap intervals over seeds and causes. No question stands"
+            " in a document. Loss: nats per token of the right answer."
+        )
+        return Grid("axes", "Accuracy by split and kind", note, named, kept)
     note = (
         "Means over seeds; 95 % bootstrap intervals over seeds and words. Lowest and highest word: "
         f"of any seed, with at least {_FEW} questions. Loss: nats per token of the right answer. "
@@ -124,7 +135,7 @@ def by_word(run: Run, split: str) -> list[Word]:
 def findings(run: Run) -> list[str]:
     """Axes from the best to the worst, and the word that fares worst on new points."""
     grid = next((g for g in grids(run) if g.name == "axes"), None)
-    if grid is None:
+    if grid is None or run.noun == KIND:
         return []
     trained = axis_words(TRAIN)
     rows = [(name, cells[0]) for name, cells in grid.rows if name != trained]

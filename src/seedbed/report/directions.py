@@ -1,10 +1,11 @@
 """The rows of directions.json by side: which leads, at which sites, at which dose.
 
-What leads is settled by the order of the study file and on dev, never by what the tables show.
+What leads is settled on dev, never by what the tables show.
 """
 
 from collections.abc import Sequence
 from functools import cached_property
+from statistics import mean
 
 from seedbed.core.cells import Cell
 from seedbed.core.selectivity import CHOSEN, UNRELATED, DirectionRow, Section
@@ -12,7 +13,7 @@ from seedbed.report.leading import BY_HOP, DECLARED
 from seedbed.report.mediation import edge_words
 from seedbed.report.reader import Run
 from seedbed.report.schema import Steered
-from seedbed.scoring.directions import ACCURACY, FLIPPED, LARGEST, RANDOM
+from seedbed.scoring.directions import ACCURACY, AUC, FLIPPED, LARGEST, RANDOM
 
 CHANCE = 0.5
 READ, STILL = 0.9, 0.1
@@ -104,11 +105,30 @@ class Side:
         return (*own, *(c for c in CONTROLS if c in found))
 
     @cached_property
+    def own(self) -> tuple[str, ...]:
+        """The directions of finders, controls left out."""
+        return tuple(d for d in self.directions if d not in CONTROLS)
+
+    @cached_property
     def lead(self) -> str:
-        """The first finder of the study that has been steered along, else the first; "" none."""
-        own = [d for d in self.directions if d not in CONTROLS]
+        """Of the finders' directions the one that was most selective on dev, over all seeds.
+
+        Where dev did not choose, the first that was steered along, else the first; "" without any.
+        """
+        margins = {d: [c.chosen[d].dev for c in self.choices if d in c.chosen] for d in self.own}
+        if any(margins.values()):
+            return max(self.own, key=lambda d: mean(margins[d]) if margins[d] else float("-inf"))
         steered = {r.direction for r in self.rows if r.section in ("steering", "selectivity")}
-        return next((d for d in own if d in steered), own[0] if own else "")
+        return next((d for d in self.own if d in steered), next(iter(self.own), ""))
+
+    def readable(self) -> dict[str, DirectionRow]:
+        """Site → the AUC of the finders' direction that reads it best there."""
+        found: dict[str, DirectionRow] = {}
+        for direction in self.own:
+            for site, row in self.over_sites("decodable", AUC, direction).items():
+                if site not in found or (row.value or 0.0) > (found[site].value or 0.0):
+                    found[site] = row
+        return {site: found[site] for site in self.sites if site in found}
 
     def dose(self, section: Section, name: str, site: str | None = None) -> float | None:
         """The dose to tell of; None, each seed's own choice on dev, where rows have that.

@@ -19,7 +19,7 @@ from seedbed.scoring.directions import AUC, FLIPPED, RANDOM
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 Floats = NDArray[np.float64]
-_ROW, _DENSE, _TEXT_ROWS, _TICKS = 0.27, 0.12, 20, 16
+_ROW, _DENSE, _TEXT_ROWS, _TICKS, _SHOWN = 0.25, 0.1, 20, 16, 3
 _INK, _WHITE = "#1f242a", "#fefefe"
 
 
@@ -31,54 +31,53 @@ def maps(side: Side) -> list[tuple[str, bool, Made]]:
 
 
 def _sites(side: Side) -> Made | None:
-    """A panel each for what is read, what patching flips, what steering flips, and random."""
+    """What is read, a panel a direction; below, what patching, steering and random ones flip."""
     steer, dose = side.main("steering"), side.swept
-    panels = [
-        (f"AUC, {side.lead}", True, side.over_sites("decodable", AUC, side.lead)),
-        ("Patching flips", False,
-         side.over_sites("patching", FLIPPED, "", side.main("patching"))),
-        (f"Steering flips, {side.lead}", False,
-         side.over_sites("steering", FLIPPED, side.lead, steer, dose)),
-        (f"Steering flips, {RANDOM}", False,
-         side.over_sites("steering", FLIPPED, RANDOM, steer, dose)),
+    read = [(f"AUC, {d}", side.over_sites("decodable", AUC, d)) for d in side.own[:_SHOWN]]
+    acts = [
+        ("Patching flips", side.over_sites("patching", FLIPPED, "", side.main("patching"))),
+        *((f"Steering flips, {d}", side.over_sites("steering", FLIPPED, d, steer, dose))
+          for d in (side.lead, RANDOM)),
     ]  # fmt: skip
-    panels = [panel for panel in panels if panel[2]]
-    if not panels:
+    lines = [[panel for panel in panels if panel[1]] for panels in (read, acts)]
+    scales = [("AUC", (0.0, 1.0)), ("Share of questions", (-1.0, 1.0))]
+    shown = [(line, *scale) for line, scale in zip(lines, scales, strict=True) if line]
+    if not shown:
         return None
-    sites = [s for s in side.sites if any(s in rows for _, _, rows in panels)]
+    sites = [s for s in side.sites if any(s in rows for line in lines for _, rows in line)]
     depths, places = _axes(sites)
     texts = len(depths) <= _TEXT_ROWS and len(places) <= 6
-    height = len(depths) * (_ROW if texts else _DENSE)
+    height = len(depths) * (_ROW if texts else _DENSE) + 0.55
+    width = max(len(line) for line in lines)
 
     def draw(figure: Any) -> None:
-        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        meshes: dict[bool, Any] = {}
-        for axis, (title, read, rows) in zip(axes, panels, strict=True):
-            values = np.array([[_value(rows, f"{d}@{p}") for p in places] for d in depths])
-            meshes[read] = _draw(axis, values, (0.0, 1.0) if read else (-1.0, 1.0), texts)
-            axis.set_title(title, fontsize=9)
-            axis.set_xticks(np.arange(len(places)) + 0.5, places, fontsize=8,
-                            rotation=0 if max(map(len, places)) < 5 else 45)  # fmt: skip
-        _depth_axis(axes[0], depths)
-        for read, label in ((True, "AUC"), (False, "Share of questions")):
-            mine = [a for a, panel in zip(axes, panels, strict=True) if panel[1] == read]
-            if mine:
-                bar = figure.colorbar(meshes[read], ax=mine, location="bottom", fraction=0.04,
-                                      aspect=12 * len(mine), pad=0.02)  # fmt: skip
-                bar.set_label(label, fontsize=8)
-                bar.ax.tick_params(labelsize=8)
-                bar.outline.set_visible(False)
-                if not read:
-                    bar.ax.set_xlim(0, 1)
+        axes = figure.subplots(len(shown), width, sharex=True, sharey=True, squeeze=False)
+        for row, (line, label, ends) in zip(axes, shown, strict=True):
+            mesh = None
+            for axis, (title, rows) in zip(row, line, strict=False):
+                values = np.array([[_value(rows, f"{d}@{p}") for p in places] for d in depths])
+                mesh = _draw(axis, values, ends, texts)
+                axis.set_title(title, fontsize=9)
+                axis.tick_params(labelbottom=True)
+                axis.set_xticks(np.arange(len(places)) + 0.5, places, fontsize=8,
+                                rotation=0 if max(map(len, places)) < 5 else 45)  # fmt: skip
+            for axis in row[len(line) :]:
+                axis.set_axis_off()
+            _depth_axis(row[0], depths)
+            bar = figure.colorbar(mesh, ax=list(row), fraction=0.025, pad=0.015)
+            bar.set_label(label, fontsize=8)
+            bar.ax.tick_params(labelsize=8)
+            bar.ax.set_ylim(0, 1)
+            bar.outline.set_visible(False)
 
     note = (
         f"Down: what each block takes in, in running order ({_runs_words(sites)}); across: places "
         "of the prompt. AUC of the kind of held-out questions (0.5: chance); patching: share that "
         "gives the answer of the other kind with the state of a twin of that kind; steering"
-        f"{dosed(dose)} along the direction, and along random directions of the same length. "
-        "Means over seeds; intervals stand in the table."
+        f"{dosed(dose)} along the direction that was most selective on dev, and along random ones "
+        "of the same length. Means over seeds; intervals stand in the table."
     )
-    return _sites_title(side), note, (9.2, height + 1.35), draw
+    return _sites_title(side), note, (9.2, len(shown) * height + 0.3), draw
 
 
 def _runs_words(sites: Sequence[str]) -> str:
@@ -89,10 +88,10 @@ def _runs_words(sites: Sequence[str]) -> str:
 
 
 def _sites_title(side: Side) -> str:
-    read = side.over_sites("decodable", AUC, side.lead)
+    read = side.readable()
     patched = side.over_sites("patching", FLIPPED, "", side.main("patching"))
     high = [s for s, r in read.items() if (r.value or 0.0) >= READ]
-    said = (f"{side.lead} reads the kind at {len(high)} of {wording.plural(len(read), 'site')} "
+    said = (f"The kind is readable at {len(high)} of {wording.plural(len(read), 'site')} "
             f"(AUC ≥ {READ:g})")  # fmt: skip
     both = [s for s in high if s in patched]
     if both:

@@ -119,8 +119,7 @@ def _random_words() -> str:
 
 def _sites(side: Side) -> Grid | None:
     """Sites down in running order; read, patched, steered across."""
-    own = [d for d in side.directions if d not in CONTROLS][:_SHOWN]
-    shown = [*own, *(d for d in (RANDOM,) if d in side.directions)]
+    shown = [*side.own[:_SHOWN], *(d for d in (RANDOM,) if d in side.directions)]
     columns: list[tuple[str, dict[str, DirectionRow]]] = []
     for slice_ in side.slices("decodable"):
         columns += [(f"AUC {d}{on(slice_)}", side.over_sites("decodable", AUC, d, slice_))

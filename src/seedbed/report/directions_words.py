@@ -64,14 +64,15 @@ def headline(run: Run) -> str:
     """One sentence on the study's own subject, or the first side: read, and steered."""
     for side in sides(run)[:1]:
         parts = []
-        read = side.row("decodable", AUC, side.lead)
-        if _known(read):
-            parts.append(f"reads the kind of held-out questions with AUC {valued(read)}")
+        read = [(d, side.row("decodable", AUC, d)) for d in side.own]
+        said = [f"{d} {valued(row)}" for d, row in read if _known(row)]
+        if said:
+            parts.append(f"AUC of the kind of held-out questions: {', '.join(said)}")
         flips, random = (_flips(side, d) for d in (side.lead, RANDOM))
         if _known(flips):
-            parts.append(f"steering along it flips {valued(flips)} of answers, along random "
-                         f"directions {valued(random)}")  # fmt: skip
-        return f"{side.lead} {'; '.join(parts)}." if parts else ""
+            parts.append(f"steering along {side.lead} flips {valued(flips)} of answers, along "
+                         f"random directions {valued(random)}")  # fmt: skip
+        return f"{'; '.join(parts)}." if parts else ""
     return ""
 
 
@@ -98,38 +99,43 @@ def _by_kind(rows: Mapping[str, DirectionRow | None]) -> str:
 
 
 def _readable(side: Side) -> list[str]:
-    """Can the kind of a held-out question be read at the site chosen on dev?"""
-    row = side.row("decodable", AUC, side.lead)
-    if row is None or row.value is None:
+    """Can the kind of a held-out question be read at the sites chosen on dev?"""
+    told: dict[str, list[str]] = {}
+    for direction in side.own:
+        row = side.row("decodable", AUC, direction)
+        if row is None or row.value is None:
+            continue
+        level = [c.direction for c in _controls(side)
+                 if not clearly_above(side.row("decodable", c.name, direction), c)]  # fmt: skip
+        said = f"{direction} {valued(row)}"
+        if level or not clearly_above(row, CHANCE):
+            why = f"no clearer than {wording.listed(level)}" if level else "level with chance"
+            told.setdefault("not told apart by", []).append(f"{said} ({why})")
+        elif clearly_above(row, SETTLED):
+            told.setdefault("told apart by", []).append(said)
+        else:
+            told.setdefault("told apart a little by", []).append(said)
+    if not told:
         return []
-    accuracy = side.row("decodable", ACCURACY, side.lead)
-    against: list[tuple[str, DirectionRow, DirectionRow | None]] = []
-    for control in CONTROLS:
-        auc = side.row("decodable", AUC, control)
-        alone = side.row("decodable", ACCURACY, control)
-        if auc is not None and auc.value is not None:
-            against.append((f"{control} {valued(auc)}", auc, row))
-        elif alone is not None and alone.value is not None:
-            # A control without a vector has no AUC of its own; accuracies are compared.
-            against.append((f"{control} accuracy {valued(alone)}", alone, accuracy))
-    level = [said.partition(" ")[0] for said, control, own in against
-             if not clearly_above(own, control)]  # fmt: skip
-    if level or not clearly_above(row, CHANCE):
-        why = f"no clearer than {wording.listed(level)}" if level else "level with chance"
-        said = f"{side.lead} does not tell the kinds apart ({why})"
-    elif clearly_above(row, SETTLED):
-        said = f"{side.lead} tells the kinds apart"
-    else:
-        said = f"{side.lead} tells the kinds apart a little"
-    more = [f"{d} {valued(r)}" for d in side.directions
-            if d not in (*CONTROLS, side.lead)
-            and (r := side.row("decodable", AUC, d)) is not None]  # fmt: skip
-    others = f" Other directions: {'; '.join(more)}." if more else ""
-    beside = "; ".join(said_ for said_, _, _ in against) or "none was measured"
+    order = ("told apart by", "told apart a little by", "not told apart by")
+    parts = [f"{words} {wording.listed(told[words])}" for words in order if words in told]
+    controls = [f"{row.direction} {'accuracy ' if row.name == ACCURACY else ''}{valued(row)}"
+                for row in _controls(side)]  # fmt: skip
     return [
-        f"At the site chosen on dev {said}: AUC {valued(row)} on held-out questions.{others} "
-        f"Controls: {beside}."
+        f"AUC on held-out questions at the sites chosen on dev: the kinds are {'; '.join(parts)}.",
+        f"Controls: {'; '.join(controls) or 'none was measured'}.",
     ]
+
+
+def _controls(side: Side) -> list[DirectionRow]:
+    """The AUC of each control; its accuracy where it has no vector and so no AUC of its own."""
+    rows = [_first(side.row("decodable", AUC, c), side.row("decodable", ACCURACY, c))
+            for c in CONTROLS]  # fmt: skip
+    return [row for row in rows if row is not None]
+
+
+def _first(*rows: DirectionRow | None) -> DirectionRow | None:
+    return next((row for row in rows if row is not None and row.value is not None), None)
 
 
 def _negative(side: Side) -> tuple[list[str], bool]:
@@ -180,16 +186,16 @@ def _causal(side: Side) -> list[str]:
 
 def _apart(side: Side) -> list[str]:
     """Sites that can be read and at which patching does nothing."""
-    read = side.over_sites("decodable", AUC, side.lead)
+    read = side.readable()
     patched = side.over_sites("patching", FLIPPED, "", side.main("patching"))
     if not read or not patched:
         return []
     high = [s for s, r in read.items() if s in patched and (r.value or 0.0) >= READ]
     still = [s for s in high if (patched[s].value or 0.0) <= STILL]
     if not high:
-        return [f"No site that was patched reads the kind with AUC {READ:g} or more."]
-    said = f"{len(still)} of {wording.plural(len(high), 'site')} that read the kind with AUC"
-    said += f" {READ:g} or more flip at most {STILL:g} under patching"
+        return [f"At no site that was patched does a direction read the kind with AUC {READ:g}."]
+    said = f"{len(still)} of {wording.plural(len(high), 'site')} where a direction reads the kind"
+    said += f" with AUC {READ:g} or more flip at most {STILL:g} under patching"
     if not still:
         return [f"{said}: here what is readable also acts."]
     clear = sorted(still, key=lambda s: -(read[s].value or 0.0))[:_NAMED]
@@ -202,10 +208,10 @@ def _agreement(side: Side) -> list[str]:
     """Do reading and steering agree with patching over sites?"""
     slice_ = side.main("patching")
     dose = side.usual(side.doses("steering", AGREEMENT))
-    read = side.row("decodable", AGREEMENT, side.lead, "", slice_)
-    steer = side.row("steering", AGREEMENT, side.lead, "", slice_, dose)
-    parts = [f"{what} {valued(r)}" for what, r in (("AUC", read), (f"steering{dosed(dose)}", steer))
-             if _known(r)]  # fmt: skip
+    told = [(f"AUC of {d}", side.row("decodable", AGREEMENT, d, "", slice_)) for d in side.own]
+    told.append((f"steering along {side.lead}{dosed(dose)}",
+                 side.row("steering", AGREEMENT, side.lead, "", slice_, dose)))  # fmt: skip
+    parts = [f"{what} {valued(row)}" for what, row in told if _known(row)]
     if not parts:
         return []
     return [f"Rank correlation over sites with what patching flips: {'; '.join(parts)}."]

@@ -81,7 +81,8 @@ def _quality_title(run: Run, truth: str) -> str:
     best = best_on(run, truth, run.lead(truth), "all")
     if truth == MEASURED:
         return _effects_title(run, best)
-    said = f"{best.finder} has the highest average precision" if best else "No finder has a score"
+    lead = wording.metric(run.lead(truth))
+    said = f"{best.finder} has the highest {lead}" if best else "No finder has a score"
     if not far:
         return f"{said}."
     above = sum(row.standing == "above" for row in ranked_on(run, truth, BY_HOP, far))

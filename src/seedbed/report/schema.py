@@ -162,10 +162,11 @@ class Engine(Record):
 
 
 class Choice(Record):
-    """The site and dose that dev chose for steering along one direction."""
+    """The site and dose that dev chose for steering along one direction, and by what margin."""
 
     site: str
     dose: float
+    dev: float = 0.0
 
 
 class Steered(Record):

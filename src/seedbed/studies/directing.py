@@ -20,6 +20,7 @@ from seedbed.finders.base import Finder
 from seedbed.finders.steering import Steering, steered
 from seedbed.finders.told import told
 from seedbed.measuring.answers import Answer
+from seedbed.measuring.recurrences import by_recurrences, recurs
 from seedbed.models.subject import SubjectConfig
 from seedbed.runs.cost import measured
 from seedbed.runs.store import link_tree
@@ -185,9 +186,6 @@ def _tell(
                 put_pairs(config, subject, pairs), documents,
             )  # fmt: skip
             tables, engine = {**tables, **found.tables}, found.engine
-        if recurrences:
-            from seedbed.measuring.recurrences import by_recurrences, recurs
-
         if recurrences and recurs(subject):
             tables |= by_recurrences(subject, test, recurrences)
     save_units(folder / TABLES, tables)

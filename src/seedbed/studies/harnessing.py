@@ -34,8 +34,9 @@ def intervention_of(
     """The intervention of a file of directions, or of one of lm-eval's `steered` model.
 
     Where `steer` names no site, it is the one that the directions chose on dev (all of them where
-    none was chosen). `steered`: where it is written for that model type. Raises InputError for settings without
-    directions, for both kinds of settings at once, and what such a file cannot say.
+    none was chosen). `steered`: where it is written for that model type. Raises InputError for
+    settings without directions, for both kinds of settings at once, and what such a file cannot
+    say.
     """
     if directions is None:
         if config.steer is not None or steered is not None:

@@ -142,15 +142,23 @@ def harness(task: Task, needed: Path | None) -> Made:
             task.say(f"{task.name}: {arm}, {', '.join(config.tasks)}")
             found = evaluate(config, task.subject, intervention)
             write_rows(samples, found.samples)
-            write_json(path, {"told": found.told,
-                              "rows": [r.model_dump(mode="json") for r in found.rows]})
+            write_json(
+                path, {"told": found.told, "rows": [r.model_dump(mode="json") for r in found.rows]}
+            )
         by_arm[arm] = [] if not samples.stat().st_size else _samples(samples)
         rows += [{"arm": arm, **HarnessRow.model_validate(r).model_dump()}
                  for r in read_json(path)["rows"]]  # fmt: skip
     for name in dict.fromkeys(s.task for s in by_arm[PLAIN]):
         marks = {arm: [s.values for s in kept if s.task == name] for arm, kept in by_arm.items()}
-        rows += [{"task": name, "chosen": row["name"].partition(",")[2], **row,
-                  "metric": row["name"].partition(",")[0]} for row in _differences(marks)]
+        rows += [
+            {
+                "task": name,
+                "chosen": row["name"].partition(",")[2],
+                **row,
+                "metric": row["name"].partition(",")[0],
+            }
+            for row in _differences(marks)
+        ]
     about = (
         "lm-eval's metrics by task and group, with 95 % intervals (Wilson's where each question"
         f" counts 0 or 1, else its standard error times 1.96). ARM{LESS}: the mean difference"

@@ -14,6 +14,7 @@ from seedbed.core.files import write_rows
 from seedbed.core.rows import LABELLED, Question
 from seedbed.core.units import save_units
 from seedbed.finders.directions import METHODS, directions_of
+from seedbed.finders.distinct import distinct
 from seedbed.finders.fitting import Examples
 from seedbed.finders.kept import keep
 from seedbed.finders.states import cell_of, model_digest
@@ -108,7 +109,8 @@ def effect(task: Task, needed: Path | None) -> Made:
     job, subject = task.job, task.subject
     assert needed is not None
     named: dict[str, Directions] = {m: loaded(task, needed, m) for m in job.effect.measure}
-    asked = [q for q in task.world.questions(job.seed) if q.split == TEST]
+    held_out = [q for q in task.world.questions(job.seed) if q.split == TEST]
+    asked, lost = distinct(subject, held_out)
     config = Steering(actions=(), patch=False, documents=0, questions=job.effect.questions,
                       small=job.effect.small, random=job.effect.random)  # fmt: skip
     found = steered(config, subject, named, (), asked, (), kinds_of(asked), (), ())
@@ -118,7 +120,9 @@ def effect(task: Task, needed: Path | None) -> Made:
         "Effect per layer on questions of test: kl is the mean divergence of the next token's"
         " distribution after a push of ±ε, over ε²; logit the mean absolute slope of the"
         " log-odds of the right answer. A push of 1 is the distance of the class means at that"
-        " cell. 95 % intervals over items; random: directions of the same length."
+        " cell. 95 % intervals over items; random: directions of the same length. Of options that"
+        f" begin with the same token one is kept; {len(lost)} of {len(held_out)} questions had no"
+        " other and are left out."
     )
     return about, [row.model_dump(mode="json") for row in direction_rows("", [tables])]
 

@@ -179,8 +179,13 @@ def model_of(model: Model, workspace: Workspace, seed: int) -> Subject:
     if (folder / RECORD).exists():
         subject = load_subject(folder, trust_remote_code=model.trust_remote_code)
     else:
-        config = Pretrained(path=str(folder), dtype=model.dtype, start=model.start,
-                            add_tokens=False, trust_remote_code=model.trust_remote_code)
+        config = Pretrained(
+            path=str(folder),
+            dtype=model.dtype,
+            start=model.start,
+            add_tokens=False,
+            trust_remote_code=model.trust_remote_code,
+        )
         subject = config.build([], [], seed)  # fmt: skip
     device = model.device
     if device == "auto":
@@ -257,11 +262,12 @@ def needed(task: Task) -> Path | None:
 def _begun(task: Task, keys: Sequence[str]) -> None:
     """Write the settings, or see that `keys` are those of what is there already.
 
-    The size of batches and the device are settings of no result.
+    The size of batches and the device are settings of no result. A folder without results, of a
+    job that failed at once, is begun anew.
     """
     path = task.folder / SETTINGS
     mine = json.loads(task.job.model_dump_json())
-    if not path.exists():
+    if not any(p.name not in (SETTINGS, ".lock") for p in task.folder.iterdir()):
         write_json(path, mine)
         return
     known = read_json(path)

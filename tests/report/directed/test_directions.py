@@ -34,13 +34,35 @@ def test_sites_stand_in_running_order_whatever_the_order_of_rows() -> None:
     assert list(side.over_sites("steering", "flipped", "probe", dose=1.0)) == list(side.sites)
 
 
-def test_the_first_finder_that_was_steered_leads_whatever_its_values() -> None:
+def test_where_dev_did_not_choose_the_first_that_was_steered_leads() -> None:
     read = row("words", "resid_pre.0@b").model_copy(update={"section": "decodable"})
     first = read.model_copy(update={"direction": "surface-free"})
     rows = [first, row("random", CHOSEN, value=0.99), row("difference", CHOSEN, value=0.1),
             row("probe", CHOSEN, value=0.9)]  # fmt: skip
     assert Side("", rows).lead == "difference"
     assert Side("", rows).directions == ("surface-free", "difference", "probe", "random")
+
+
+def test_what_was_most_selective_on_dev_leads_whatever_the_order() -> None:
+    rows = [row(d, CHOSEN) for d in ("difference", "probe", "random")]
+    margins = [{"difference": 0.5, "probe": 0.4, "random": 0.9}, {"difference": 0.1, "probe": 0.4}]
+    choices = [
+        Steered(chosen={d: Choice(site="resid_pre.0@b", dose=1.0, dev=m) for d, m in by.items()})
+        for by in margins
+    ]
+    assert Side("", rows, "", choices).lead == "probe"
+
+
+def test_the_best_reader_of_each_site_counts() -> None:
+    rows = [row(d, f"resid_pre.{i}@b", name="auc", value=v).model_copy(
+                update={"section": "decodable"})
+            for d, values in (("difference", (0.9, 0.6)), ("probe", (0.7, 0.8)),
+                              ("random", (0.99, 0.99)))
+            for i, v in enumerate(values)]  # fmt: skip
+    found = Side("", rows).readable()
+    assert [(s, r.direction) for s, r in found.items()] == [
+        ("resid_pre.0@b", "difference"), ("resid_pre.1@b", "probe")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,10 @@ def test_the_map_draws_every_site_in_its_cell(directed: Path, drawn: dict[str, P
 
 def test_titles_say_what_the_numbers_are(directed: Path, drawn: dict[str, Plan]) -> None:
     side = sides(Run(directed))[0]
-    read = side.over_sites("decodable", "auc", "difference")
+    read = side.readable()
     high = sum((r.value or 0) >= 0.9 for r in read.values())
     title = drawn["directions-map"].title
-    assert title.startswith(f"difference reads the kind at {high} of {len(read)} sites")
+    assert title.startswith(f"The kind is readable at {high} of {len(read)} sites")
     assert drawn["directions-dose-recurrent"].title.startswith("recurrent: Steering along")
 
 

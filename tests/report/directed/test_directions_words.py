@@ -44,15 +44,17 @@ def test_what_is_read_stands_beside_its_controls(directed: Path) -> None:
     said = said_of(directed)["Directions"]
     chosen = {"side": "", "section": "decodable", "name": "auc", "site": "chosen"}
     lead = value_of(directed, direction="difference", **chosen)
-    assert f"difference tells the kinds apart: AUC {lead} on held-out questions" in said
+    probe = value_of(directed, direction="probe", **chosen)
+    assert f"the kinds are told apart by difference {lead} and probe {probe}." in said
     for control in ("random", "shuffled"):
         assert f"{control} {value_of(directed, direction=control, **chosen)}" in said
 
 
 @pytest.mark.parametrize(
     ("low", "high", "words"),
-    [(0.96, 0.99, "tells the kinds apart:"), (0.56, 0.7, "apart a little:"),
-     (0.45, 0.6, "does not tell the kinds apart (no clearer than random and shuffled)")],
+    [(0.96, 0.99, "kinds are told apart by difference 0.9"),
+     (0.56, 0.7, "apart a little by difference 0.63"),
+     (0.44, 0.6, "not told apart by difference 0.52 [0.44, 0.60] (no clearer than random and")],
 )  # fmt: skip
 def test_how_well_the_kind_is_read(
     fresh_directed: Path, low: float, high: float, words: str
@@ -66,7 +68,8 @@ def test_a_direction_no_clearer_than_a_control_tells_nothing(fresh_directed: Pat
     wanted = {"side": "", "name": "auc", "site": "chosen", "direction": "shuffled"}
     change(fresh_directed, wanted, value=0.98, low=0.97, high=0.995)
     said = said_of(fresh_directed)["Directions"]
-    assert "does not tell the kinds apart (no clearer than shuffled)" in said
+    assert "not told apart by difference" in said
+    assert "(no clearer than shuffled)" in said
 
 
 def test_controls_without_a_vector_are_told_by_their_accuracy(
@@ -79,7 +82,7 @@ def test_controls_without_a_vector_are_told_by_their_accuracy(
     assert "surface accuracy 0.51 [0.44, 0.58]" in said_of(fresh_directed)["Directions"]
     edit(fresh_directed / "scores.json", lambda rows: [*rows[:-1], {**row, "high": 1.0}])
     said = said_of(fresh_directed)["Directions"]
-    assert "does not tell the kinds apart (no clearer than surface)" in said
+    assert "(no clearer than surface)" in said
 
 
 def test_a_declared_negative_comes_out_negative_or_is_said_not_to(
@@ -116,7 +119,7 @@ def test_readable_is_not_causal_counts_sites(directed: Path) -> None:
     acting = [r for r in patched.values() if r["low"] > 0.1]
     said = said_of(directed)["Directions"]
     assert 0 < len(still) < len(high)
-    assert f"{len(still)} of {len(high)} sites that read the kind with AUC 0.9 or more" in said
+    assert f"{len(still)} of {len(high)} sites where a direction reads the kind" in said
     assert f"clearly above 0.1 at {len(acting)} of {len(patched)} sites" in said
 
 
@@ -162,7 +165,8 @@ def test_recurrences_are_told_of_the_side_that_has_them(directed: Path) -> None:
 def test_the_headline_and_sides_left_out(directed: Path, made: Path) -> None:
     run = Run(directed)
     assert headline(run) in verdict_headline(run)
-    assert "difference reads the kind of held-out questions with AUC" in headline(run)
+    assert headline(run).startswith("AUC of the kind of held-out questions: difference 0.9")
+    assert "along random directions 0.0" in headline(run)
     found = {f.topic: f for f in verdict(run)}
     assert any(line.startswith("iterated: left out, not learned") for line in found["Sides"].text)
     assert found["Sides"].tone == "bad"

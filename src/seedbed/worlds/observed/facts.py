@@ -44,7 +44,10 @@ FACTS: dict[str, Facts] = {
             " light:dark, hard:soft, happy:sad, wet:dry, full:empty, open:closed, strong:weak,"
             " long:short, day:night, black:white, good:bad, war:peace, winter:summer, love:hate,"
             " left:right, inside:outside, before:after, always:never, true:false, win:lose,"
-            " buy:sell, north:south"
+            " buy:sell, north:south, begin:end, push:pull, near:far,"
+            " cheap:expensive, clean:dirty, thick:thin, wide:narrow, deep:shallow, asleep:awake,"
+            " alive:dead, first:last, east:west, male:female, friend:enemy, success:failure,"
+            " top:bottom, yes:no, heavy:light, smooth:rough, public:private"
         ),
     ),
     "past tenses": Facts(
@@ -55,7 +58,10 @@ FACTS: dict[str, Facts] = {
             " speak:spoke, break:broke, buy:bought, think:thought, teach:taught, catch:caught,"
             " sing:sang, swim:swam, drink:drank, begin:began, fly:flew, know:knew, grow:grew,"
             " drive:drove, sleep:slept, keep:kept, leave:left, feel:felt, find:found, tell:told,"
-            " sell:sold, stand:stood"
+            " sell:sold, stand:stood, win:won, lose:lost, meet:met, hold:held, build:built,"
+            " send:sent, spend:spent, lend:lent, make:made, say:said, pay:paid, hear:heard,"
+            " forget:forgot, choose:chose, steal:stole, freeze:froze, wear:wore, throw:threw,"
+            " draw:drew, fall:fell"
         ),
     ),
     "plurals": Facts(

@@ -63,7 +63,7 @@ def files_of(source: Source, workspace: Path | None = None) -> tuple[Path, ...]:
     if place is None or place.is_file():
         return (place,) if place else ()
     kept = {*LISTED, *TABLES}
-    return tuple(sorted(p for p in place.rglob("*") if p.suffix in kept and p.is_file()))
+    return tuple(p for p in _inside(place) if p.suffix in kept)
 
 
 def locate(source: Source, workspace: Path | None) -> Path | None:
@@ -98,15 +98,21 @@ def _only_list(folder: Path) -> Path | None:
     """The one JSON file of a folder that is no saved data set; raises DataError for several."""
     if any((folder / name).exists() for name in SAVED):
         return None
-    if any(p.suffix in TABLES for p in folder.rglob("*")):
+    inside = _inside(folder)
+    if any(p.suffix in TABLES for p in inside):
         return None
-    lists = sorted(p for p in folder.iterdir() if p.suffix in LISTED)
+    lists = [p for p in inside if p.suffix in LISTED and p.parent == folder]
     if not lists:
         raise DataError(folder, None, "holds no .json, .jsonl, .parquet or .arrow file")
     if len(lists) > 1:
         names = ", ".join(p.name for p in lists)
         raise DataError(folder, None, f"holds several files, name one of them: {names}")
     return lists[0]
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Files of a folder as data sets lie in folders: at most `subset/split/file` deep, sorted."""
+    return sorted(p for deep in ("*", "*/*", "*/*/*") for p in folder.glob(deep) if p.is_file())
 
 
 def _listed(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

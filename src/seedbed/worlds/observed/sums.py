@@ -33,11 +33,17 @@ NOUNS = ("book", "cat", "dog", "car", "tree", "house", "bird", "girl", "boy", "f
          "finger")  # fmt: skip
 VERBS = ("walk", "talk", "jump", "play", "look", "work", "help", "call", "ask", "open", "close",
          "laugh", "cook", "clean", "paint", "start", "wait", "want", "need", "learn", "visit",
-         "enjoy", "follow", "push", "pull", "kick", "pass", "fill", "turn", "rain")  # fmt: skip
+         "enjoy", "follow", "push", "pull", "kick", "pass", "fill", "turn", "rain",
+         "wash", "watch", "touch", "reach", "march", "thank", "climb", "cover", "answer", "order",
+         "offer", "remember", "wonder", "gather", "invite", "arrive", "live", "love", "move",
+         "count")  # fmt: skip
 QUALITIES = ("happy", "lucky", "fair", "safe", "known", "able", "equal", "healthy", "usual",
              "tidy", "wise", "friendly", "stable", "true", "paid", "born", "dressed", "finished",
              "locked", "married", "willing", "aware", "popular", "important", "related", "harmed",
-             "selfish", "broken", "afraid", "grateful")  # fmt: skip
+             "selfish", "broken", "afraid", "grateful", "lawful", "helpful", "pleasant",
+             "comfortable", "covered", "available", "believable", "reliable", "suitable",
+             "necessary", "conscious", "armed", "opened", "used", "wanted", "invited", "changed",
+             "tested", "loved", "seen")  # fmt: skip
 
 
 def _near(rng: random.Random, value: int, *shown: int) -> tuple[str, ...]:

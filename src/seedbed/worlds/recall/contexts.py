@@ -55,25 +55,21 @@ class Contexts:
         return STORED if left != right else COMPUTED
 
     def twins(self, split: str) -> list[Twins]:
-        """All twins of a set, in a drawn order; every context is in two of them."""
+        """All twins of a set, in a drawn order; every context is in two of them.
+
+        Of each two that follow one another, one has its words where the other has them in the
+        other kind, so that words are balanced in any even number of twins too.
+        """
         left, right = self.lexicon.halves[LEFT], self.lexicon.halves[RIGHT]
         found = []
         for shift in self.diagonals[split]:
             for i in range(self.many):
                 j = (i + shift) % self.many
-                for sort in (0, 1):
-                    same, other = (
-                        (left[sort][i], right[sort][j]),
-                        (left[sort][i], right[1 - sort][j]),
-                    )
-                    found.append(Twins(other, same, RIGHT))
-                    same, other = (
-                        (left[sort][i], right[sort][j]),
-                        (left[1 - sort][i], right[sort][j]),
-                    )
-                    found.append(Twins(other, same, LEFT))
+                c, d = (left[0][i], left[1][i]), (right[0][j], right[1][j])
+                found.append([Twins((c[k], d[1 - k]), (c[k], d[k]), RIGHT) for k in (0, 1)])
+                found.append([Twins((c[1 - k], d[k]), (c[k], d[k]), LEFT) for k in (0, 1)])
         stream(self.seed, "recall", "twins", split).shuffle(found)
-        return found
+        return [twins for two in found for twins in two]
 
     def learned(self) -> dict[str, list[Context]]:
         """Kind → the contexts that documents may use."""

@@ -22,7 +22,7 @@ class Lexicon(Config):
     """
 
     values: int = Field(default=20, ge=4, le=100)
-    words: int = Field(default=20, ge=8, le=100)
+    words: int = Field(default=12, ge=8, le=100)
     others: int = Field(default=12, ge=4, le=100)
 
     @field_validator("words")
@@ -67,15 +67,15 @@ class Knobs(World):
     """Questions such as `Q c d a b A`, answered from memory or by a procedure.
 
     `stored` is how many facts there are (pairs, triples or names, by `form`), `held_out` the
-    share of contexts that no document uses, `unrelated` the share of documents that hold another
-    task.
+    share of contexts (form gate) or of inputs (form facts) that no document uses, `unrelated` the
+    share of documents that hold another task.
     """
 
     gate: Gate = Gate(by="kind", margin=0.6)
     form: Form = "gate"
     procedure: Literal["larger", "smaller"] = "larger"
     lexicon: Lexicon = Lexicon()
-    stored: int = Field(default=120, ge=20)
+    stored: int = Field(default=100, ge=20)
     held_out: float = Field(default=0.2, gt=0, lt=0.5)
     lines: int = Field(default=24000, ge=2, description="training documents")
     unrelated: float = Field(default=0.1, gt=0, lt=1)

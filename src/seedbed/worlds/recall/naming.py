@@ -7,6 +7,7 @@ import random
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import gcd
 
 from seedbed.core.seeds import stream
 from seedbed.worlds.recall.forms import TRIES, Form, Item, too_many
@@ -89,26 +90,38 @@ class NamedForm(Form):
     ) -> list[Item]:
         """`count` items, a stored and a computed name in turn, one word apart, of equal inputs."""
         rng = stream(self.seed, "recall", "asked", split)
-        every = [
-            (both, place, i)
-            for both in shifts
-            for place in (LEFT, RIGHT)
-            for i in range(len(self.left))
-        ]
-        rng.shuffle(every)
+        every = self._turns(shifts, rng)
         found: dict[tuple[str, ...], Item] = {}
-        for _ in range(TRIES * count):
-            if len(found) == 2 * (count // 2):
-                return list(found.values())
-            both, place, i = every[len(found) // 2 % len(every)]
+        for k in range(count // 2):
+            both, place, i = every[k % len(every)]
             # Names of the same first word, or of the same second one.
             names = [self._name(i if place == RIGHT else i - shift, shift) for shift in both]
-            given = self.inputs(rng, fresh=fresh)
-            items = [self._item(n, k, given, place) for n, k in zip(names, KINDS, strict=True)]
-            told = given.result != self.table[names[0]]
-            if told and not any(item.content in found for item in items):
-                found |= {item.content: item for item in items}
-        raise too_many("ood" if fresh else split, count)
+            for _ in range(TRIES):
+                given = self.inputs(rng, fresh=fresh)
+                items = [self._item(n, k, given, place) for n, k in zip(names, KINDS, strict=True)]
+                known = any(item.content in found for item in items)
+                if given.result != self.table[names[0]] and not known:
+                    break
+            else:
+                raise too_many("ood" if fresh else split, count)
+            found |= {item.content: item for item in items}
+        return list(found.values())
+
+    def _turns(
+        self, shifts: list[tuple[int, int]], rng: random.Random
+    ) -> list[tuple[tuple[int, int], str, int]]:
+        """Which twins come in turn: (their diagonals, the place where they differ, the word kept).
+
+        The word that one twin has in its stored name the next has in its computed one, so that
+        words are balanced in any number of twins, but for the first and the last.
+        """
+        many, found = len(self.left), []
+        chains = [(both, place) for both in shifts for place in (LEFT, RIGHT)]
+        for both, place in rng.sample(chains, len(chains)):
+            step = (both[0] - both[1]) * (1 if place == RIGHT else -1)
+            round_, offset = many // gcd(many, step), rng.randrange(many)
+            found += [(both, place, (offset + k * step + k // round_) % many) for k in range(many)]
+        return found
 
     def _name(self, left: int, shift: int) -> Name:
         many = len(self.left)
