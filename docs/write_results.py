@@ -21,8 +21,8 @@ from seedbed.studies.study import load_study
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- results: written by `make docs` -->", "<!-- end of results -->"
 TREE, TREE_END = "<!-- tree: written by `make docs` -->", "<!-- end of tree -->"
-LAYERS = ("cli", "report", "studies", "finders", "training", "measuring", "models", "nets", "worlds",
-          "scoring", "runs", "core")  # fmt: skip
+LAYERS = ("cli", "report", "studies", "finders", "training", "measuring", "models", "nets",
+          "worlds", "scoring", "runs", "core")  # fmt: skip
 BESIDE = {
     "studies/": "study files; studies/smoke/ take seconds",
     "examples/": "short scripts of the Python API, run by the tests",

@@ -15,7 +15,7 @@ from seedbed.core.directions import Directions
 from seedbed.core.errors import InputError, MissingExtra
 from seedbed.measuring import harness
 from seedbed.measuring.harness import Harness, evaluate
-from seedbed.measuring.interventions import placed, random_like
+from seedbed.measuring.interventions import placed
 from seedbed.measuring.likelihoods import Side, likelihoods
 from seedbed.models.steered_file import write_steered
 from seedbed.models.steering import Steer, edits_of
@@ -268,24 +268,6 @@ def test_few_shot_examples_stand_before_the_question(
         assert told["fewshot"] == {"told": shots}
         lengths.append(np.mean(seen))
     assert lengths[1] > 2.5 * lengths[0]
-
-
-def test_a_random_direction_is_as_long_a_step(subject_of: Callable[..., Subject]) -> None:
-    directions = pushed(subject_of("tied"))
-    first, again, second = (random_like(directions, draw) for draw in (0, 0, 1))
-    assert np.array_equal(first.vectors, again.vectors)
-    assert abs(float(first.vectors[0] @ second.vectors[0])) < 0.9
-    assert (first.sites, first.spread.tolist()) == (directions.sites, directions.spread.tolist())
-
-
-def test_places_that_questions_do_not_have_are_refused(subject_of: Callable[..., Subject]) -> None:
-    directions = pushed(subject_of("tied"), place="item4")
-    with pytest.raises(InputError, match="item4: no positions of the place"):
-        placed(Steer(tokens="place"), directions)
-    at = placed(Steer(tokens="place"), pushed(subject_of("tied")))
-    assert at([3, 5])[0].positions.rows == (range(2, 3), range(4, 5))  # type: ignore[union-attr]
-    mean = placed(Steer(tokens="place"), pushed(subject_of("tied"), place="mean"))
-    assert [r.start for r in mean([3, 5])[0].positions.rows] == [0, 0]  # type: ignore[union-attr]
 
 
 def test_what_is_wrong_is_one_clear_line(

@@ -18,7 +18,7 @@ from seedbed.core.config import Config
 from seedbed.core.errors import InputError, MissingExtra
 from seedbed.core.rows import Row
 from seedbed.core.seeds import derive
-from seedbed.measuring.likelihoods import Intervention, Side
+from seedbed.measuring.likelihoods import Intervention, Progress, Side
 from seedbed.models.subject import Subject
 from seedbed.scoring.intervals import wilson
 
@@ -85,8 +85,11 @@ def evaluate(
     subject: Subject,
     intervention: Intervention | None = None,
     padding: Side = "right",
+    progress: Progress = lambda done, total: None,
 ) -> Evaluated:
     """Run the tasks; the same config and subject give the same rows.
+
+    `progress` is told of passes (of likelihoods) and texts (that are written) as they are done.
 
     Raises MissingExtra without lm-eval, InputError for a task that is not known, a dataset that
     cannot be had, and requests that the subject cannot take.
@@ -99,7 +102,7 @@ def evaluate(
 
     manager = _manager(config.tasks)
     loaded = _loaded(manager, config)
-    model = SubjectLM(subject, intervention, padding)
+    model = SubjectLM(subject, intervention, padding, progress)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.seed, "harness"))
         found = simple_evaluate(

@@ -15,7 +15,7 @@ from lm_eval.models.utils import (
 )
 
 from seedbed.core.errors import InputError
-from seedbed.measuring.likelihoods import Ids, Intervention, Side, likelihoods
+from seedbed.measuring.likelihoods import Ids, Intervention, Progress, Side, likelihoods
 from seedbed.measuring.until import write_until
 from seedbed.models.subject import Subject
 from seedbed.models.templates import has_template
@@ -28,9 +28,14 @@ class SubjectLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no type hints 
     """
 
     def __init__(
-        self, subject: Subject, intervention: Intervention | None = None, padding: Side = "right"
+        self,
+        subject: Subject,
+        intervention: Intervention | None = None,
+        padding: Side = "right",
+        progress: Progress = lambda done, total: None,
     ) -> None:
         super().__init__()
+        self.progress = progress
         self.subject, self.intervention, self.padding = subject, intervention, padding
         self.tokenizer = subject.tokenizer
         self.cut = 0
@@ -89,7 +94,8 @@ class SubjectLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no type hints 
         self, requests: Sequence[tuple[Any, list[int], list[int]]], **kwargs: Any
     ) -> list[tuple[float, bool]]:
         pairs = [(tuple(context), tuple(continuation)) for _, context, continuation in requests]
-        found = likelihoods(self.subject, pairs, self.intervention, self.padding)
+        found = likelihoods(self.subject, pairs, self.intervention, self.padding,
+                            self.progress)  # fmt: skip
         self.cut += sum(f.cut > 0 for f in found)
         return [(f.total, f.greedy) for f in found]
 
@@ -118,7 +124,8 @@ class SubjectLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no type hints 
             stops = handle_stop_sequences(given.pop("until"), eos=self._end())
             most = int(given.pop("max_gen_toks"))
             prompts = [self._prompt(requests[i].args[0], most) for i in members]
-            texts = write_until(self.subject, prompts, stops, most, given, self.intervention)
+            texts = write_until(self.subject, prompts, stops, most, given, self.intervention,
+                                self.progress)  # fmt: skip
             for i, text in zip(members, texts, strict=True):
                 said[i] = postprocess_generated_text(text, stops, None)
         return [said[i] for i in range(len(requests))]

@@ -21,6 +21,8 @@ from seedbed.models.tokens import Batch
 
 Ids = tuple[int, ...]
 Side = Literal["right", "left"]
+# Told how many passes are done, and of how many.
+Progress = Callable[[int, int], None]
 # From the number of prompt tokens in each row of a batch to what is done in that batch.
 Intervention = Callable[[Sequence[int]], Sequence[Edit]]
 
@@ -52,6 +54,7 @@ def likelihoods(
     pairs: Sequence[tuple[Ids, Ids]],
     intervention: Intervention | None = None,
     padding: Side = "right",
+    progress: Progress = lambda done, total: None,
 ) -> list[Likelihood]:
     """Log p(continuation | context) of each (context, continuation), `subject.batch` rows a pass.
 
@@ -77,6 +80,7 @@ def likelihoods(
                  for i in members[run]]  # fmt: skip
         for (i, _, _), (total, greedy) in zip(asked, _totals(logits, asked), strict=True):
             found[i] = Likelihood(total, greedy, cuts[i])
+        progress(start + len(chunk), len(ordered))
     return [found[i] for i in range(len(pairs))]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seedbed.measuring.likelihoods import Ids, Intervention, laid_out
+from seedbed.measuring.likelihoods import Ids, Intervention, Progress, laid_out
 from seedbed.models.decoding import alike
 from seedbed.models.hooks import edited
 from seedbed.models.subject import Subject
@@ -21,10 +21,11 @@ def write_until(
     most: int,
     settings: Mapping[str, Any],
     intervention: Intervention | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> list[str]:
-    """The text of up to `most` tokens after each prompt, as written: stops still stand in it.
+    """The text of up to `most` tokens after each prompt, to the end of the first of `stops` in it.
 
-    A row ends where one of `stops` has been written. `settings` go to `generate` (do_sample,
+    `settings` go to `generate` (do_sample,
     temperature, …), beside what the model's folder says about generation.
     """
     from transformers import StoppingCriteriaList
@@ -54,5 +55,12 @@ def write_until(
                 stopping_criteria=StoppingCriteriaList([ended]), **given,
             )  # fmt: skip
         texts = subject.tokenizer.batch_decode(ids[:, start:], skip_special_tokens=True)
-        found |= dict(zip(index, texts, strict=True))
+        # A row that is done may be run on for the sake of the others.
+        found |= {i: _cut(text, stops) for i, text in zip(index, texts, strict=True)}
+        progress(len(found), len(prompts))
     return [found[i] for i in range(len(prompts))]
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    ends = [text.index(stop) + len(stop) for stop in stops if stop and stop in text]
+    return text[: min(ends, default=len(text))]

@@ -12,7 +12,7 @@ from typing import Any
 from seedbed.core.directions import FILE as VECTORS
 from seedbed.core.directions import Directions
 from seedbed.core.files import read_rows, write_json
-from seedbed.core.rows import CHOOSE, Document, Question
+from seedbed.core.rows import CHOOSE, Question
 from seedbed.core.selectivity import UNRELATED, DirectionRow
 from seedbed.core.sites import Truth
 from seedbed.core.units import Units, load_units, save_units
@@ -28,7 +28,7 @@ from seedbed.scoring.directions import rows as rows_of
 from seedbed.studies import gate as gates
 from seedbed.studies.plan import Plan, Task
 from seedbed.studies.sides import SideRow
-from seedbed.studies.stages import load_stage, put, put_pairs, read_pairs
+from seedbed.studies.stages import load_stage, put, put_pairs, read_documents, read_pairs
 from seedbed.studies.study import Study
 from seedbed.studies.workers import Workers
 from seedbed.training.loop import Progress
@@ -180,10 +180,9 @@ def _tell(
             )
             wanted = {*asked, *(q.id for q in dev)}
             pairs = [p for p in read_pairs(data) if p.clean.id in wanted]
-            documents = read_rows(data / "documents.jsonl", Document)
             found = steered(
                 steering, subject, directions, dev, test, apart, kinds,
-                put_pairs(config, subject, pairs), documents,
+                put_pairs(config, subject, pairs), read_documents(data),
             )  # fmt: skip
             tables, engine = {**tables, **found.tables}, found.engine
         if recurrences and recurs(subject):

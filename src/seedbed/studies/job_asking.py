@@ -17,7 +17,7 @@ from seedbed.core.units import Units
 from seedbed.finders.states import site_of
 from seedbed.measuring.harness import Harness, HarnessRow, Sample, evaluate
 from seedbed.measuring.interventions import placed, random_like
-from seedbed.measuring.likelihoods import Intervention
+from seedbed.measuring.likelihoods import Intervention, Progress
 from seedbed.measuring.written import WrittenChoice, write_choices
 from seedbed.models.blocks import blocks_of
 from seedbed.models.steering import Steer
@@ -140,7 +140,7 @@ def harness(task: Task, needed: Path | None) -> Made:
         samples = task.folder / f"samples-{arm}.jsonl"
         if not path.exists():
             task.say(f"{task.name}: {arm}, {', '.join(config.tasks)}")
-            found = evaluate(config, task.subject, intervention)
+            found = evaluate(config, task.subject, intervention, progress=_tenths(task, arm))
             write_rows(samples, found.samples)
             write_json(
                 path, {"told": found.told, "rows": [r.model_dump(mode="json") for r in found.rows]}
@@ -167,6 +167,19 @@ def harness(task: Task, needed: Path | None) -> Made:
         " the beginning of their context; samples-ARM.jsonl what each question counted."
     )
     return about, rows
+
+
+def _tenths(task: Task, arm: str) -> Progress:
+    """Says so at every tenth of the work."""
+    said = [0]
+
+    def progress(done: int, total: int) -> None:
+        tenth = 10 * done // total
+        if done < total and tenth != said[0]:
+            task.say(f"{task.name}: {arm}, {done} of {total}")
+        said[0] = tenth
+
+    return progress
 
 
 def _samples(path: Path) -> list[Sample]:

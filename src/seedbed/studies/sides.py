@@ -18,9 +18,9 @@ class Side(Config):
     `negative` says why nothing should be found there: a declared negative.
     """
 
-    world: dict[str, Any] = {}
-    subject: dict[str, Any] = {}
-    training: dict[str, Any] | None = {}
+    world: dict[str, Any] = Field(default={})
+    subject: dict[str, Any] = Field(default={})
+    training: dict[str, Any] | None = Field(default={})
     negative: str = Field(default="", max_length=200)
 
     def of(self, study: dict[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,12 @@ def make_data(world: World, seed: int, folder: Path) -> None:
     world.truth(seed).save(folder / "truth.npz")
 
 
+def read_documents(folder: Path) -> list[Document]:
+    """The documents of a data folder; there are none where nothing was planted."""
+    path = folder / "documents.jsonl"
+    return read_rows(path, Document) if path.exists() and path.stat().st_size else []
+
+
 def read_pairs(folder: Path) -> list[Pair]:
     """The pairs of a data folder; a world may have none."""
     path = folder / "pairs.jsonl"
@@ -137,7 +143,7 @@ def train_stage(
     check: Callable[[Mapping[str, int]], None] | None = None,
 ) -> None:
     """`make_subject` on a data folder."""
-    documents = read_rows(data / "documents.jsonl", Document)
+    documents = read_documents(data)
     questions = read_rows(data / "questions.jsonl", Question)
     tokens = read_json(data / "tokens.json")
     make_subject(config, training, documents, questions, tokens, seed, folder, progress, check)
@@ -194,7 +200,7 @@ def find_stage(
     claims, cost = run_finder(
         finder,
         subject,
-        read_rows(data / "documents.jsonl", Document),
+        read_documents(data),
         put(config, subject, shown),
         put_pairs(config, subject, read_pairs(data)),
     )
@@ -264,7 +270,7 @@ def retrain_stage(
 @lru_cache(maxsize=4)
 def _inputs(data: Path) -> tuple[list[Document], list[Question], list[str]]:
     # A worker retrains on the same rows many times over.
-    documents = read_rows(data / "documents.jsonl", Document)
+    documents = read_documents(data)
     questions = read_rows(data / "questions.jsonl", Question)
     return documents, questions, read_json(data / "tokens.json")
 

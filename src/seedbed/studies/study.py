@@ -22,7 +22,6 @@ from seedbed.studies.spread import PLAIN, Spread
 from seedbed.training.config import Training
 from seedbed.worlds.base import WORLDS, World
 
-
 ALIKE = ("world", "subject", "training", "finders", "steering", "seeds", "questions", "threads")
 """What a side takes over from its study."""
 
@@ -73,7 +72,7 @@ class Study(Config):
     steering: Steering | None = None
     organisms: Organisms | None = None
     spread: Spread | None = None
-    sides: dict[str, Side] = {}
+    sides: dict[str, Side] = Field(default={})
     looks: Looks = Looks()
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     questions: int = Field(default=60, ge=2)
