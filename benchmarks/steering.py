@@ -120,7 +120,7 @@ def _call(subject: Subject, edits: list[Any], new: int) -> Callable[[], Tensor]:
 
 def main() -> None:
     """Run everything and print the table."""
-    options: argparse.Namespace = arguments(__doc__ or "", repeat=9)
+    options: argparse.Namespace = arguments(__doc__ or "", repeat=5)
     found = [row for name, s in subjects().items() for row in rows_of(name, s, options.repeat)]
     show(found, "Steering in cached generation", options.json)
 

@@ -57,9 +57,15 @@ def job_command(
 
 
 def show(console: "Console", rows: "Sequence[dict[str, Any]]") -> None:
-    """The first rows as a table: columns that vary, a value with its interval in one."""
+    """Rows as a table: columns that vary, a value with its interval in one.
+
+    Rows of directions at sites become a line a site, values without their intervals.
+    """
     from rich.table import Table
 
+    if any(row.get("site") for row in rows):
+        _by_site(console, rows)
+        return
     names = [n for n in dict.fromkeys(k for r in rows for k in r) if n not in ("low", "high")]
     varied = [n for n in names if len({str(r.get(n)) for r in rows}) > 1 or n in ("value", "n")]
     table = Table(*varied, box=None, pad_edge=False)
@@ -68,6 +74,26 @@ def show(console: "Console", rows: "Sequence[dict[str, Any]]") -> None:
     console.print(table)
     if len(rows) > SHOWN:
         console.print(f"… and {len(rows) - SHOWN} more rows", highlight=False)
+
+
+def _by_site(console: "Console", rows: "Sequence[dict[str, Any]]") -> None:
+    """A table for each section and number: sites × directions (and doses), over all questions."""
+    from rich.table import Table
+
+    groups: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+    for row in rows:
+        if row.get("slice", "all") == "all" and row.get("site"):
+            dose = "" if row.get("dose") is None else f" ×{row['dose']:g}"
+            lines = groups.setdefault((str(row.get("section", "")), row["name"]), {})
+            value = row.get("value")
+            shown = "–" if value is None else f"{value:.3f}"
+            lines.setdefault(row["site"], {})[f"{row.get('direction', '')}{dose}"] = shown
+    for (section, name), lines in groups.items():
+        heads = list(dict.fromkeys(head for line in lines.values() for head in line))
+        table = Table(f"{section} {name}".strip(), *heads, box=None, pad_edge=False)
+        for site, line in lines.items():
+            table.add_row(site, *(line.get(head, "") for head in heads))
+        console.print(table)
 
 
 def _cell(row: "dict[str, Any]", name: str) -> str:

@@ -23,6 +23,10 @@ from seedbed.report.schema import Answer, Bank, Cost, Engine, Measured, Step, Tr
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
+TRUTHS = ("cells", "parts", "classes", "data")
+"""Folders of truths: those that were brought to the sites of claims before the world's own."""
+
+
 class Seed:
     """The files of one seed of a run."""
 
@@ -33,8 +37,9 @@ class Seed:
 
     @cached_property
     def documents(self) -> list[Document]:
-        """The training documents, in training order."""
-        return read_rows(self.path / "data" / "documents.jsonl", Document)
+        """The training documents, in training order; none where nothing was planted."""
+        path = self.path / "data" / "documents.jsonl"
+        return read_rows(path, Document) if path.exists() and path.stat().st_size else []
 
     @cached_property
     def questions(self) -> dict[str, Question]:
@@ -45,7 +50,7 @@ class Seed:
     @cached_property
     def truth(self) -> Truth:
         """The truth that the world declares: questions × sites, as claims name them."""
-        places = [self.path / folder / "truth.npz" for folder in ("cells", "parts", "data")]
+        places = [self.path / folder / "truth.npz" for folder in TRUTHS]
         return Truth.load(next(place for place in places if place.exists()))
 
     @cached_property
