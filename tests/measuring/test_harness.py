@@ -20,6 +20,7 @@ from seedbed.measuring.likelihoods import Side, likelihoods
 from seedbed.models.steered_file import write_steered
 from seedbed.models.steering import Steer, edits_of
 from seedbed.models.subject import Subject
+from seedbed.scoring.intervals import wilson
 
 
 @pytest.fixture(autouse=True)
@@ -325,3 +326,21 @@ def test_tasks_of_lm_eval_read_a_folder_instead_of_the_hub(
     # Its prompts are longer than this model's 64 tokens, which is told, not hidden.
     assert found.told["cut"] == 28
     assert found.told["fewshot"] == {"mmlu_anatomy": 1}
+
+
+def test_a_group_counts_the_questions_of_all_its_tasks() -> None:
+    found = {
+        "group_subtasks": {"all": ["half", "c"], "half": ["a", "b"], "a": []},
+        "results": {"a": {"acc,none": 1.0}},
+        "groups": {"all": {"acc,none": 0.75, "acc_stderr,none": 0.1, "alias": "all"},
+                   "half": {"acc,none": 0.9, "acc_stderr,none": 0.1}},
+    }  # fmt: skip
+    samples = [
+        harness.Sample(task=task, id=i, values={"acc,none": value})
+        for i, (task, value) in enumerate([("a", 1.0), ("b", 0.0), ("c", 1.0), ("c", 1.0)])
+    ]
+    rows = {r.task: r for r in harness._rows(found, samples)}
+    assert {task: r.n for task, r in rows.items()} == {"a": 1, "all": 4, "half": 2}
+    assert rows["all"].low == pytest.approx(wilson(3, 4)[0])
+    # A mean that weighs its tasks otherwise has lm-eval's own standard error.
+    assert rows["half"].low == pytest.approx(0.9 - 1.959964 * 0.1)

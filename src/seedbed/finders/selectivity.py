@@ -102,12 +102,13 @@ def choices_on(
 
 def selective(
     test: tuple[Sequence[Voice], Measured], unrelated: tuple[Sequence[Voice], Measured],
-    target: str, chosen: Mapping[str, Choice],
+    target: str, chosen: Mapping[str, Choice], doses: Sequence[float],
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[Column, Floats]]:  # fmt: skip
     """(units, causes, columns at `chosen`) of the questions of both groups, target first.
 
-    `target` and `unrelated` are NaN on the other group. `difference` is made so that its mean over
-    all units is mean target less mean unrelated, and the spread of that mean, as units are drawn
+    Columns without a dose are at the chosen one, the others are the curve over `doses`. `target`
+    and `unrelated` are NaN on the other group. `difference` is made so that its mean over all
+    units is mean target less mean unrelated, and the spread of that mean, as units are drawn
     anew, that of the difference: influence values (Efron 1982, section 6).
     """
     (asked, of_test), (apart, of_unrelated) = test, unrelated
@@ -115,13 +116,15 @@ def selective(
     causes = tuple(v.cause for v in (*asked, *apart))
     found: dict[Column, Floats] = {}
     for name, choice in chosen.items():
-        goal, other = (np.full(len(units), np.nan) for _ in range(2))
-        goal[: len(asked)] = of_test[choice.column(target)]
-        if apart:
-            other[len(asked) :] = of_unrelated[choice.column("changed")]
-        found[Column("target", name, CHOSEN)] = goal
-        found[Column("unrelated", name, CHOSEN)] = other
-        found[Column("difference", name, CHOSEN)] = _difference(goal, other)
+        for dose in (None, *doses):
+            here = choice if dose is None else replace(choice, dose=dose)
+            goal, other = (np.full(len(units), np.nan) for _ in range(2))
+            goal[: len(asked)] = of_test[here.column(target)]
+            if apart:
+                other[len(asked) :] = of_unrelated[here.column("changed")]
+            found[Column("target", name, CHOSEN, dose)] = goal
+            found[Column("unrelated", name, CHOSEN, dose)] = other
+            found[Column("difference", name, CHOSEN, dose)] = _difference(goal, other)
     return units, causes, found
 
 

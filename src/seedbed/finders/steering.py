@@ -5,7 +5,7 @@ Every number stands beside random directions of the same length at the same site
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -141,11 +141,13 @@ def steered(
     at_choice = _at_choice(measured["test"], chosen, doses)
     tables |= _slices("steering", voices["test"], at_choice | measured["test"])
     if chosen:
-        apart_test, spent = at_points(subject, voices["unrelated"], lines, [*chosen.values()])
+        curve = [replace(choice, dose=dose) for choice in chosen.values() for dose in doses]
+        apart_test, spent = at_points(subject, voices["unrelated"], lines, curve)
         engine.add("steering unrelated", spent)
         units, causes, columns = selective(
-            (voices["test"], measured["test"]), (voices["unrelated"], apart_test), target, chosen
-        )
+            (voices["test"], measured["test"]), (voices["unrelated"], apart_test), target, chosen,
+            doses,
+        )  # fmt: skip
         texts = drawn(documents, config.documents, seed, "documents")
         losses = perplexities(subject, texts, lines, chosen)
         tables["selectivity:all"] = with_documents(units, causes, columns, texts, losses)

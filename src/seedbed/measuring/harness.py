@@ -117,6 +117,7 @@ def evaluate(
     told = {
         "lm_eval": __version__, "cut": model.cut, "versions": found["versions"],
         "fewshot": found["n-shot"], "questions": found["n-samples"],
+        "groups": _groups(found),
     }  # fmt: skip
     return Evaluated(tuple(_rows(found, samples)), samples, told)
 
@@ -193,6 +194,17 @@ def _elsewhere(manager: Any, config: Harness) -> list[Any]:
     return [one for found in made for one in (found if isinstance(found, list) else [found])]
 
 
+def _groups(found: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The tasks of each group, those of its groups among them."""
+    members: Mapping[str, Sequence[str]] = found.get("group_subtasks", {})
+
+    def leaves(name: str) -> list[str]:
+        below = members.get(name, ())
+        return [leaf for child in below for leaf in leaves(child)] if below else [name]
+
+    return {name: leaves(name) for name, below in sorted(members.items()) if below}
+
+
 def _samples(task: str, kept: Sequence[Mapping[str, Any]]) -> list[Sample]:
     """One sample a question; with several filters a metric is called METRIC,FILTER."""
     values: dict[int, dict[str, float]] = {}
@@ -206,13 +218,14 @@ def _samples(task: str, kept: Sequence[Mapping[str, Any]]) -> list[Sample]:
 
 
 def _rows(found: Mapping[str, Any], samples: Sequence[Sample]) -> list[HarnessRow]:
-    rows = []
+    rows, groups = [], _groups(found)
     for task, values in sorted({**found["results"], **found.get("groups", {})}.items()):
         for key, value in sorted(values.items()):
             metric, _, chosen = key.partition(",")
             if not chosen or metric.endswith("_stderr") or not isinstance(value, int | float):
                 continue
-            counted = [s.values[key] for s in samples if s.task == task and key in s.values]
+            mine = groups.get(task, [task])
+            counted = [s.values[key] for s in samples if s.task in mine and key in s.values]
             n = len(counted) or int(values.get("sample_len", 0) or 0)
             low, high = _interval(counted, value, values.get(f"{metric}_stderr,{chosen}"))
             rows.append(HarnessRow(task=task, metric=metric, chosen=chosen, value=float(value),

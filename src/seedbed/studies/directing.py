@@ -180,9 +180,12 @@ def _tell(
             )
             wanted = {*asked, *(q.id for q in dev)}
             pairs = [p for p in read_pairs(data) if p.clean.id in wanted]
+            documents = read_documents(data)
+            # Those about the target would be changed by what is wanted.
+            beside = [d for d in documents if d.role == UNRELATED] or documents
             found = steered(
                 steering, subject, directions, dev, test, apart, kinds,
-                put_pairs(config, subject, pairs), read_documents(data),
+                put_pairs(config, subject, pairs), beside,
             )  # fmt: skip
             tables, engine = {**tables, **found.tables}, found.engine
         if recurrences and recurs(subject):

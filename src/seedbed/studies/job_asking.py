@@ -148,8 +148,10 @@ def harness(task: Task, needed: Path | None) -> Made:
         by_arm[arm] = [] if not samples.stat().st_size else _samples(samples)
         rows += [{"arm": arm, **HarnessRow.model_validate(r).model_dump()}
                  for r in read_json(path)["rows"]]  # fmt: skip
-    for name in dict.fromkeys(s.task for s in by_arm[PLAIN]):
-        marks = {arm: [s.values for s in kept if s.task == name] for arm, kept in by_arm.items()}
+    tasks = {name: [name] for name in dict.fromkeys(s.task for s in by_arm[PLAIN])}
+    groups = read_json(task.folder / f"harness-{PLAIN}.json")["told"]["groups"]
+    for name, mine in {**groups, **tasks}.items():
+        marks = {arm: [s.values for s in kept if s.task in mine] for arm, kept in by_arm.items()}
         rows += [
             {
                 "task": name,
