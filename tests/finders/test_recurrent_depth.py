@@ -134,7 +134,9 @@ def test_gradient_products_count_every_run_of_a_block(subject: Subject) -> None:
 
 
 def test_mediation_runs_every_run_and_leaves_a_state_be_exactly(subject: Subject) -> None:
-    found = mediate(Mediation(outcomes=("logit-difference",), trials=0, probes=False), subject, PAIRS, ASKED, {})
+    found = mediate(
+        Mediation(outcomes=("logit-difference",), trials=0, probes=False), subject, PAIRS, ASKED, {}
+    )
     (name,) = [t for t in found.tables if t.startswith("controls:logit")]
     table = found.tables[name]
     identity = [c for c in table.columns if c.startswith("identity ")]

@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytest
 from seedbed.core.directions import FILE as VECTORS
 from seedbed.core.directions import Directions
 from seedbed.core.files import read_json, read_rows
-from seedbed.core.rows import Question
+from seedbed.core.rows import Pair, Question
 from seedbed.core.selectivity import CHOSEN, DirectionRow
-from seedbed.core.sites import Claim, Truth
+from seedbed.core.sites import Claim, SiteKind, Truth
+from seedbed.finders.base import Finder
+from seedbed.models.folders import load_subject
 from seedbed.studies.directing import FILE, SIDES, classes
 from seedbed.studies.run import run
 from seedbed.studies.sides import SideRow
+from seedbed.studies.stages import run_finder
 from seedbed.studies.study import Study
 
 
@@ -82,6 +86,40 @@ def test_claims_speak_of_the_questions_asked_and_keep_their_directions(recall_ru
     kinds = classes(Truth.load(here / "data" / "truth.npz"))
     assert {kinds[q] for q in claim.questions} == {"stored", "computed"}
     assert not any(questions[q].split == "unrelated" for q in kinds)
+
+
+def test_sides_keep_their_claims_and_directions(recall_run: Path) -> None:
+    own, mirror = (
+        recall_run / top / "seeds" / "1" / "find-difference" for top in (".", "sides/mirror")
+    )
+    for name in ("claim.npz", VECTORS):
+        assert (own / name).read_bytes() == (mirror / name).read_bytes()
+
+
+class Peeking(Finder):
+    """Sees nothing that tells the class."""
+
+    kind: str = "peeking"
+    sites = SiteKind.DIRECTION
+    label: str = "peeking"
+
+    def find(
+        self, subject: Any, documents: Any, questions: Sequence[Question], pairs: Sequence[Pair]
+    ) -> Claim:
+        every = [*questions, *(q for p in pairs for q in (p.clean, p.corrupt))]
+        assert not any(q.rules or q.slices or q.cause for q in every)
+        ids = tuple(q.id for q in questions)
+        return Claim(ids, ("computed", "stored"), np.zeros((len(ids), 2)), SiteKind.DIRECTION)
+
+
+def test_no_finder_of_directions_sees_what_either_class_would_answer(recall_run: Path) -> None:
+    here = recall_run / "seeds" / "0"
+    asked = read_rows(here / "data" / "questions.jsonl", Question)
+    pairs = read_rows(here / "data" / "pairs.jsonl", Pair)
+    assert any(q.rules for q in asked)
+    subject = load_subject(here / "train" / "subject")
+    claims, _ = run_finder(Peeking(), subject, [], asked, pairs)
+    assert len(claims) == 1
 
 
 def test_run_again_everything_is_taken_and_the_same(

@@ -56,6 +56,10 @@ def test_contract(values: dict[str, Any]) -> None:
     check_world(world(**values), seed=1)
 
 
+def test_contract_of_a_file_without_unrelated_items(original: str) -> None:
+    check_world(world(items=original))
+
+
 def test_contract_of_a_file_with_unrelated_categories(original: str) -> None:
     check_world(world(items=original, unrelated={"path": original, "categories": ["law"]}))
 

@@ -25,9 +25,10 @@ def world(form: str = "gate", **knobs: Any) -> Recall:
 
 
 def words(row: Question | Document) -> list[str]:
-    """The words between the first one and the closing one."""
+    """The words after the first one, without the closing one if there is one, nor the answer."""
     found = pieces(row.prompt if isinstance(row, Question) else row.text)
-    return found[1 : found.index("A")]
+    asked = found if isinstance(row, Question) else found[:-1]
+    return asked[1 : -1 if asked[-1] == "A" else None]
 
 
 def said(document: Document) -> str:
@@ -160,18 +161,18 @@ def test_iterated_by_running_the_maps_that_documents_show() -> None:
     documents = built.documents(1)
     table = {tuple(words(d)[:2]): said(d) for d in by_kind(documents, "stored")}
     maps = {
-        (words(d)[3], words(d)[2]): said(d)
+        (words(d)[-1], words(d)[-2]): said(d)
         for d in by_kind(documents, "computed")
-        if words(d)[4] == "stay"
+        if words(d)[-3] == "stay"
     }
     assert len(maps) == 3 * 5
     rows: list[Question | Document] = [d for d in documents if d.role != "unrelated"]
     rows += [q for q in built.questions(1) if q.split != "unrelated"]
     depths = Counter[tuple[str, str]]()
     for row in rows:
-        first, second, state = words(row)[:3]
-        moves = [w for w in words(row)[3:] if w != "stay"]
-        assert words(row)[3:] == moves + ["stay"] * (6 - len(moves))
+        first, second, *rest = words(row)
+        state, *moves = (w for w in rest if w != "stay")
+        assert rest == ["stay"] * (6 - len(moves)) + [state, *moves]
         for move in moves:
             state = maps[move, state]
         told = table.get((first, second), state)
@@ -190,7 +191,7 @@ def test_iterated_by_running_the_maps_that_documents_show() -> None:
 def test_iterated_documents_grow() -> None:
     documents = world("iterated").documents(0)
     longest = [
-        max(sum(w != "stay" for w in words(d)[3:]) for d in part if d.role != "unrelated")
+        max(sum(w != "stay" for w in words(d)[2:]) - 1 for d in part if d.role != "unrelated")
         for part in (documents[:300], documents[2000:2300], documents[-300:])
     ]
     assert longest[0] == 1
@@ -250,6 +251,16 @@ def test_each_word_stands_as_often_in_either_kind(form: str) -> None:
         )
         for i, w in {key[:2] for key in counts}:
             assert abs(counts[i, w, "stored"] - counts[i, w, "computed"]) <= 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_neither_place_nor_id_tells_the_kind(form: str) -> None:
+    built = world(form, lines=10)
+    for split in ("train", "dev", "id"):
+        kinds = np.array([q.slices["kind"] == "stored" for q in asked(built, split)])
+        odd = np.array([int(q.id.rpartition("-")[2]) % 2 for q in asked(built, split)])
+        half = 3 / np.sqrt(len(kinds) / 2) / 2
+        assert abs(float((kinds == odd).mean()) - 0.5) < half
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -15,7 +15,16 @@ from seedbed.core.directions import DirectionClaim, Directions
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import Claim, SiteKind
-from seedbed.finders.fitting import METHODS, SHRINKAGE, Examples, Fitted, Labelled, Method, fitted
+from seedbed.finders.fitting import (
+    METHODS,
+    SHRINKAGE,
+    Examples,
+    Fitted,
+    Labelled,
+    Method,
+    fitted,
+    labels_for,
+)
 from seedbed.finders.kept import states_of
 from seedbed.finders.measures import ByMeasure
 from seedbed.finders.placement import Floats, auc
@@ -126,7 +135,8 @@ def directions_of(
                 f"directions: the means of {examples.classes[0]!r} and {examples.classes[1]!r} are"
                 " the same at every cell"
             )
-        marks = [_on_dev(row, data) for row in rows]
+        told = labels_for(method, data, subject.seed)
+        marks = [_on_dev(row, told) for row in rows]
         best = int(np.argmax(marks))
         made = {**about, "method": method, **_settings(method, ridges),
                 "site": rows[best].cell.name, "dev_auc": marks[best]}  # fmt: skip

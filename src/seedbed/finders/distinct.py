@@ -5,7 +5,7 @@ Options of benchmarks often begin with the same word; what reads one next token 
 
 from collections.abc import Sequence
 
-from seedbed.core.rows import Question
+from seedbed.core.rows import Pair, Question
 from seedbed.finders.asking import stand
 from seedbed.models.subject import Subject
 
@@ -31,3 +31,17 @@ def distinct(subject: Subject, questions: Sequence[Question]) -> tuple[list[Ques
         rules = {name: said for name, said in question.rules.items() if said in choices}
         kept.append(question.model_copy(update={"choices": choices, "rules": rules}))
     return kept, lost
+
+
+def distinct_pairs(subject: Subject, pairs: Sequence[Pair]) -> tuple[list[Pair], list[str]]:
+    """(pairs both of whose questions have a choice for each next token, ids of the others).
+
+    A pair compares answers, so no choice of it is left out. Raises InputError as `distinct` does.
+    """
+    kept: list[Pair] = []
+    for pair in pairs:
+        sides = [pair.clean, pair.corrupt]
+        if distinct(subject, sides)[0] == sides:
+            kept.append(pair)
+    there = {pair.id for pair in kept}
+    return kept, [pair.id for pair in pairs if pair.id not in there]

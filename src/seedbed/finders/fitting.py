@@ -4,7 +4,7 @@ Every method sees the same examples in the same order, so only the method differ
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -56,6 +56,16 @@ class Labelled:
     train_y: Tensor
     dev: Tensor
     dev_y: Tensor
+
+    def shuffled(self, seed: int) -> "Labelled":
+        """The same examples with labels that tell nothing of the classes.
+
+        Of each class the same share is labelled positive: where a class stands far from the
+        other, a draw of labels that favours one class by chance would name it all the same.
+        """
+        rng = generator(seed, "directions", "shuffled")
+        return replace(self, train_y=_balanced(self.train_y, rng),
+                       dev_y=_balanced(self.dev_y, rng))  # fmt: skip
 
     def at(self, cell: Cell) -> tuple[Tensor, Tensor]:
         """(train [n, width], dev [m, width]) in float64."""
@@ -111,6 +121,21 @@ class Examples:
                         torch.arange(n, n + m), self.sides(self.dev))  # fmt: skip
 
 
+def labels_for(method: Method, data: Labelled, seed: int) -> Labelled:
+    """The examples as a method is told them."""
+    return data.shuffled(seed) if method in {"shuffled", "shuffled-probe"} else data
+
+
+def _balanced(y: Tensor, rng: np.random.Generator) -> Tensor:
+    """Labels anew: in each class as large a share of ones as in all, rounded at random."""
+    found, share = torch.zeros_like(y), float(y.mean())
+    for value in (0.0, 1.0):
+        index = rng.permutation(torch.nonzero(y == value).flatten().numpy())
+        count = int(np.floor(share * len(index) + rng.random()))
+        found[torch.from_numpy(index[:count])] = 1
+    return found
+
+
 def fitted(
     method: Method, data: Labelled, seed: int, ridges: Sequence[float]
 ) -> tuple[list[Fitted], list[Cell]]:
@@ -122,15 +147,13 @@ def fitted(
     towards a sphere of its trace; threshold midway. probe: weights of a logistic regression, the
     ridge of each cell the one with the least log loss on dev. random: a vector drawn evenly from
     the sphere; threshold at the median of train. shuffled and shuffled-probe: difference and
-    probe of labels that were permuted, threshold as theirs. `spread` of these three is the
-    distance of the true class means, so that a step of one spread is as long as with
-    `difference`. A cell has no direction where what was fitted is nothing but rounding.
+    probe of labels drawn anew within each class (`Labelled.shuffled`), threshold as theirs.
+    `spread` of these three is the distance of the true class means, so that a step of one spread
+    is as long as with `difference`. A cell has no direction where what was fitted is nothing but rounding.
     Raises InputError for states that are not finite.
     """
-    y = data.train_y
-    if method in {"shuffled", "shuffled-probe"}:
-        order = generator(seed, "directions", "shuffled").permutation(len(y))
-        y = y[torch.from_numpy(order)]
+    told_y = labels_for(method, data, seed)
+    y, dev_y = told_y.train_y, told_y.dev_y
     found: list[Fitted] = []
     lacking: list[Cell] = []
     for group in _groups(data):
@@ -156,7 +179,7 @@ def fitted(
             vectors, middles = _random(train, cells, seed)
         else:
             dev = torch.stack([whole[i][1] for i in some])
-            vectors, middles, told = _probe(train, y, dev, data.dev_y, ridges)
+            vectors, middles, told = _probe(train, y, dev, dev_y, ridges)
         lengths = vectors.norm(dim=1)
         vectors, middles = vectors / lengths[:, None], middles / lengths
         spreads = apart.norm(dim=1) if method in CONTROLS else (apart * vectors).sum(1).abs()

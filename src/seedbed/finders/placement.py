@@ -1,7 +1,7 @@
 """The area under the ROC curve, question by question.
 
 A question's placement value is the share of the other class that it stands on the right side
-of; the mean of all of them is the area, so intervals can follow questions and their causes.
+of; the mean of all of them is the area, and scaled to influence values they have its spread.
 """
 
 import numpy as np
@@ -26,6 +26,21 @@ def placements(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
         below = np.searchsorted(others, mine, "left")
         ties = np.searchsorted(others, mine, "right") - below
         found[side] = (below + ties / 2) / len(others)
+    return found
+
+
+def influences(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
+    """Influence values [n]: their mean is the area under the ROC curve, and the spread of that
+    mean, as questions are drawn anew, that of the area. NaN everywhere if there is one class only.
+
+    Placement values less the area, times n / size of the class: their mean alone would vary half
+    as much as the area, since every question counts in its own value and in those of the other
+    class (DeLong et al. 1988).
+    """
+    found = placements(scores, positive)
+    area = found.mean()
+    for side in (positive, ~positive):
+        found[side] = area + (found[side] - area) * len(found) / max(1, int(side.sum()))
     return found
 
 

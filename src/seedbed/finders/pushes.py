@@ -86,14 +86,11 @@ def pushed(
     pushes = [_within(p, prompts) for p in pushes]
     spent = Spent(len(pushes), tier="hooks" if generic else "")
     found: dict[int, Tensor] = {}
-    mine: dict[int, list[int]] = {}
-    for number, push in enumerate(pushes):
-        mine.setdefault(push.run, []).append(number)
     run = _by_hooks if generic else _by_patches
     vectors = vectors.to(subject.device)
     with evaluating(subject.model):
-        for runs in _portions(mine, int(subject.model.get_input_embeddings().weight.shape[0])):
-            numbers = [n for r in runs for n in mine[r]]
+        for numbers in _portions(pushes, subject.model.get_input_embeddings().weight.shape[0]):
+            runs = list(dict.fromkeys(pushes[n].run for n in numbers))
             here = [prompts[r] for r in runs]
             local = {r: i for i, r in enumerate(runs)}
             live = [n for n in numbers if not pushes[n].idle]
@@ -106,7 +103,8 @@ def pushed(
                 place = {n: i for i, n in enumerate(numbers)}
                 after[[place[n] for n in live]] = logits
             found.update(zip(numbers, reduce(numbers, whole, after), strict=True))
-    return torch.stack([found[n] for n in range(len(pushes))]) if pushes else vectors[:0], spent
+    every = [found[n] for n in range(len(pushes))]
+    return torch.stack(every) if every else torch.zeros(0, dtype=torch.float64), spent
 
 
 @contextmanager
@@ -148,16 +146,24 @@ def _within(push: Push, prompts: Sequence[Ids]) -> Push:
     return Push(push.run, push.site, kept, push.vector, push.add, push.factor)
 
 
-def _portions(mine: dict[int, list[int]], vocabulary: int) -> Iterator[list[int]]:
-    """Prompts together while the logits of their pushes stay within `HELD` numbers."""
+def _portions(pushes: Sequence[Push], vocabulary: int) -> Iterator[list[int]]:
+    """Numbers of pushes, prompt by prompt, while their logits stay within `HELD` numbers.
+
+    A prompt's pushes stay together where they fit.
+    """
+    mine: dict[int, list[int]] = {}
+    for number, push in enumerate(pushes):
+        mine.setdefault(push.run, []).append(number)
+    most = max(1, HELD // vocabulary)
     part: list[int] = []
-    size = 0
-    for run, numbers in mine.items():
-        if part and size + len(numbers) * vocabulary > HELD:
+    for numbers in mine.values():
+        if part and len(part) + len(numbers) > most:
             yield part
-            part, size = [], 0
-        part.append(run)
-        size += len(numbers) * vocabulary
+            part = []
+        part += numbers
+        while len(part) > most:
+            yield part[:most]
+            part = part[most:]
     if part:
         yield part
 

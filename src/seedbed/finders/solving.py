@@ -1,7 +1,8 @@
-"""Regularised logistic regression of many probes at once, by Newton's method in float64.
+"""Regularised logistic regression of many probes at once, by Newton's method.
 
 All problems share their labels. With more features than examples the unknowns are weights of
-examples, so that a step costs a matrix of examples, and several ridges share inner products.
+examples, so that several ridges share inner products. Losses and gradients are float64; their
+curvature is factorised in float32, and again only where steps with the old factor are slow.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,10 @@ STEPS = 100
 TOLERANCE = 1e-5
 """Length of the gradient over the ridge at which a problem is solved: the loss bends at least
 as much as its penalty, so no weight is further than this from where it should be."""
-TILE = 2**20
+TILE = 2**18
 """Numbers in the matrices that are factorised together: what a processor's cache holds."""
+SLOW = 0.1
+"""A step that leaves more than this share of the gradient is followed by a new factor."""
 _LEAST = 1e-10
 _HALVINGS = 30
 
@@ -37,8 +40,8 @@ def logistic(x: Tensor, y: Tensor, ridges: Sequence[float]) -> list[tuple[Tensor
     found: list[list[tuple[Tensor, Tensor]]] = []
     for start in range(0, sites, size):
         some = x[start : start + size].double()
-        solved = _solved(_Examples(some @ some.mT) if few else _Features(some), y, ridges)
-        found.append([((some.mT @ w.unsqueeze(2)).squeeze(2) if few else w, b) for w, b in solved])
+        solved = _solved(_Examples(_inner(some)) if few else _Features(some), y, ridges)
+        found.append([((w.unsqueeze(1) @ some).squeeze(1) if few else w, b) for w, b in solved])
     return [
         (torch.cat([part[i][0] for part in found]), torch.cat([part[i][1] for part in found]))
         for i in range(len(ridges))
@@ -55,35 +58,39 @@ def logistic_of_gram(
     return _solved(_Examples(gram.double()), y, ridges)
 
 
+def _inner(x: Tensor) -> Tensor:
+    """Inner products of examples [S, n, n]; numpy computes one half of a symmetric product."""
+    return torch.stack([torch.from_numpy(site @ site.T) for site in x.cpu().numpy()]).to(x.device)
+
+
 class _Features:
     """Unknowns are weights of features [S, p]."""
 
     def __init__(self, x: Tensor) -> None:
         self.wide = torch.cat([x, torch.ones_like(x[..., :1])], 2)
         self.size = x.shape[2]
+        self._single = self.wide.float()
 
-    def step(self, p: "_Point", y: Tensor, ridge: float) -> "_Point":
-        """Newton's step, and what it adds to f."""
-        s, g = _slopes(p.f, y)
-        matrix = (self.wide * s.unsqueeze(2)).mT @ self.wide
+    def factor(self, s: Tensor, ridge: float) -> None:
+        """Make `step` one of Newton's where the loss bends by s [S, n]."""
+        matrix = (self._single * s.float().unsqueeze(2)).mT @ self._single
         matrix.diagonal(dim1=1, dim2=2)[:, :-1] += ridge
-        slope = self._slope(g, p, ridge)
-        found = -torch.cholesky_solve(slope.unsqueeze(2), torch.linalg.cholesky(matrix))
+        self._factors = _factors(matrix, ridge)
+
+    def slope(self, p: "_Point", g: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+        """(gradient [S, p + 1], its length [S])."""
+        slope: Tensor = (g.unsqueeze(1) @ self.wide).squeeze(1)
+        slope[:, :-1] += ridge * p.w
+        return slope, slope.norm(dim=1)
+
+    def step(self, slope: Tensor) -> "_Point":
+        """Down a gradient by the last factor, and what that adds to f."""
+        found = _backed(-slope.unsqueeze(2), self._factors)
         return _Point(found[:, :-1, 0], found[:, -1, 0], (self.wide @ found).squeeze(2))
 
     def penalty(self, p: "_Point") -> Tensor:
         """|w|² [S]."""
         return p.w.square().sum(1)
-
-    def steep(self, p: "_Point", y: Tensor, ridge: float) -> Tensor:
-        """Length of the gradient [S]."""
-        length: Tensor = self._slope(_slopes(p.f, y)[1], p, ridge).norm(dim=1)
-        return length
-
-    def _slope(self, g: Tensor, p: "_Point", ridge: float) -> Tensor:
-        slope: Tensor = (g.unsqueeze(1) @ self.wide).squeeze(1)
-        slope[:, :-1] += ridge * p.w
-        return slope
 
 
 class _Examples:
@@ -92,31 +99,54 @@ class _Examples:
     def __init__(self, gram: Tensor) -> None:
         self.gram = gram
         self.size = gram.shape[1]
+        self._single = gram.float()
 
-    def step(self, p: "_Point", y: Tensor, ridge: float) -> "_Point":
-        """Newton's step, and what it adds to f."""
-        s, g = _slopes(p.f, y)
-        root = s.sqrt()
-        matrix = self.gram * root.unsqueeze(2)
+    def factor(self, s: Tensor, ridge: float) -> None:
+        """Make `step` one of Newton's where the loss bends by s [S, n]."""
+        self._ridge, self._root = ridge, s.sqrt()
+        root = self._root.float()
+        matrix = self._single * root.unsqueeze(2)
         matrix *= root.unsqueeze(1)
         matrix.diagonal(dim1=1, dim2=2).add_(ridge)
-        sides = torch.stack([root * p.f - g / root, root], 2)
-        u, v = torch.cholesky_solve(sides, torch.linalg.cholesky(matrix)).unbind(2)
-        # The free intercept makes the weights of examples add up to nothing.
-        b = (root * u).sum(1) / (root * v).sum(1)
-        a, b = root * (u - b.unsqueeze(1) * v) - p.w, b - p.b
+        self._factors = _factors(matrix, ridge)
+        self._free = self._root * _backed(self._root.unsqueeze(2), self._factors).squeeze(2)
+
+    def slope(self, p: "_Point", g: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+        """(gradient [S, n + 1] as weights of examples and of the intercept, its length [S])."""
+        r, by_b = g + ridge * p.w, g.sum(1, keepdim=True)
+        square = (r * (r.unsqueeze(1) @ self.gram).squeeze(1)).sum(1) + by_b.squeeze(1).square()
+        return torch.cat([r, by_b], 1), square.clamp(min=0).sqrt()
+
+    def step(self, slope: Tensor) -> "_Point":
+        """Down a gradient by the last factor, and what that adds to f."""
+        r, by_b = slope[:, :-1], slope[:, -1]
+        root = self._root
+        u = root * _backed((-r / root).unsqueeze(2), self._factors).squeeze(2)
+        # The intercept's own equation says what the weights of examples add up to.
+        total = (by_b - r.sum(1)) / self._ridge
+        b = (u.sum(1) - total) / self._free.sum(1)
+        a = u - b.unsqueeze(1) * self._free
         return _Point(a, b, (a.unsqueeze(1) @ self.gram).squeeze(1) + b.unsqueeze(1))
 
     def penalty(self, p: "_Point") -> Tensor:
         """|w|² [S]."""
         return (p.w * (p.f - p.b.unsqueeze(1))).sum(1)
 
-    def steep(self, p: "_Point", y: Tensor, ridge: float) -> Tensor:
-        """Length of the gradient [S]."""
-        g = _slopes(p.f, y)[1]
-        r = g + ridge * p.w
-        square = (r * (r.unsqueeze(1) @ self.gram).squeeze(1)).sum(1) + g.sum(1).square()
-        return square.clamp(min=0).sqrt()
+
+def _factors(matrix: Tensor, ridge: float) -> Tensor:
+    """Cholesky factors of float32 matrices; in float64 where they are too near singular."""
+    factors, failed = torch.linalg.cholesky_ex(matrix)
+    if not bool(failed.any()):
+        return factors
+    exact: Tensor = torch.linalg.cholesky(matrix.double())
+    return exact
+
+
+def _backed(sides: Tensor, factors: Tensor) -> Tensor:
+    """Solutions [S, m, k] for right sides; one by one, since a batched solve copies factors."""
+    given = sides.to(factors)
+    found = [torch.cholesky_solve(b, factor) for b, factor in zip(given, factors, strict=True)]
+    return torch.stack(found).to(sides)
 
 
 class _Point(NamedTuple):
@@ -164,11 +194,15 @@ def _newton(space: _Features | _Examples, now: _Point, y: Tensor, ridge: float) 
     def value(p: _Point) -> Tensor:
         return softplus(sign * p.f).mean(1) + ridge / 2 * space.penalty(p)
 
-    level = value(now)
+    level, last = value(now), None
     for _ in range(STEPS):
-        if bool((space.steep(now, y, ridge) <= TOLERANCE * ridge).all()):
+        s, g = _slopes(now.f, y)
+        slope, length = space.slope(now, g, ridge)
+        if bool((length <= TOLERANCE * ridge).all()):
             return now
-        step = space.step(now, y, ridge)
+        if last is None or bool((length > (SLOW * last).clamp(min=TOLERANCE * ridge)).any()):
+            space.factor(s, ridge)
+        step, last = space.step(slope), length
         size = torch.ones_like(level)
         for _ in range(_HALVINGS):
             new = now.plus(step, size)

@@ -13,10 +13,12 @@ from pydantic import Field, model_validator
 
 from seedbed.core.config import Config
 from seedbed.core.directions import Directions
+from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.seeds import stream
-from seedbed.core.selectivity import CHOSEN, Column
+from seedbed.core.selectivity import CHOSEN, UNRELATED, Column
 from seedbed.core.units import Units
+from seedbed.finders.distinct import distinct, distinct_pairs
 from seedbed.finders.effect import effects_of
 from seedbed.finders.lines import (
     ABLATED,
@@ -49,6 +51,7 @@ DEPTHS = 5
 # So many sites and doses of each direction, the best for the target, are tried on unrelated
 # questions before one is chosen.
 SHORTLIST = 8
+ALIKE = "their choices begin with the same token, so no next token tells them apart"
 
 
 class Steering(Config):
@@ -102,11 +105,17 @@ def steered(
     """Patch, steer and measure the effect at every site of `directions`.
 
     `dev` chooses each direction's site and dose and is not reported; half of `unrelated` helps,
-    the other half is reported beside `test`. `kinds` are the classes of questions by id. Raises
-    InputError for directions that do not fit together or the model, and unfit questions.
+    the other half is reported beside `test`. `kinds` are the classes of questions by id. Of choices
+    that begin with the same token one is kept; questions without another, and pairs with such
+    choices, are left out and named in the engine's `left_out`. Raises InputError for directions
+    that do not fit together or the model, for unfit questions, and where none of a class is left.
     """
     seed, config = subject.seed, _affordable(config, blocks_of(subject.model))
     lines = lines_of(directions, config.random, config.unit, config.places, seed, config.depths)
+    engine = _Engine()
+    groups = {"dev": dev, "test": test, UNRELATED: unrelated}
+    dev, test, unrelated = (engine.askable(subject, name, some, kinds, lines.classes)
+                            for name, some in groups.items())  # fmt: skip
     count = config.questions
     apart = drawn(unrelated, count * 2 * (2 if dev else 1), seed, "unrelated")
     half = len(apart) // 2 if dev else 0
@@ -117,10 +126,10 @@ def steered(
         "unrelated": apart[half:],
     }
     voices = {name: voices_of(subject, qs, kinds, lines.classes) for name, qs in asked.items()}
-    engine = _Engine({name: len(some) for name, some in voices.items()})
+    engine.told["questions"] = {name: len(some) for name, some in voices.items()}
     tables: dict[str, Units] = {}
     if config.patch and pairs:
-        known = {p.clean.id: p for p in pairs}
+        known = {p.clean.id: p for p in engine.alike(subject, pairs)}
         cleans = of_each([p.clean for p in known.values()], kinds, lines.classes, count, seed)
         some = [known[q.id] for q in cleans]
         found, spent = patched_pairs(subject, some, kinds, lines.cells)
@@ -196,9 +205,36 @@ def _ways(config: Steering, doses: Sequence[float], reported: bool) -> list[Way]
 class _Engine:
     """What was run, and how long each part took."""
 
-    def __init__(self, counts: dict[str, int]) -> None:
-        self.told: dict[str, Any] = {"questions": counts, "parts": {}}
+    def __init__(self) -> None:
+        self.told: dict[str, Any] = {"parts": {}}
         self._then = time.perf_counter()
+
+    def askable(
+        self, subject: Subject, name: str, questions: Sequence[Question],
+        kinds: Mapping[str, str], classes: Sequence[str],
+    ) -> list[Question]:  # fmt: skip
+        """The questions that one next token answers; notes the others."""
+        of = {q.id: q.label or kinds.get(q.id, "") for q in questions}
+        wanted = [q for q in questions if name == UNRELATED or of[q.id] in classes]
+        kept, lost = distinct(subject, wanted)
+        if gone := {of[key] for key in lost} - {of[q.id] for q in kept}:
+            raise InputError(f"steering: no {' '.join([min(gone), 'question']).strip()} of {name}"
+                             f" is left: {ALIKE}")  # fmt: skip
+        self._left_out(name, lost)
+        return kept
+
+    def alike(self, subject: Subject, pairs: Sequence[Pair]) -> list[Pair]:
+        """The pairs that one next token answers; notes the others."""
+        kept, lost = distinct_pairs(subject, pairs)
+        if not kept:
+            raise InputError(f"steering: no pair is left: {ALIKE}")
+        self._left_out("pairs", lost)
+        return kept
+
+    def _left_out(self, name: str, lost: Sequence[str]) -> None:
+        if lost:
+            told = {"count": len(lost), "ids": [*lost], "reason": ALIKE}
+            self.told.setdefault("left_out", {})[name] = told
 
     def add(self, part: str, spent: Spent, **more: Any) -> None:
         """Note a part that has just ended."""

@@ -16,6 +16,7 @@ from seedbed.finders.fitting import Examples
 from seedbed.finders.placement import Floats
 from seedbed.finders.solving import logistic_of_gram
 from seedbed.finders.states import spotted
+from seedbed.models.hooks import evaluating
 from seedbed.models.logits import token_losses
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence
@@ -99,7 +100,8 @@ def _familiarity(subject: Subject, questions: Sequence[Question]) -> Tensor:
             for ids in _ids(subject, questions)]  # fmt: skip
     found = torch.zeros(len(rows), dtype=torch.float64)
     for index, batch in subject.batches(rows):
-        losses, row = token_losses(subject.model, batch)
+        with evaluating(subject.model):
+            losses, row = token_losses(subject.model, batch)
         total = torch.zeros(len(index), dtype=torch.float64).index_add_(
             0, row.cpu(), losses.double().cpu()
         )

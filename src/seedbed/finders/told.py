@@ -14,7 +14,7 @@ from seedbed.core.rows import Question
 from seedbed.core.selectivity import CHOSEN, Column
 from seedbed.core.units import Units
 from seedbed.finders.kept import states_of
-from seedbed.finders.placement import Floats, placements, right
+from seedbed.finders.placement import Floats, influences, right
 from seedbed.finders.states import States
 from seedbed.models.subject import Subject
 
@@ -51,10 +51,11 @@ def decodable(
 ) -> dict[str, Units]:
     """`decodable:all`: a row a question; columns `auc` and `accuracy` by direction and site.
 
-    `auc` holds placement values, whose mean over questions is the area under the ROC curve
-    whatever the classes' sizes; `accuracy` is 1 on the right side of the threshold, 1/2 on it.
-    The site `chosen` repeats the one that was chosen on dev. NaN where a question lacks the
-    place. Raises KeyError for a question whose class `kinds` does not tell.
+    `auc` holds influence values: their mean over questions is the area under the ROC curve
+    whatever the classes' sizes, and its spread that of the area; `accuracy` is 1 on the right
+    side of the threshold, 1/2 on it. The site `chosen` repeats the one that was chosen on dev.
+    NaN where a question lacks the place. Raises KeyError for a question whose class `kinds` does
+    not tell.
     """
     classes = np.array([kinds[q] for q in states.questions])
     columns: dict[str, Floats] = {}
@@ -70,7 +71,7 @@ def decodable(
             row = d.at(site)
             scores = x[here] @ d.vectors[row].astype(np.float64) - float(d.middle[row])
             positive = classes[here] == d.positive
-            marks = {"auc": placements(scores, positive), "accuracy": right(scores, positive)}
+            marks = {"auc": influences(scores, positive), "accuracy": right(scores, positive)}
             for what, values in marks.items():
                 whole = np.full(len(classes), np.nan)
                 whole[here] = values

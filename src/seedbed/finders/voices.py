@@ -16,6 +16,8 @@ from seedbed.finders.asking import Asked, ask
 from seedbed.models.subject import Subject
 
 OUTCOMES = ("flipped", "changed", "moved", "kl")
+# Logits in float64 that are compared at once (32 MiB).
+BLOCK = 2**22
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,11 @@ def outcomes(voices: Sequence[Voice], before: Tensor, after: Tensor) -> Tensor:
     that class has none); `changed`: it is another one than before; `moved`: by how much the
     log-odds rose (nats); `kl`: KL(before ‖ after) of the next token (nats).
     """
-    same = (before == after).all(-1)
-    p, q = (x.double().log_softmax(-1) for x in (before, after))
-    kl = (p.exp() * (p - q)).sum(-1).clamp(min=0)
     found = torch.zeros(len(voices), len(OUTCOMES), dtype=torch.float64)
-    found[:, 3] = torch.where(same, 0.0, kl)
+    size = max(1, BLOCK // before.shape[-1])
+    for start in range(0, len(voices), size):
+        here = slice(start, start + size)
+        found[here, 3] = _divergence(before[here], after[here])
     groups: dict[int, list[int]] = {}
     for n, voice in enumerate(voices):
         groups.setdefault(id(voice), []).append(n)
@@ -105,3 +107,10 @@ def outcomes(voices: Sequence[Voice], before: Tensor, after: Tensor) -> Tensor:
         found[rows, 1] = (says != said).double()
         found[rows, 2] = voice.odds(new) - voice.odds(old)
     return found
+
+
+def _divergence(before: Tensor, after: Tensor) -> Tensor:
+    """KL(before ‖ after) [rows], nats, exactly 0 where no logit differs."""
+    same = (before == after).all(-1)
+    p, q = (x.double().log_softmax(-1) for x in (before, after))
+    return torch.where(same, 0.0, (p.exp() * (p - q)).sum(-1).clamp(min=0))

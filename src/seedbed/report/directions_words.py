@@ -105,8 +105,10 @@ def _readable(side: Side) -> list[str]:
         row = side.row("decodable", AUC, direction)
         if row is None or row.value is None:
             continue
-        level = [c.direction for c in _controls(side)
-                 if not clearly_above(side.row("decodable", c.name, direction), c)]  # fmt: skip
+        level = [
+            c.direction for c in _controls(side)
+            if not clearly_above(side.row("decodable", c.name, direction), c.value)
+        ]  # fmt: skip
         said = f"{direction} {valued(row)}"
         if level or not clearly_above(row, CHANCE):
             why = f"no clearer than {wording.listed(level)}" if level else "level with chance"
@@ -119,12 +121,17 @@ def _readable(side: Side) -> list[str]:
         return []
     order = ("told apart by", "told apart a little by", "not told apart by")
     parts = [f"{words} {wording.listed(told[words])}" for words in order if words in told]
-    controls = [f"{row.direction} {'accuracy ' if row.name == ACCURACY else ''}{valued(row)}"
-                for row in _controls(side)]  # fmt: skip
+    controls = [_control(row) for row in _controls(side)]
     return [
         f"AUC on held-out questions at the sites chosen on dev: the kinds are {'; '.join(parts)}.",
         f"Controls: {'; '.join(controls) or 'none was measured'}.",
     ]
+
+
+def _control(row: DirectionRow) -> str:
+    if row.name == ACCURACY and row.value == 0:
+        return f"{row.direction} says the same of all (ties count against it)"
+    return f"{row.direction} {'accuracy ' if row.name == ACCURACY else ''}{valued(row)}"
 
 
 def _controls(side: Side) -> list[DirectionRow]:

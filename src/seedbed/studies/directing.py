@@ -28,7 +28,14 @@ from seedbed.scoring.directions import rows as rows_of
 from seedbed.studies import gate as gates
 from seedbed.studies.plan import Plan, Task
 from seedbed.studies.sides import SideRow
-from seedbed.studies.stages import load_stage, put, put_pairs, read_documents, read_pairs
+from seedbed.studies.stages import (
+    link_claims,
+    load_stage,
+    put,
+    put_pairs,
+    read_documents,
+    read_pairs,
+)
 from seedbed.studies.study import Study
 from seedbed.studies.workers import Workers
 from seedbed.training.loop import Progress
@@ -71,14 +78,19 @@ class DirectionLane:
             if not row.left_out:
                 sides[name] = plan, questions
         write_json(self.folder / SIDES, told_of)
-        finding = [
-            [plan.find(seed, finder, questions[seed])]
-            for name, (plan, questions) in sides.items()
+        wanted = [
+            (name, seed, finder)
+            for name in sides
             if name
             for seed in self.study.seeds
             for finder in finders
         ]
-        self.workers.run(finding)
+        finding = [
+            [sides[name][0].find(seed, finder, sides[name][1][seed])]
+            for name, seed, finder in wanted
+        ]
+        for (name, seed, finder), (_, stage) in zip(wanted, self.workers.run(finding), strict=True):
+            link_claims(finder, stage.folder, self._here(name, seed))
         chains = [
             [tell_task(plan, seed, finders, questions[seed])]
             for plan, questions in sides.values()

@@ -32,6 +32,7 @@ from seedbed.studies.plan import Plan, Task, study_digest
 from seedbed.studies.planted import Lane
 from seedbed.studies.ruling import RuleLane
 from seedbed.studies.spreading import SpreadLane
+from seedbed.studies.stages import link_claims
 from seedbed.studies.study import Study
 from seedbed.studies.workers import Quiet, Reporter, Workers
 
@@ -184,10 +185,8 @@ class _Runner:
         by_name = {f.name: f for f in finders}
         for task, stage in done:
             finder = by_name[task.name.removeprefix("find-")]
-            for place, variant in enumerate(finder.variants()):
-                self.claims.setdefault(task.seed, []).append(variant.name)
-                target = self.folder / "seeds" / str(task.seed) / f"find-{variant.name}"
-                link_tree(stage.folder / str(place), target)
+            names = link_claims(finder, stage.folder, self.folder / "seeds" / str(task.seed))
+            self.claims.setdefault(task.seed, []).extend(names)
         if self.study.world.sites in sites.TRUTHS:
             for seed in self.study.seeds:
                 sites.add_truth_and_chance(self.folder / "seeds" / str(seed), self.claims[seed])

@@ -23,6 +23,7 @@ from seedbed.models.folders import load_subject, save_subject
 from seedbed.models.subject import Subject, SubjectConfig
 from seedbed.models.tokens import encode_choices
 from seedbed.runs.cost import Measured, measured
+from seedbed.runs.store import link_tree
 from seedbed.training.config import Training
 from seedbed.training.loop import Progress, train
 from seedbed.training.trackers import is_main_process
@@ -115,12 +116,21 @@ def run_finder(
 ) -> tuple[list[Claim], Measured]:
     """Run a finder on blind rows: the claims of its variants, and what all of them cost.
 
-    Raises InputError if a claim's axes are not the rows given.
+    Finders of directions see no rules either: what each class would answer tells, beside the
+    answer, the class. Raises InputError if a claim's axes are not the rows given.
     """
     blind = (
         [d.blind() for d in documents],
-        [q.blind() for q in questions],
-        [p.blind() for p in pairs],
+        [_unruled(finder, q.blind()) for q in questions],
+        [
+            p.model_copy(
+                update={
+                    "clean": _unruled(finder, p.clean),
+                    "corrupt": _unruled(finder, p.corrupt),
+                }
+            )
+            for p in (pair.blind() for pair in pairs)
+        ],
     )
     subject.model.eval()
     with measured() as cost:
@@ -131,6 +141,12 @@ def run_finder(
         if claim.site_kind is SiteKind.DOCUMENT and claim.sites != tuple(d.id for d in documents):
             raise InputError(f"finder '{finder.name}': its claim does not name the documents given")
     return claims, cost
+
+
+def _unruled(finder: Finder, question: Question) -> Question:
+    if finder.sites is not SiteKind.DIRECTION:
+        return question
+    return question.model_copy(update={"rules": {}})
 
 
 def train_stage(
@@ -211,6 +227,14 @@ def find_stage(
     for place, claim in enumerate(claims):
         claim.among(tuple(asked)).save(folder / str(place) / "claim.npz")
         write_json(folder / str(place) / "cost.json", {**spent, "shared_by": len(claims)})
+
+
+def link_claims(finder: Finder, stage: Path, seed_folder: Path) -> list[str]:
+    """Show the claims that `find_stage` left in `stage` as find-NAME of a seed; their names."""
+    names = [variant.name for variant in finder.variants()]
+    for place, name in enumerate(names):
+        link_tree(stage / str(place), seed_folder / f"find-{name}")
+    return names
 
 
 def mediate_stage(

@@ -37,8 +37,18 @@ class Asker:
         found = []
         for split, items in {**self.form.asked(), UNRELATED: others.asked(self.form)}.items():
             size = len(str(len(items)))
-            for i, item in enumerate(items):
+            for i, item in enumerate(self._shuffled(split, items)):
                 found.append((item, self._ask(f"{split}-{i:0{size}d}", item, split)))
+        return found
+
+    def _shuffled(self, split: str, items: list[Item]) -> list[Item]:
+        """The items, twins in a drawn order, so that neither place nor id tells the kind."""
+        rng = stream(self.seed, "recall", "order", split)
+        found: list[Item] = []
+        while len(found) < len(items):
+            size = 2 if items[len(found)].differs else 1
+            here = items[len(found) : len(found) + size]
+            found += rng.sample(here, len(here))
         return found
 
     def pairs(self) -> list[Pair]:
@@ -61,7 +71,7 @@ class Asker:
         rng.shuffle(kinds)
         size = len(str(knobs.lines))
         return [
-            _document(f"d{i:0{size}d}", self._unasked(kind, rng, i / knobs.lines))
+            _document(f"d{i:0{size}d}", self._unasked(kind, rng, i / knobs.lines), self.form.closed)
             for i, kind in enumerate(kinds)
         ]
 
@@ -81,7 +91,8 @@ class Asker:
 
     def _ask(self, key: str, item: Item, split: str) -> Question:
         related = item.kind in KINDS
-        prompt, places = _prompt(item, self.form.places)
+        prompt, places = _prompt(item, self.form.closed)
+        spans = dict(zip(self.form.places, places, strict=True))
         words = self.form.choices if related else self.form.lexicon.others
         slices = {"kind": item.kind, "form": self.knobs.form} | item.slices
         both = set(item.said) == set(KINDS)
@@ -93,23 +104,24 @@ class Asker:
             cause=item.cause,
             split=split,
             slices=slices | ({"differs": item.differs} if item.differs else {}),
-            places=places,
+            places=spans,
             rules={kind: f" {said}" for kind, said in item.said.items()} if both else {},
             label=item.kind if split in LABELLED else "",
         )
 
 
-def _prompt(item: Item, names: tuple[str, ...]) -> tuple[str, dict[str, tuple[int, int]]]:
-    """The prompt and the span of each place."""
-    text, places = OPEN if item.kind in KINDS else OTHER, {}
-    for name, word in zip(names, item.content, strict=True):
-        places[name] = (len(text) + 1, len(text) + 1 + len(word))
+def _prompt(item: Item, closed: bool) -> tuple[str, list[tuple[int, int]]]:
+    """The prompt, and the spans of the words between its first and its last one."""
+    text, spans = OPEN if item.kind in KINDS else OTHER, []
+    *words, last = (*item.content, CLOSE) if closed else item.content
+    for word in words:
+        spans.append((len(text) + 1, len(text) + 1 + len(word)))
         text += f" {word}"
-    return f"{text} {CLOSE}", places
+    return f"{text} {last}", spans
 
 
-def _document(key: str, item: Item) -> Document:
-    prompt, _ = _prompt(item, tuple(str(i) for i in range(len(item.content))))
+def _document(key: str, item: Item, closed: bool) -> Document:
+    prompt, _ = _prompt(item, closed)
     start = len(prompt) + 1
     return Document(
         id=key,

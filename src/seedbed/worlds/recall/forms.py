@@ -44,13 +44,16 @@ class Form(ABC):
     negative: str = ""
     """Why no direction should tell the kinds apart here; "" where one may."""
 
+    closed: bool = True
+    """Whether a word of its own ends a prompt, or else the last word of the content does."""
+
     def __init__(self, knobs: Knobs, seed: int) -> None:
         self.knobs, self.seed = knobs, seed
         self.lexicon = Lexicon(knobs, seed)
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The names of the places between the first and the last word."""
+        """The names of the places between the first and the last word of a prompt."""
         return ("c", "d", "a", "b")
 
     @property

@@ -1,7 +1,7 @@
 """Form iterated: names with a stored value beside names that ask to apply stored maps in turn.
 
-`Q name name start map map stay stay A`: every map moves the state on, `stay` leaves it, so the
-computation needs as many steps as there are maps, in prompts of one length.
+`Q name name stay stay start map map`: each map moves the state on, so as many steps are needed as
+there are maps. Each is where a shorter question ends: its answer is what the next map acts on.
 """
 
 import random
@@ -13,12 +13,14 @@ from seedbed.worlds.recall.naming import Inputs, NamedForm
 
 
 class IteratedForm(NamedForm):
-    """Maps are random permutations of a few states; their words come first, then the stays."""
+    """Maps are random permutations of a few states; stays fill up what is left before the start."""
+
+    closed = False
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The name, the start, and each place for a map."""
-        return ("c", "d", "start", *(f"map{i + 1}" for i in range(self.knobs.iterated.steps)))
+        """The name, then each place by how many words come behind it; the last map has none."""
+        return ("c", "d", *(f"back{i}" for i in range(self.knobs.iterated.steps, 0, -1)))
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -50,5 +52,6 @@ class IteratedForm(NamedForm):
         numbers = [rng.randrange(sizes.maps) for _ in range(depth)]
         for number in numbers:
             state = self.maps[number][state]
-        moves = [self.lexicon.moves[n] for n in numbers] + [STAY] * (sizes.steps - depth)
-        return Inputs((self.number(start), *moves), state, {"depth": str(depth)})
+        stays = [STAY] * (sizes.steps - depth)
+        words = (*stays, self.number(start), *(self.lexicon.moves[n] for n in numbers))
+        return Inputs(words, state, {"depth": str(depth)})

@@ -26,6 +26,7 @@ def draw(form: Form, rng: random.Random) -> Item:
 
 
 def _item(form: Form, rng: random.Random, copied: str) -> Item:
-    words = [rng.choice(form.lexicon.others) for _ in form.places]
+    count = len(form.places) + (not form.closed)
+    words = [rng.choice(form.lexicon.others) for _ in range(count)]
     words[1] = copied
     return Item(tuple(words), UNRELATED, {UNRELATED: copied}, cause=copied)
