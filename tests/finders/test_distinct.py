@@ -1,9 +1,9 @@
 import pytest
 
 from seedbed.core.errors import InputError
-from seedbed.core.rows import Question
+from seedbed.core.rows import Pair, Question
 from seedbed.finders.asking import ask
-from seedbed.finders.distinct import distinct
+from seedbed.finders.distinct import distinct, distinct_pairs
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
 
@@ -42,3 +42,15 @@ def test_what_no_token_tells_apart_is_named(subject: Subject) -> None:
     assert (kept, lost) == ([], ["d"])
     with pytest.raises(InputError, match="does not know"):
         distinct(subject, [asked("e", "unheard", "unheard", "red")])
+
+
+def test_pairs_whose_choices_begin_alike_are_named(subject: Subject) -> None:
+    alike, apart = ("12", "13", "2"), ("1", "2", "3")
+    pairs = [
+        Pair(
+            id=key, clean=asked(f"{key}c", clean[0], *clean), corrupt=asked(f"{key}d", said, *clean)
+        )
+        for key, clean, said in (("p", alike, "2"), ("q", apart, "3"))
+    ]
+    kept, lost = distinct_pairs(subject, pairs)
+    assert (kept, lost) == ([pairs[1]], ["p"])

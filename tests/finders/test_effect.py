@@ -3,12 +3,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from seedbed.core.directions import Directions
 from seedbed.core.errors import InputError
+from seedbed.core.rows import Question
 from seedbed.core.selectivity import Column
 from seedbed.finders.effect import effects_of, slopes_of
 from seedbed.finders.lines import Line, Lines, Way, lines_of, tried
 from seedbed.finders.voices import Voice, voices_of
+from seedbed.models.blocks import blocks_of
 from seedbed.models.hooks import Add, edited
+from seedbed.models.hrm import Hrm
 from seedbed.models.planted_direction import planted
 from seedbed.models.subject import Subject
 
@@ -90,3 +94,23 @@ def test_a_direction_that_reaches_nothing_has_no_effect() -> None:
 def test_an_unknown_layer_is_refused() -> None:
     with pytest.raises(InputError, match="there are blocks 0 to 5"):
         planted(0, 6)
+
+
+def test_a_model_that_cuts_gradients_off_has_no_slopes() -> None:
+    subject = Hrm(width=16, heads=2, init=0.3).build(["a b c x y"], [], 0)
+    questions = [Question(id=k, prompt=p, choices=("x", "y"), answer="x")
+                 for k, p in (("q0", "a b"), ("q1", "b c"))]  # fmt: skip
+    blocks = blocks_of(subject.model)
+    sites = tuple(c.name for c in blocks.cells(("last",)))
+    vectors = np.tile(np.eye(16)[:1], (len(sites), 1))
+    one = np.ones(len(sites))
+    given = Directions(sites, vectors, 0 * one, one, one, "stored", "computed")
+    lines = lines_of({"given": given}, 0, "one", (), 0)
+    voices = voices_of(subject, questions, {}, lines.classes)
+    whole = slopes_of(subject, voices, lines.lines, lines.vectors)
+    assert (np.abs(whole) > 0).all()
+    # Of two inner cycles only the last hands gradients on, as in the published model.
+    subject.model.model.L_bp_cycles_padded = [1, 1]
+    assert np.isnan(slopes_of(subject, voices, lines.lines, lines.vectors)).all()
+    last = lines.lines[-1:]
+    assert np.isnan(slopes_of(subject, voices, last, lines.vectors)).all()

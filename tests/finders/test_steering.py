@@ -293,3 +293,41 @@ def test_recurrent_subjects_are_steered_at_a_few_points_of_their_computation(row
         if Column.parse(column).site == sites[-1]:
             assert np.abs(found.tables["steering:all"].column(column)).max() < 1e-5
     assert _mean(found, "steering:all", "kl", "difference", sites[0], 2) > 1e-4
+
+
+def _alike(question: Question, *choices: str) -> Question:
+    """The question with choices whose first token is the same, so that none tells them apart."""
+    return question.model_copy(
+        update={"id": f"{question.id}-alike", "answer": choices[0], "choices": choices, "rules": {}}
+    )
+
+
+def test_questions_that_no_token_answers_are_left_out_and_named(
+    subject: Subject, directions: Directions, rows: Rows
+) -> None:
+    config = Steering(questions=2, documents=2, doses=(1,), random=0, places=("word",))
+    two = f" {VALUES[0]} {VALUES[1]}", f" {VALUES[0]} {VALUES[2]} {VALUES[1]}", f" {VALUES[0]}"
+    lost = {name: _alike(some[0], *two) for name, some in
+            (("dev", rows.dev), ("test", rows.test), ("unrelated", rows.unrelated))}  # fmt: skip
+    pair = Pair(id="alike", clean=lost["test"], corrupt=lost["test"].model_copy(update={"id": "c"}))
+    kinds = {**rows.kinds, lost["test"].id: "stored"}
+    more = replace(rows, dev=[*rows.dev, lost["dev"]], test=[*rows.test, lost["test"]], kinds=kinds,
+                   unrelated=[*rows.unrelated, lost["unrelated"]],
+                   pairs=[*rows.pairs, pair])  # fmt: skip
+    wanted, found = (_steered(config, subject, directions, r) for r in (rows, more))
+    assert "left_out" not in wanted.engine
+    told = found.engine["left_out"]
+    assert {k: v["ids"] for k, v in told.items()} == {
+        **{k: [q.id] for k, q in lost.items()}, "pairs": ["alike"]
+    }  # fmt: skip
+    assert all(v["count"] == 1 and "same token" in v["reason"] for v in told.values())
+    for name, table in wanted.tables.items():
+        np.testing.assert_array_equal(found.tables[name].values, table.values, name)
+    for name, few in {
+        "no stored question of test": replace(more, test=[lost["test"], *rows.test[6:]]),
+        "no stored question of dev": replace(more, dev=[lost["dev"], *rows.dev[6:]]),
+        "no question of unrelated": replace(more, unrelated=[lost["unrelated"]]),
+        "no pair": replace(more, pairs=[pair]),
+    }.items():
+        with pytest.raises(InputError, match=f"{name} is left: their choices begin"):
+            _steered(config, subject, directions, few)

@@ -1,5 +1,7 @@
 """Tables of what directions read, against scikit-learn and by hand."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,19 @@ def test_without_questions_of_a_known_class_only_vectors_are_compared() -> None:
     given, _ = _given()
     assert set(told(subject, given, questions, {})) == {"cosine:all"}
     assert told(subject, {}, questions, {}) == {}
+
+
+def test_cosines_of_many_sites_are_of_some_spread_evenly() -> None:
+    sites = [f"resid_pre.{i}@{place}" for i in range(40) for place in ("a", "b")]
+    vectors = np.random.default_rng(0).normal(size=(80, 8))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    one = np.ones(80)
+    given = Directions(tuple(sites), vectors, one, one, one, "stored", "computed")
+    table = cosines({"x": given})["cosine:all"]
+    found = [tuple(Column.parse(c).site.split("/")) for c in table.columns]
+    assert len(found) == 2 * 16 * 15 // 2
+    layers = sorted({Cell.parse(site).layer for pair in found for site in pair})
+    assert (len(layers), layers[0], layers[-1]) == (16, 0, 39)
+    assert {b - a for a, b in pairwise(layers)} == {2, 3}
+    for value, (a, b) in zip(table.values[0], found, strict=True):
+        assert value == pytest.approx(float(vectors[sites.index(a)] @ vectors[sites.index(b)]))

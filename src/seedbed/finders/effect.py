@@ -29,7 +29,8 @@ def effects_of(
     `kl` is (KL(p ‖ p₊) + KL(p ‖ p₋)) / 2ε² with p± the next token's distribution after a push of
     ±ε units, ε = `small`: half the Fisher information of the push as ε → 0, since KL(p ‖ p_ε) =
     ε²/2 · dᵀFd + O(ε³) and the odd terms cancel (Kullback 1959, section 2.6). `logit` is
-    |∂ log-odds / ∂ push| by one backward pass for all sites; its mean is of absolute values.
+    |∂ log-odds / ∂ push| by one backward pass for all sites; its mean is of absolute values. It
+    is NaN where the model cuts gradients off, as HRM-Text does behind its last inner cycles.
     """
     ways = [Way("", small), Way("", -small)]
     measured, spent = tried(subject, voices, lines, ways)
@@ -68,8 +69,12 @@ def slopes_of(
 def _gradients(
     subject: Subject, voices: Sequence[Voice], sites: Sequence[Site]
 ) -> dict[Site, Tensor]:
-    """∂ log-odds / ∂ stream at each site, [voices, length, width] of a right-padded batch."""
+    """∂ log-odds / ∂ stream at each site, [voices, length, width] of a right-padded batch.
+
+    NaN at all of them if a run of some block takes no gradient: theirs would lack its share.
+    """
     probes: dict[Site, Tensor] = {}
+    blocks, follows = blocks_of(subject.model), True
 
     def probe(site: Site) -> Change:
         def change(hidden: Tensor) -> Tensor:
@@ -80,13 +85,21 @@ def _gradients(
 
         return change
 
+    def look(_: Tensor) -> None:
+        nonlocal follows
+        follows = follows and torch.is_grad_enabled()
+
     batch = prompts_batch(subject, [v.asked.ids for v in voices])
-    with torch.enable_grad(), hooked(blocks_of(subject.model), {s: probe(s) for s in sites}):
+    changes: dict[Site, Change] = {s: probe(s) for s in sites}
+    watched: dict[Site, Change] = {s: look for s in blocks.residual()} if blocks.recurrent else {}
+    with torch.enable_grad(), hooked(blocks, watched), hooked(blocks, changes):
         logits = logits_at(subject.model, batch, batch.predicted, use_cache=False)
         total = torch.stack([
             voice.odds(row[list(voice.asked.choices)])
             for voice, row in zip(voices, logits, strict=True)
         ]).sum()  # fmt: skip
+        if not follows:
+            return {s: torch.full_like(probes[s], torch.nan) for s in sites}
         grads = torch.autograd.grad(total, [probes[s] for s in sites], allow_unused=True)
     return {s: torch.zeros_like(probes[s]) if g is None else g
             for s, g in zip(sites, grads, strict=True)}  # fmt: skip

@@ -149,7 +149,8 @@ def fitted(
     the sphere; threshold at the median of train. shuffled and shuffled-probe: difference and
     probe of labels drawn anew within each class (`Labelled.shuffled`), threshold as theirs.
     `spread` of these three is the distance of the true class means, so that a step of one spread
-    is as long as with `difference`. A cell has no direction where what was fitted is nothing but rounding.
+    is as long as with `difference`. A cell has no direction where what was fitted is nothing but
+    rounding.
     Raises InputError for states that are not finite.
     """
     told_y = labels_for(method, data, seed)

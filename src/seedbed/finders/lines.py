@@ -5,7 +5,7 @@ All directions of a site are pushed by the same length, so that none wins by bei
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from seedbed.models.subject import Subject
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Measured = dict[Column, Floats]
+PointT = TypeVar("PointT")
 Scale = Literal["spread", "norm", "one"]
 
 
@@ -110,12 +111,16 @@ def lines_of(
     return Lines(tuple(found), table, classes.pop())
 
 
+def evenly(points: Sequence[PointT], count: int) -> list[PointT]:
+    """So many of the points in order, spread evenly, first and last among them (0: all)."""
+    if not count or count >= len(points):
+        return [*points]
+    return [points[i] for i in np.linspace(0, len(points) - 1, count).round().astype(int)]
+
+
 def _thinned(sites: Sequence[str], depths: int) -> list[str]:
     cells = [Cell.parse(site) for site in sites]
-    points = list(dict.fromkeys((c.stream, c.layer, c.head, c.step) for c in cells))
-    if depths and depths < len(points):
-        index = np.linspace(0, len(points) - 1, depths).round().astype(int)
-        points = [points[i] for i in index]
+    points = evenly(list(dict.fromkeys((c.stream, c.layer, c.head, c.step) for c in cells)), depths)
     return [c.name for c in cells if (c.stream, c.layer, c.head, c.step) in points]
 
 

@@ -19,10 +19,14 @@ STEPS = 100
 TOLERANCE = 1e-5
 """Length of the gradient over the ridge at which a problem is solved: the loss bends at least
 as much as its penalty, so no weight is further than this from where it should be."""
-TILE = 2**18
+TILE = 2**20
 """Numbers in the matrices that are factorised together: what a processor's cache holds."""
-SLOW = 0.1
+SLOW = 0.2
 """A step that leaves more than this share of the gradient is followed by a new factor."""
+SHARE, ROUGH = 4, 1e-2
+"""One example in `SHARE` spans the weights of a first solve, to a gradient of `ROUGH`."""
+MANY = 150
+"""With fewer examples a first solve costs more than it saves."""
 _LEAST = 1e-10
 _HALVINGS = 30
 
@@ -133,6 +137,26 @@ class _Examples:
         return (p.w * (p.f - p.b.unsqueeze(1))).sum(1)
 
 
+class _Landmarks:
+    """Weights within the span of a few examples, as features of orthonormal directions."""
+
+    def __init__(self, gram: Tensor) -> None:
+        n = gram.shape[1]
+        self.chosen = torch.arange(0, n, SHARE, device=gram.device)
+        among = gram[:, self.chosen][:, :, self.chosen]
+        level = among.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + 1e-12
+        one = torch.eye(len(self.chosen), dtype=gram.dtype, device=gram.device)
+        factor = torch.linalg.cholesky(among + 1e-8 * level * one)
+        self.back = torch.linalg.solve_triangular(factor, one.expand_as(among), upper=False)
+        self.space = _Features(gram[:, :, self.chosen] @ self.back.mT)
+
+    def lifted(self, p: "_Point") -> "_Point":
+        """The same point as weights of all examples."""
+        w = torch.zeros_like(p.f)
+        w[:, self.chosen] = (p.w.unsqueeze(1) @ self.back).squeeze(1)
+        return _Point(w, p.b, p.f)
+
+
 def _factors(matrix: Tensor, ridge: float) -> Tensor:
     """Cholesky factors of float32 matrices; in float64 where they are too near singular."""
     factors, failed = torch.linalg.cholesky_ex(matrix)
@@ -178,16 +202,27 @@ def _solved(
     y = y.to(like)
     if not bool((y == 1).any()) or not bool((y == 0).any()):
         raise InputError("a probe needs examples of two classes")
-    zeros = torch.zeros(len(like), max(space.size, len(y)), dtype=like.dtype, device=like.device)
-    now = _Point(zeros[:, : space.size], zeros[:, 0], zeros[:, : len(y)])
+    few = _Landmarks(space.gram) if isinstance(space, _Examples) and len(y) >= MANY else None
+    now, rough = _nothing(space, y), _nothing(few.space, y) if few else None
     found = {}
     for ridge in sorted(set(ridges), reverse=True):
-        now = _newton(space, now, y, ridge)
+        if few and rough:
+            rough = _newton(few.space, rough, y, ridge, ROUGH)
+            now = few.lifted(rough)
+        now = _newton(space, now, y, ridge, TOLERANCE)
         found[ridge] = now.w, now.b
     return [found[ridge] for ridge in ridges]
 
 
-def _newton(space: _Features | _Examples, now: _Point, y: Tensor, ridge: float) -> _Point:
+def _nothing(space: _Features | _Examples, y: Tensor) -> _Point:
+    like = space.wide if isinstance(space, _Features) else space.gram
+    zeros = torch.zeros(len(like), max(space.size, len(y)), dtype=like.dtype, device=like.device)
+    return _Point(zeros[:, : space.size], zeros[:, 0], zeros[:, : len(y)])
+
+
+def _newton(
+    space: _Features | _Examples, now: _Point, y: Tensor, ridge: float, tolerance: float
+) -> _Point:
     """Newton's method with halved steps where a whole one would not go down, each problem apart."""
     sign = 1 - 2 * y
 
@@ -198,9 +233,9 @@ def _newton(space: _Features | _Examples, now: _Point, y: Tensor, ridge: float) 
     for _ in range(STEPS):
         s, g = _slopes(now.f, y)
         slope, length = space.slope(now, g, ridge)
-        if bool((length <= TOLERANCE * ridge).all()):
+        if bool((length <= tolerance * ridge).all()):
             return now
-        if last is None or bool((length > (SLOW * last).clamp(min=TOLERANCE * ridge)).any()):
+        if last is None or bool((length > (SLOW * last).clamp(min=tolerance * ridge)).any()):
             space.factor(s, ridge)
         step, last = space.step(slope), length
         size = torch.ones_like(level)

@@ -14,11 +14,14 @@ from seedbed.core.rows import Question
 from seedbed.core.selectivity import CHOSEN, Column
 from seedbed.core.units import Units
 from seedbed.finders.kept import states_of
+from seedbed.finders.lines import evenly
 from seedbed.finders.placement import Floats, influences, right
 from seedbed.finders.states import States
 from seedbed.models.subject import Subject
 
 ALL = "all"
+DEPTHS = 16
+"""Sites of one place whose directions are compared with one another."""
 
 
 def told(
@@ -88,14 +91,19 @@ def cosines(directions: Mapping[str, Directions]) -> dict[str, Units]:
     """`cosine:all`: the cosine of every two directions of a method at one place of the prompt,
     site A/B, and of every two methods at one site, direction A/B. One unit, since they are
     properties of vectors and not of questions.
+
+    Pairs grow with the square of sites: of a place with more than `DEPTHS`, as many are compared,
+    spread evenly in running order, first and last among them.
     """
     columns: dict[str, float] = {}
     for name, d in directions.items():
         vectors = d.vectors.astype(np.float64)
         table = vectors @ vectors.T
-        places = [Cell.parse(site).place for site in d.sites]
-        for i, j in combinations(range(len(d.sites)), 2):
-            if places[i] == places[j]:
+        places: dict[str, list[int]] = {}
+        for i, site in enumerate(d.sites):
+            places.setdefault(Cell.parse(site).place, []).append(i)
+        for rows in places.values():
+            for i, j in combinations(evenly(rows, DEPTHS), 2):
                 site = f"{d.sites[i]}/{d.sites[j]}"
                 columns[Column("cosine", name, site).key] = float(table[i, j])
     for (name, d), (other, e) in combinations(directions.items(), 2):
