@@ -241,7 +241,10 @@ def recall_study() -> dict[str, Any]:
         "steering": {"doses": [1, 2], "random": 2, "questions": 8, "documents": 8},
         "sides": {
             "mirror": {"negative": "none, in truth"},
-            "idle": {"training": {"steps": 1}},
+            "idle": {
+                "world": {"form": "exceptions", "lexicon": {"values": 20}, "stored": 100},
+                "training": {"steps": 1},
+            },
         },
         "seeds": [0, 1],
         "questions": 32,

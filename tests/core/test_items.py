@@ -1,3 +1,6 @@
+import pytest
+from pydantic import ValidationError
+
 from seedbed.core.items import Item, bare, few_shot, listed, worked
 
 PARIS = Item(id="p", question="What is the capital of France?", options=("Rome", "Paris"),
@@ -44,3 +47,9 @@ def test_open_questions_show_no_options() -> None:
     assert "Oslo" not in text
     assert "A. " not in text
     assert text.endswith("A: The answer is Rome.\n\nQ: What is the capital of France?\n\nA:")
+
+
+@pytest.mark.parametrize(("key", "value"), [("target", 2), ("target", -1), ("score", 1.5)])
+def test_what_no_option_is_and_no_score_is_refused(key: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=key):
+        Item.model_validate({**PARIS.model_dump(), key: value})

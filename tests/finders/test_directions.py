@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from seedbed.core.directions import DirectionClaim
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.core.seeds import stream
-from seedbed.finders import kept
+from seedbed.finders import contract_directions, kept
 from seedbed.finders.contract_directions import (
     CLASSES,
     WORDS,
@@ -20,13 +21,15 @@ from seedbed.finders.contract_directions import (
     example_questions,
 )
 from seedbed.finders.directions import MEASURES, DirectionFinder
-from seedbed.finders.fitting import METHODS, SHRINKAGE, mass_mean
+from seedbed.finders.fitting import METHODS, SHRINKAGE, Labelled, fitted, mass_mean
 from seedbed.finders.placement import auc
-from seedbed.finders.states import Sweep, held, spotted
+from seedbed.finders.states import Held, Sweep, held, spotted
 from seedbed.finders.told import told
+from seedbed.models.hrm import Hrm
 from seedbed.models.logits import logits_at
 from seedbed.models.recurrent import Recurrent
 from seedbed.models.subject import Subject
+from seedbed.models.tiny import Tiny
 from seedbed.models.tokens import TokenSequence, pad
 
 WIDTH = 16
@@ -78,6 +81,17 @@ def _without_cause(count: int, seed: int) -> tuple[Subject, list[Question], dict
 @pytest.mark.parametrize("measure", MEASURES)
 def test_every_measure_keeps_the_contract(measure: str) -> None:
     check_direction_finder(DirectionFinder(measure=measure))
+
+
+@pytest.mark.parametrize("kind", ["tiny", "recurrent", "hrm"])
+def test_means_over_tokens_keep_the_contract_in_every_family(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: dict[str, Any] = {"width": WIDTH, "heads": 2}
+    made = {"tiny": Tiny(layers=2, **sizes), "recurrent": Recurrent(recurrences=2, **sizes),
+            "hrm": Hrm(**sizes)}[kind]  # fmt: skip
+    monkeypatch.setattr(contract_directions, "Tiny", lambda **_: made)
+    check_direction_finder(DirectionFinder(sweep=Sweep(places=("mean", "name"))))
 
 
 def test_a_planted_direction_is_found() -> None:
@@ -228,6 +242,27 @@ def test_classes_that_never_differ_are_refused() -> None:
             for q in questions]  # fmt: skip
     with pytest.raises(InputError, match="the same at every cell"):
         _claims(subject, same, *METHODS)
+
+
+def test_streams_of_unequal_width_are_refused() -> None:
+    subject, questions = example_questions(36)
+    with pytest.raises(InputError, match=r"sweep\.streams: .*'head'.* differ in width"):
+        _claims(subject, questions, "difference", sweep=Sweep(streams=("resid_pre", "head")))
+    claims = _claims(subject, questions, "difference", sweep=Sweep(streams=("head",)))
+    assert claims["difference"].notes["site"].startswith("head.")
+
+
+def test_a_state_of_dev_that_is_not_finite_is_refused() -> None:
+    cell, y = Cell("resid_pre", 0, "last"), torch.tensor([0.0, 1.0] * 4)
+    states = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+    rows = torch.arange(16)
+    names = tuple(str(i) for i in range(16))
+    for row in (0, 15):
+        broken = states.clone()
+        broken[row, 1] = torch.nan
+        data = Labelled(Held(names, (cell,), {cell: broken}), rows[:8], y, rows[8:], y)
+        with pytest.raises(InputError, match=r"resid_pre\.0@last: .* not finite"):
+            fitted("difference", data, 0, (1.0,))
 
 
 def test_states_that_overflow_are_refused_by_name() -> None:

@@ -150,3 +150,21 @@ def test_blocks_in_several_lists_are_not_compared(subject: Subject) -> None:
 
     with pytest.raises(InputError, match="blocks stand in several lists"):
         WeightDifference().find(replace(subject, base=subject), [], ASKED, PAIRS)
+
+
+def test_integrated_gradients_add_up_where_embeddings_go_to_the_first_block(
+    subject: Subject,
+) -> None:
+    finder = AttributionPatching(steps=64, sample=0)
+    if "Hrm" in type(subject.model).__name__:
+        with pytest.raises(InputError, match=r"HrmText.* take steps: 1"):
+            finder.find(subject, [], ASKED, PAIRS)
+        return
+    found, exact = (
+        finder.find(subject, [], ASKED, PAIRS),
+        Patching().find(subject, [], ASKED, PAIRS),
+    )
+    first = [i for i, name in enumerate(found.sites) if name.startswith("resid_pre.0@")]
+    # The runs differ in one word alone, so its share is the whole effect (completeness).
+    assert (np.count_nonzero(exact.scores[:, first], axis=1) == 1).all()
+    np.testing.assert_allclose(found.scores[:, first], exact.scores[:, first], rtol=0.02, atol=1e-4)

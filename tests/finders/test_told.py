@@ -10,7 +10,7 @@ from seedbed.core.directions import DirectionClaim, Directions
 from seedbed.core.selectivity import Column
 from seedbed.finders.contract_directions import CLASSES, example_questions
 from seedbed.finders.directions import DirectionFinder
-from seedbed.finders.states import held
+from seedbed.finders.states import Sweep, held
 from seedbed.finders.told import cosines, told
 
 
@@ -101,3 +101,21 @@ def test_cosines_of_many_sites_are_of_some_spread_evenly() -> None:
     assert {b - a for a, b in pairwise(layers)} == {2, 3}
     for value, (a, b) in zip(table.values[0], found, strict=True):
         assert value == pytest.approx(float(vectors[sites.index(a)] @ vectors[sites.index(b)]))
+
+
+def test_means_with_and_without_the_answer_are_each_read_as_they_were_fitted() -> None:
+    subject, questions = example_questions(60)
+    kinds = {q.id: CLASSES[i % 2] for i, q in enumerate(questions)}
+    given = {}
+    for name, answer in (("prompt", False), ("both", True)):
+        sweep = Sweep(places=("mean",), answer=answer)
+        (claim,) = DirectionFinder(sweep=sweep).find_all(subject, [], questions, [])
+        assert isinstance(claim, DirectionClaim)
+        assert claim.directions is not None
+        given[name] = claim.directions
+    table = told(subject, given, questions, kinds)["decodable:all"]
+    for name, d in given.items():
+        alone = told(subject, {name: d}, questions, kinds)["decodable:all"]
+        assert len(alone.columns) == 2 * (len(d.sites) + 1)
+        for column in alone.columns:
+            np.testing.assert_array_equal(table.column(column), alone.column(column))

@@ -19,6 +19,7 @@ from seedbed.studies.run import run
 from seedbed.studies.sides import SideRow
 from seedbed.studies.stages import run_finder
 from seedbed.studies.study import Study
+from seedbed.worlds.recall.world import Recall
 
 
 def rows(folder: Path) -> list[DirectionRow]:
@@ -40,6 +41,7 @@ def test_a_side_that_did_not_learn_is_named_with_its_figures(recall_run: Path) -
     assert not told["mirror"].left_out
     assert told["mirror"].negative == "none, in truth"
     assert "not learned" in told["idle"].left_out
+    assert told["idle"].negative == Recall(form="exceptions").negative
     assert {g.seed for g in told["idle"].gate} == {0, 1}
 
 
@@ -139,6 +141,7 @@ def test_run_again_everything_is_taken_and_the_same(
         ({"sides": {"a b": {}}}, "must consist of letters"),
         ({"sides": {"x": {"world": {"kind": "hops"}}}}, "plants no directions"),
         ({"steering": {"doses": [1, 1]}}, "each stands once"),
+        ({"looks": {"recurrences": [2, 2]}}, "looks.recurrences: the same number stands twice"),
     ],
 )
 def test_unfit_sides_are_named(
@@ -155,3 +158,5 @@ def test_unfit_sides_are_named(
 def test_worlds_without_directions_are_not_steered(quadrants_study: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="plants no directions"):
         Study.model_validate({**quadrants_study, "steering": {}})
+    with pytest.raises(ValueError, match=r"looks\.recurrences: .* plants none"):
+        Study.model_validate({**quadrants_study, "looks": {"recurrences": [1, 2]}})

@@ -275,6 +275,8 @@ UNFIT = {
     "step: states\nneeds: save": "the step 'states' needs no other job",
     "step: accuracy\nintervention: {layers: [1]}": "needs: is missing",
     "step: accuracy\nneeds: x\nintervention: {layers: []}": "intervention.layers",
+    "step: accuracy\nneeds: x": "intervention: is missing",
+    "step: effect\nneeds: x\nintervention: {layers: [1]}": "puts none in place",
     "step: look": "step",
     "step: states\nsubjct: {}": "did you mean 'subject'",
 }

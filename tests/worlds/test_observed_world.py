@@ -183,15 +183,6 @@ def test_options_of_the_same_text_are_one_choice(tmp_path: Path) -> None:
     assert (one.choices, one.answer) == (("x", "y", "z"), "x")
 
 
-def test_examples_are_never_asked(original: str, tmp_path: Path) -> None:
-    made = world(items=original)
-    asked = {q.id for q in made.questions(2) if q.split != "train"}
-    assert len(made.examples(2)) == 60
-    assert not asked & {i.id for i in made.examples(2)}
-    other = write(tmp_path / "other.json", [row(n, question=f"And {n}?") for n in range(5)])
-    assert len(world(items=original, worked=other).examples(0)) == 5
-
-
 def test_inputs_are_the_files(original: str) -> None:
     assert world().inputs() == ()
     assert world(items=original, unrelated="forms").inputs() == (Path(original),)

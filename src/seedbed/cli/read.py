@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from seedbed.core.directions import Directions
+    from seedbed.core.rows import Question
     from seedbed.core.units import Units
     from seedbed.models.subject import Subject
 
@@ -76,7 +78,9 @@ def directions_command(
 
     given = {"measure": ["difference", "probe", "shuffled", "random"]}
     finder = validate(DirectionFinder, apply_sets(given, tuple(sets)), "--set")
-    asked, model = read_questions(questions), _loaded(subject, threads)
+    asked = read_questions(questions)
+    _check_labels(questions, asked)
+    model = _loaded(subject, threads)
     made, rest = {}, [q for q in asked if not q.label]
     for variant, claim in zip(finder.variants(), finder.find_all(model, [], asked, []),
                               strict=True):  # fmt: skip
@@ -91,6 +95,9 @@ def directions_command(
         tables = told(model, made, rest, kinds)
         save_units(out / "tables.npz", tables)
         _show(Console(), {n: t for n, t in tables.items() if n.startswith("decodable")})
+    else:
+        typer.echo(f"{questions}: no tables: they need questions beside train and dev whose"
+                   f" slices.kind is {_either(made)}, of both", err=True)  # fmt: skip
 
 
 def steer_command(
@@ -114,6 +121,7 @@ def steer_command(
 
     from seedbed.core.config import apply_sets, validate
     from seedbed.core.directions import Directions
+    from seedbed.core.errors import DataError, InputError
     from seedbed.core.files import write_json
     from seedbed.core.foreign import read_questions
     from seedbed.core.rows import LABELLED
@@ -121,20 +129,33 @@ def steer_command(
     from seedbed.core.units import save_units
     from seedbed.finders.distinct import distinct
     from seedbed.finders.steering import Steering, steered
+    from seedbed.studies.harnessing import directions_for
 
     config = validate(Steering, apply_sets({}, tuple(sets)), "--set")
-    made = {path.stem: Directions.load(path) for path in directions}
+    for path in directions:
+        Directions.load(path)
+    if twice := [p for i, p in enumerate(directions) if p.stem in {d.stem for d in directions[:i]}]:
+        raise InputError(f"--directions {twice[0]}: another file is called {twice[0].stem!r} too,"
+                         " which names its rows; rename one")  # fmt: skip
     asked, model = read_questions(questions), _loaded(subject, threads)
+    made = {path.stem: directions_for(path, model, subject) for path in directions}
     dev = [q for q in asked if q.split == "dev"]
     apart = [q for q in asked if q.split == UNRELATED]
     test = [q for q in asked if q.split not in {*LABELLED, UNRELATED}]
     kinds = {q.id: q.slices["kind"] for q in test if _known(q.slices.get("kind"), made)}
+    if missing := sorted(_classes(made) - set(kinds.values())):
+        raise DataError(questions, None, f"has no question beside the splits train, dev and"
+                        f" {UNRELATED} whose slices.kind is {missing[0]!r}; both classes of the"
+                        f" directions are needed, {_either(made)}")  # fmt: skip
     groups, lost = {}, 0
     for name, group in {"dev": dev, "test": test, "apart": apart}.items():
         groups[name], left_out = distinct(model, group)
         lost += len(left_out)
     if lost:
         typer.echo(f"{lost} questions left out: all their choices begin with one token", err=True)
+    if not groups["dev"]:
+        typer.echo(f"{questions}: no selectivity: no question of the split dev chooses cell and"
+                   " dose", err=True)  # fmt: skip
     found = steered(config, model, made, groups["dev"], groups["test"], groups["apart"], kinds,
                     [], [])  # fmt: skip
     save_units(out / "tables.npz", found.tables)
@@ -193,12 +214,36 @@ def _loaded(subject: str, threads: int) -> "Subject":
     return load_subject(place_of(subject))
 
 
-def _known(kind: str | None, made: "Mapping[str, object]") -> bool:
-    """Whether a class is one of those that the directions tell apart."""
-    from seedbed.core.directions import Directions
+def _check_labels(path: Path, asked: "Sequence[Question]") -> None:
+    """Raises DataError, naming the file, where labels are not what directions are fitted on."""
+    from difflib import get_close_matches
 
-    return any(isinstance(d, Directions) and kind in (d.positive, d.negative)
-               for d in made.values())  # fmt: skip
+    from seedbed.core.errors import DataError, InputError
+    from seedbed.core.files import read_objects
+    from seedbed.finders.fitting import Examples
+
+    try:
+        Examples.of(asked)
+    except InputError as error:
+        hint = "; label: the class, on questions of the splits train and dev"
+        if not any(q.label for q in asked):
+            keys = {key: line for line, row in reversed([*read_objects(path)]) for key in row}
+            if near := get_close_matches("label", keys, n=1, cutoff=0.75):
+                hint = f"; line {keys[near[0]]}: {near[0]}: unknown key, did you mean 'label'?"
+        raise DataError(path, None, f"{error}{hint}") from error
+
+
+def _classes(made: "Mapping[str, Directions]") -> set[str]:
+    """The classes that the directions tell apart."""
+    return {name for d in made.values() for name in (d.positive, d.negative)}
+
+
+def _known(kind: str | None, made: "Mapping[str, Directions]") -> bool:
+    return kind in _classes(made)
+
+
+def _either(made: "Mapping[str, Directions]") -> str:
+    return " or ".join(map(repr, sorted(_classes(made))))
 
 
 def _show(console: "Console", tables: "Mapping[str, Units]") -> None:

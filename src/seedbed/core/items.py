@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seedbed.core.rows import Row
 
@@ -36,7 +36,14 @@ class Item(Row):
     target: int
     category: str = ""
     cot: str = ""
-    score: float | None = None
+    score: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _target_is_an_option(self) -> "Item":
+        if not 0 <= self.target < len(self.options):
+            last = len(self.options) - 1
+            raise ValueError(f"target: {self.target} is none of the options, 0 to {last}")
+        return self
 
     @property
     def answer(self) -> str:

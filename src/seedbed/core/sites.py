@@ -28,13 +28,18 @@ class SiteKind(StrEnum):
     USER = "user"
 
 
+ANNOTATED = "annotated"
+"""The role of what somebody said of a question where nothing was planted."""
+
+
 @dataclass(frozen=True)
 class Truth:
     """What is known about causes.
 
     `labels[q, s]` indexes `names`: the role that site s plays for question q (evidence:0,
     supporting, mention, …). `values[q, s]` is 1 (a cause), 0 (none) or NaN (nobody knows).
-    `declared` truths hold by construction, `measured` ones by intervention.
+    `declared` truths hold by construction (with the role `annotated`: by somebody's word),
+    `measured` ones by intervention.
     """
 
     questions: tuple[str, ...]

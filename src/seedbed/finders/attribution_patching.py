@@ -21,8 +21,9 @@ from seedbed.finders.base import Finder
 from seedbed.finders.outcomes import Outcome
 from seedbed.finders.pairs import Direction, Sides, pairs_for, places_in, sides_of
 from seedbed.finders.patches import Patch, Run, can_matter, patched_logits
-from seedbed.models.blocks import Site, blocks_of, site_of
+from seedbed.models.blocks import Site, blocks_of, plain, site_of
 from seedbed.models.hooks import Change, evaluating, hooked, read
+from seedbed.models.layout import scattered
 from seedbed.models.logits import logits_at
 from seedbed.models.subject import Subject
 from seedbed.models.tokens import TokenSequence, pad
@@ -56,8 +57,13 @@ class AttributionPatching(Finder):
         straight line between both runs' embeddings (integrated gradients: Sundararajan et al.
         2017, section 3; on inner activations: Hanna et al. 2024, arXiv 2403.17806, section 3).
         Cells that cannot matter, and places that a question lacks, score 0. Raises InputError
-        for a question without a pair.
+        for a question without a pair, for a model that cuts gradients off, and with more steps
+        for one whose embeddings go to other blocks than the first.
         """
+        if self.steps > 1 and scattered(subject.model):
+            raise InputError(f"{self.kind}: steps: no line from one embedding to the other goes"
+                             f" through {type(plain(subject.model)).__name__}'s first block alone;"
+                             " take steps: 1")  # fmt: skip
         sides = sides_of(subject, pairs_for(questions, pairs))
         cells = blocks_of(subject.model).cells(places_in(sides))
         patches, where = _patches(sides, cells, self.direction)

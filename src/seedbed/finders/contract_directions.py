@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from seedbed.core.cells import Cell
+from seedbed.core.cells import MEAN, Cell
 from seedbed.core.directions import DirectionClaim
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
@@ -103,7 +103,9 @@ def _scores_are_distances(
         spot = spotted(subject, question)
         batch = pad([TokenSequence(spot.ids, (False,) * len(spot.ids))])
         (hidden,) = read(subject.model, batch, [cell.name.partition("@")[0]]).values()
-        x = hidden[0, spot.places[cell.place][-1]].double().numpy()
+        where = spot.places[cell.place]
+        read_at = list(where if cell.place == MEAN else where[-1:])
+        x = hidden[0, read_at].double().mean(0).numpy()
         distance = x @ directions.vectors[row] - directions.middle[row]
         wanted = distance / directions.spread[row]
         near = abs(scores[1] - wanted) <= TOLERANCE * max(1.0, abs(wanted))

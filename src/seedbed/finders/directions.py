@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import Field, field_validator
 
+from seedbed.core.cells import Cell
 from seedbed.core.directions import DirectionClaim, Directions
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
@@ -30,6 +31,7 @@ from seedbed.finders.measures import ByMeasure
 from seedbed.finders.placement import Floats, auc
 from seedbed.finders.states import States, Sweep, held, model_digest
 from seedbed.finders.surface import SURFACES, Surface, surface
+from seedbed.models.blocks import blocks_of, site_of
 from seedbed.models.subject import Subject
 
 __all__ = ["METHODS", "DirectionFinder", "Sweep", "directions_of"]
@@ -81,14 +83,14 @@ class DirectionFinder(ByMeasure):
         label; all get a row. The cell is the first of those with the largest AUC on dev; its name
         is in `notes["site"]` and in `made["site"]` of the directions. 0 for a question
         that lacks the cell's place. Raises InputError for too few examples, for other than two
-        classes, and where the classes differ at no cell.
+        classes, for streams of unequal width, and where the classes differ at no cell.
         """
         examples = Examples.of(questions)
         wanted: list[Method] = [m for m in METHODS if m in self.measures]
         claims: dict[Measure, Claim] = {}
         if wanted:
             every = [*examples.train, *examples.dev]
-            cells = self.sweep.cells(subject, every)
+            cells = _alike(subject, self.sweep.cells(subject, every))
             answer = self.sweep.answer
             with states_of(subject, every, cells, answer=answer) as states:
                 found = directions_of(subject, examples, states, wanted, self.ridges, answer=answer)
@@ -150,6 +152,18 @@ def directions_of(
             )
         found[method] = Found(rows[best], _directions(rows, examples, made), notes)
     return found
+
+
+def _alike(subject: Subject, cells: Sequence[Cell]) -> Sequence[Cell]:
+    """The cells; raises InputError if their states differ in width."""
+    blocks = blocks_of(subject.model)
+    width = {blocks.numbers(site_of(cell)): cell.stream for cell in cells}
+    if len(width) > 1:
+        named = " and ".join(map(repr, width.values()))
+        raise InputError(
+            f"sweep.streams: states of {named} differ in width; give each a finder of its own"
+        )
+    return cells
 
 
 def _settings(method: Method, ridges: Sequence[float]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _gradients(
 
     batch = prompts_batch(subject, [v.asked.ids for v in voices])
     changes: dict[Site, Change] = {s: probe(s) for s in sites}
-    watched: dict[Site, Change] = {s: look for s in blocks.residual()} if blocks.recurrent else {}
+    watched: dict[Site, Change] = dict.fromkeys(blocks.residual() if blocks.recurrent else (), look)
     with torch.enable_grad(), hooked(blocks, watched), hooked(blocks, changes):
         logits = logits_at(subject.model, batch, batch.predicted, use_cache=False)
         total = torch.stack([

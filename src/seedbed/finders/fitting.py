@@ -159,8 +159,8 @@ def fitted(
     lacking: list[Cell] = []
     for group in _groups(data):
         whole = [data.at(cell) for cell in group]
-        for cell, (a, _) in zip(group, whole, strict=True):
-            if not bool(a.isfinite().all()):
+        for cell, both in zip(group, whole, strict=True):
+            if not all(bool(x.isfinite().all()) for x in both):
                 raise InputError(f"{cell.name}: the model's states there are not finite")
         train = torch.stack([a for a, _ in whole])
         norms = train.norm(dim=2).mean(1)

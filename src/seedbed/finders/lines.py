@@ -18,7 +18,7 @@ from seedbed.core.seeds import generator
 from seedbed.core.selectivity import Column
 from seedbed.finders.pushes import Push, Spent, pushed
 from seedbed.finders.voices import OUTCOMES, Voice, outcomes
-from seedbed.models.blocks import Site
+from seedbed.models.blocks import Site, site_of
 from seedbed.models.subject import Subject
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -39,7 +39,7 @@ class Line:
     @property
     def site(self) -> Site:
         """Where in the model it acts."""
-        return Site(self.cell.stream, self.cell.layer, self.cell.head, self.cell.step)
+        return site_of(self.cell)
 
 
 @dataclass(frozen=True)

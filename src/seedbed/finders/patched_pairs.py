@@ -18,7 +18,7 @@ from seedbed.core.units import Units
 from seedbed.finders.asking import Asked, aligned, ask_pair
 from seedbed.finders.patches import Patch, Run, patched_logits
 from seedbed.finders.pushes import Spent, last_logits, states_of
-from seedbed.models.blocks import Blocks, Site, blocks_of
+from seedbed.models.blocks import Blocks, Site, blocks_of, site_of
 from seedbed.models.hooks import Change, evaluating, hooked
 from seedbed.models.subject import Subject
 
@@ -103,7 +103,7 @@ def _by_patches(subject: Subject, _: Blocks, sides: Sequence[Sides], jobs: _Jobs
 
 
 def _by_hooks(subject: Subject, blocks: Blocks, sides: Sequence[Sides], jobs: _Jobs) -> _Found:
-    sites = [Site(c.stream, c.layer, c.head, c.step) for _, c, _ in jobs]
+    sites = [site_of(c) for _, c, _ in jobs]
     donors = [corrupt.ids for _, corrupt in sides]
     states = states_of(subject, donors, list(dict.fromkeys(sites)))
 

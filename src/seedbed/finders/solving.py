@@ -25,6 +25,7 @@ SLOW = 0.2
 """A step that leaves more than this share of the gradient is followed by a new factor."""
 SHARE, ROUGH = 4, 1e-2
 """One example in `SHARE` spans the weights of a first solve, to a gradient of `ROUGH`."""
+JIT = 1e-8
 MANY = 150
 """With fewer examples a first solve costs more than it saves."""
 _LEAST = 1e-10
@@ -146,7 +147,7 @@ class _Landmarks:
         among = gram[:, self.chosen][:, :, self.chosen]
         level = among.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + 1e-12
         one = torch.eye(len(self.chosen), dtype=gram.dtype, device=gram.device)
-        factor = torch.linalg.cholesky(among + 1e-8 * level * one)
+        factor = torch.linalg.cholesky(among + JIT * level * one)
         self.back = torch.linalg.solve_triangular(factor, one.expand_as(among), upper=False)
         self.space = _Features(gram[:, :, self.chosen] @ self.back.mT)
 

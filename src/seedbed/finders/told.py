@@ -4,6 +4,7 @@ One pass over the questions serves all directions, cells and tables.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -38,12 +39,19 @@ def told(
     known = [q for q in held_out if q.id in kinds]
     if not known:
         return cosines(directions)
-    names = dict.fromkeys(site for d in directions.values() for site in d.sites)
-    answer = any(d.made.get("answer") for d in directions.values())
     causes = {q.id: q.cause or q.id for q in known}
-    cells = [Cell.parse(name) for name in names]
-    with states_of(subject, known, cells, answer=answer) as states:
-        return decodable(directions, states, kinds, causes) | cosines(directions)
+    found: list[Units] = []
+    for answer in (False, True):
+        # Means over prompt and answer are other states than those over prompts.
+        some = {n: d for n, d in directions.items() if bool(d.made.get("answer")) is answer}
+        if some:
+            names = dict.fromkeys(site for d in some.values() for site in d.sites)
+            cells = [Cell.parse(name) for name in names]
+            with states_of(subject, known, cells, answer=answer) as states:
+                found += decodable(some, states, kinds, causes).values()
+    table = replace(found[0], columns=tuple(c for t in found for c in t.columns),
+                    values=np.concatenate([t.values for t in found], 1))  # fmt: skip
+    return {f"decodable:{ALL}": table, **cosines(directions)}
 
 
 def decodable(

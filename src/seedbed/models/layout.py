@@ -69,6 +69,11 @@ def recurs(model: Any) -> bool:
     return _counter(getattr(model, "module", model)) is not None
 
 
+def scattered(model: Any) -> bool:
+    """Whether embeddings go straight to other blocks than the first, as HRM's high module has."""
+    return _counter(getattr(model, "module", model)) == "H_cycles"
+
+
 def _counter(model: Any) -> str | None:
     config = model.config.get_text_config()
     names = (*COUNTS, "H_cycles")

@@ -144,12 +144,13 @@ def _modules(model: Any) -> dict[str, nn.Module]:
 
 def _before_blocks(model: Any, blocks: Blocks) -> nn.Module | None:
     """The module whose output is, as it stands, what the first block takes in; None: none is."""
-    seen: dict[int, nn.Module] = {}
+    # With the outputs themselves, so that no later tensor takes the number of one that is gone.
+    seen: dict[int, tuple[nn.Module, Tensor]] = {}
     taken: list[Tensor] = []
 
     def look(module: nn.Module, _: Any, output: Any) -> None:
         if isinstance(output, Tensor):
-            seen[id(output)] = module
+            seen[id(output)] = module, output
 
     def take(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         taken.append(args[0] if args else kwargs["hidden_states"])
@@ -163,7 +164,8 @@ def _before_blocks(model: Any, blocks: Blocks) -> nn.Module | None:
     finally:
         for handle in handles:
             handle.remove()
-    return seen.get(id(taken[0]))
+    found = seen.get(id(taken[0]))
+    return None if found is None else found[0]
 
 
 def _site_of(path: Path, blocks: Blocks, model: Any, name: str) -> Site:

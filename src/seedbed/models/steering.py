@@ -16,7 +16,7 @@ from seedbed.core.cells import MEAN, Cell
 from seedbed.core.config import Config
 from seedbed.core.directions import Directions
 from seedbed.core.errors import InputError
-from seedbed.models.blocks import Site
+from seedbed.models.blocks import Site, site_of
 from seedbed.models.hooks import LAST, Add, Along, Edit, Positions
 
 Action = Literal["add", "ablate", "amplify"]
@@ -65,7 +65,7 @@ def edits_of(
     for name in steer.sites or directions.sites:
         row = _row(directions, name)
         cell = Cell.parse(name)
-        site = Site(cell.stream, cell.layer, cell.head, cell.step)
+        site = site_of(cell)
         if steer.tokens != "place" and (other := taken.setdefault(site, name)) != name:
             raise InputError(
                 f"steer: sites {other} and {name} would both act on {steer.tokens} tokens of"

@@ -37,7 +37,7 @@ _NAMED = 3
 def side_findings(run: Run) -> list[str]:
     """Which further subjects learned what they were taught, and which were left out."""
     lines = []
-    for row in run.sides:
+    for row in (r for r in run.sides if r.side):
         if row.left_out:
             lines.append(f"{row.side}: left out, {row.left_out}.")
         elif row.gate:

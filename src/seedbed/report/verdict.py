@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from seedbed.core.sites import ANNOTATED
 from seedbed.report import (
     axes,
     directions_words,
@@ -79,6 +80,7 @@ def findings(run: Run) -> list[Finding]:
     lines, apart = axes.word_findings(run)
     found = [_learned(run), Finding("Axes apart", tuple(axes.findings(run)))]
     found.append(Finding("In words", tuple(lines), "bad" if apart else "plain"))
+    found.append(_annotated(run))
     if run.stopped:
         found.append(Finding("What went wrong", tuple(mistakes(run)), "bad"))
         found.append(Finding("What to change", tuple(advice(run))))
@@ -146,6 +148,14 @@ def _learned(run: Run) -> Finding:
     if way := how_answered(run):
         lines.append(f"Answers were given {way}.")
     return Finding("Learned", tuple(lines), "bad" if failed else "good")
+
+
+def _annotated(run: Run) -> Finding:
+    """Says so where the truth is nobody's construction."""
+    if ANNOTATED not in run.seeds[0].truth.names:
+        return Finding("Truth", ())
+    said = "Nothing was planted: the truth is an annotation, which may itself be wrong."
+    return Finding("Truth", (said,))
 
 
 def how_answered(run: Run) -> str:

@@ -72,6 +72,8 @@ class DirectionLane:
         sides: dict[str, tuple[Plan, Asked]] = {"": (self.plan, asked)}
         self._show(self.learning())
         told_of = []
+        if own := self.study.world.negative:
+            told_of.append(SideRow(side="", negative=own, gate=(), left_out="").model_dump())
         for name, plan in plans.items():
             row, questions = self._judge(name, plan)
             told_of.append(row.model_dump(mode="json"))
@@ -133,7 +135,7 @@ class DirectionLane:
             asked[seed] = tuple(q.id for q in chosen)
             rows += judged
         reason = gates.stop_reason(rows)
-        negative = self.study.sides[name].negative
+        negative = self.study.sides[name].negative or plan.study.world.negative
         return SideRow(side=name, negative=negative, gate=tuple(rows), left_out=reason), asked
 
 

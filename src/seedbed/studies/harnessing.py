@@ -6,6 +6,7 @@ from typing import Any
 from seedbed.core.config import Config, validate
 from seedbed.core.directions import Directions
 from seedbed.core.errors import InputError
+from seedbed.finders.states import model_digest
 from seedbed.measuring.harness import Harness
 from seedbed.measuring.interventions import always, placed
 from seedbed.measuring.likelihoods import Intervention
@@ -26,6 +27,17 @@ class Harnessing(Config):
     def of(cls, values: dict[str, Any]) -> "Harnessing":
         """From values of --set; raises ConfigError naming the key."""
         return validate(cls, values, "--set")
+
+
+def directions_for(path: Path, subject: Subject, name: str = "the subject") -> Directions:
+    """Saved directions; raises InputError if their file says that they are of another model.
+
+    `name` is what a message calls the subject. Vectors made elsewhere may name no model.
+    """
+    found = Directions.load(path)
+    if found.made.get("model") not in (None, "", model_digest(subject.model)):
+        raise InputError(f"{path}: was made of another model than {name}")
+    return found
 
 
 def intervention_of(
@@ -49,7 +61,7 @@ def intervention_of(
         if steered is not None:
             raise InputError(f"{directions} is a file of that kind already; leave --steered out")
         return always(edits)
-    read, steer = Directions.load(directions), config.steer or Steer()
+    read, steer = directions_for(directions, subject), config.steer or Steer()
     if not steer.sites and (chosen := read.made.get("site")):
         steer = steer.model_copy(update={"sites": (chosen,)})
     if steered is not None:

@@ -17,12 +17,13 @@ from seedbed.finders.directions import METHODS, directions_of
 from seedbed.finders.distinct import distinct
 from seedbed.finders.fitting import Examples
 from seedbed.finders.kept import keep
-from seedbed.finders.states import cell_of, model_digest
+from seedbed.finders.states import cell_of
 from seedbed.finders.steering import Steering, steered
 from seedbed.finders.told import cosines, decodable
 from seedbed.models.blocks import Blocks, Site, blocks_of
 from seedbed.models.subject import Subject
 from seedbed.scoring.directions import rows as direction_rows
+from seedbed.studies.harnessing import directions_for
 from seedbed.studies.jobs import Reading, Task
 from seedbed.worlds.observed.splitting import CLASSES, TEST
 
@@ -133,10 +134,7 @@ def loaded(task: Task, folder: Path, measure: str) -> Directions:
     if not path.exists():
         kept = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors")))
         raise InputError(f"{task.name}: {folder} holds no directions by {measure!r}; it has {kept}")
-    found = Directions.load(path)
-    if found.made.get("model") != model_digest(task.subject.model):
-        raise InputError(f"{path}: was made of another model than {task.job.subject.path}")
-    return found
+    return directions_for(path, task.subject, task.job.subject.path)
 
 
 def _asking(name: str) -> Callable[[Task, Path | None], Made]:

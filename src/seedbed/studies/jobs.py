@@ -129,6 +129,10 @@ class Job(Config):
             raise ValueError("needs: is missing; name the job whose directions are put in place")
         if self.needs and self.step in ("states", "directions"):
             raise ValueError(f"needs: the step '{self.step}' needs no other job")
+        if self.intervention is not None and self.step == "effect":
+            raise ValueError("intervention: the step 'effect' puts none in place")
+        if self.needs and self.intervention is None and self.step != "effect":
+            raise ValueError("intervention: is missing; needs names directions to put in place")
         return self
 
 

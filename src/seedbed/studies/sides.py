@@ -15,7 +15,8 @@ from seedbed.studies.gate import GateRow
 class Side(Config):
     """What is changed for a further subject, key by key; another `kind` replaces the whole part.
 
-    `negative` says why nothing should be found there: a declared negative.
+    `negative` says why nothing should be found there, a declared negative ("": what its world
+    says).
     """
 
     world: dict[str, Any] = Field(default={})
@@ -32,7 +33,8 @@ class Side(Config):
 class SideRow(Row):
     """One side in sides.json: what it was asked, whether it learned, and why it was left out.
 
-    `left_out` is "" where it takes part.
+    `left_out` is "" where it takes part. The study's own subject (side "") has a row where its
+    world is a declared negative.
     """
 
     side: str

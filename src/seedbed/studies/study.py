@@ -47,6 +47,13 @@ class Looks(Config):
     grid: bool = False
     recurrences: tuple[Annotated[int, Field(ge=1)], ...] = ()
 
+    @field_validator("recurrences")
+    @classmethod
+    def _recurrences_differ(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("the same number stands twice")
+        return values
+
 
 class Study(Config):
     """A world, a subject trained on it, the finders to compare, and the seeds.
@@ -170,6 +177,11 @@ class Study(Config):
             for key in ("steering", "sides"):
                 if getattr(self, key):
                     raise ValueError(f"{key}: the world '{self.world.kind}' plants no directions")
+            if self.looks.recurrences:
+                raise ValueError(
+                    "looks.recurrences: asked along with directions, and the world"
+                    f" '{self.world.kind}' plants none"
+                )
         for name in self.sides:
             try:
                 side = self.beside(name)

@@ -45,6 +45,11 @@ class World(Kinded):
     TRAINED: ClassVar[dict[str, Outcome]] = {}
     CONTRASTS: ClassVar[tuple[tuple[str, str], ...]] = ()
 
+    @property
+    def negative(self) -> str:
+        """Why nothing should be found here, of a declared negative; "" where something may."""
+        return ""
+
     def documents(self, seed: int) -> list[Document]:
         """Training texts with the facts they carry and their role, in training order."""
         raise NotImplementedError

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from seedbed.report.directions_words import findings, headline
+from seedbed.report.directions_words import findings, headline, side_findings
 from seedbed.report.reader import Run
 from seedbed.report.verdict import findings as verdict
 from seedbed.report.verdict import headline as verdict_headline
@@ -80,7 +80,10 @@ def test_controls_without_a_vector_are_told_by_their_accuracy(
            "seeds": [0, 1], "seconds": 1.0, "peak_mib": 1.0, "epochs": 0.1}  # fmt: skip
     edit(fresh_directed / "scores.json", lambda rows: [*rows, row])
     assert "surface accuracy 0.51 [0.44, 0.58]" in said_of(fresh_directed)["Directions"]
-    edit(fresh_directed / "scores.json", lambda rows: [*rows[:-1], {**row, "high": 1.0}])
+    edit(
+        fresh_directed / "scores.json",
+        lambda rows: [*rows[:-1], {**row, "value": 1.0, "high": 1.0}],
+    )
     said = said_of(fresh_directed)["Directions"]
     assert "(no clearer than surface)" in said
 
@@ -99,6 +102,16 @@ def test_a_declared_negative_comes_out_negative_or_is_said_not_to(
     tones = {f.topic: f.tone for f in verdict(Run(fresh_directed))}
     assert tones["Directions (exceptions)"] == "bad"
     assert tones["Directions"] == "good"
+
+
+def test_a_study_of_a_declared_negative_alone_says_so(fresh_directed: Path) -> None:
+    path = fresh_directed / "sides.json"
+    own = {"side": "", "negative": "nothing is there", "gate": [], "left_out": ""}
+    path.write_text(json.dumps([own, *json.loads(path.read_text())]))
+    said = said_of(fresh_directed)["Directions"]
+    assert "Declared negative (nothing is there), but it is not" in said
+    told = side_findings(Run(fresh_directed))
+    assert [line.partition(":")[0] for line in told] == ["exceptions", "recurrent", "iterated"]
 
 
 def test_readable_is_not_causal_counts_sites(directed: Path) -> None:

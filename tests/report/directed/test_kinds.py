@@ -1,6 +1,7 @@
 """Runs whose finders name one of two kinds: one number says it all, and it leads everywhere."""
 
 import shutil
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from seedbed.report.compare import compare
 from seedbed.report.page import write_report
 from seedbed.report.reader import Run
 from seedbed.report.tables import show
-from seedbed.report.verdict import headline
+from seedbed.report.verdict import findings, headline
 from seedbed.scoring.rows import Cost, SeedResults, collect
 
 KINDS = ("computed", "stored")
@@ -53,6 +54,15 @@ def kinds(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [row.model_dump(mode="json") for row in collect(results)]
     write_json(path / "scores.json", rows)
     return path
+
+
+def test_an_annotation_is_called_one(kinds: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(kinds, tmp_path / "copy")
+    assert "Truth" not in [f.topic for f in findings(Run(copy))]
+    for path in copy.glob("seeds/*/data/truth.npz"):
+        replace(Truth.load(path), names=("annotated", "other")).save(path)
+    (found,) = (f for f in findings(Run(copy)) if f.topic == "Truth")
+    assert "an annotation" in found.text[0]
 
 
 def test_of_two_kinds_one_metric_says_it_all(kinds: Path) -> None:

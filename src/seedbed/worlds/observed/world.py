@@ -12,9 +12,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from seedbed.core.errors import DataError
 from seedbed.core.items import Choices, Item, Prompt, bare, listed
-from seedbed.core.rows import FIT, LABELLED, Document, Question
+from seedbed.core.rows import LABELLED, Document, Question
 from seedbed.core.selectivity import UNRELATED
-from seedbed.core.sites import SiteKind, Truth
+from seedbed.core.sites import ANNOTATED, SiteKind, Truth
 from seedbed.worlds.base import Gate, World
 from seedbed.worlds.observed.source import (
     Source,
@@ -27,7 +27,7 @@ from seedbed.worlds.observed.splitting import CLASSES, TEST, Shares, class_of, s
 
 UNSCORED = "unscored"
 APART = "category"
-NAMES = ("annotated", "other", "unknown")
+NAMES = (ANNOTATED, "other", "unknown")
 """What a truth says of a column: the annotator's class, the other one, nobody's word."""
 
 
@@ -44,8 +44,7 @@ class Observed(World):
 
     Items without a score are asked in the split `unscored`, those of categories that `splits`
     sets apart in the split `category`. `unrelated` are items that no direction should touch:
-    another source, or categories of the same one; a built-in set has its own. `worked` are the
-    examples of few-shot prompts; by default the items of the split `train`. `prompt` bare shows
+    another source, or categories of the same one; a built-in set has its own. `prompt` bare shows
     no options; `choices` are whole options, or (where options are shown) their letters.
     """
 
@@ -56,7 +55,6 @@ class Observed(World):
     gate: Gate = Gate(by="kind", margin=0.05)
     items: Items = Source(path="facts-and-sums")
     unrelated: Items | None = None
-    worked: Items | None = None
     workspace: Path | None = None
     threshold: float = Field(default=0.5, ge=0, lt=1)
     splits: Shares = Shares()
@@ -71,7 +69,7 @@ class Observed(World):
 
     def inputs(self) -> tuple[Path, ...]:
         """The files that items are read from."""
-        sources = [s for s in (self.items, self.unrelated, self.worked) if s is not None]
+        sources = [s for s in (self.items, self.unrelated) if s is not None]
         return tuple(path for s in sources for path in files_of(s, self.workspace))
 
     def documents(self, seed: int) -> list[Document]:
@@ -98,12 +96,6 @@ class Observed(World):
         self._check(found)
         rest = {APART: apart, UNRELATED: beside}
         return {**found, **{name: rows for name, rows in rest.items() if rows}}
-
-    def examples(self, seed: int) -> list[Item]:
-        """Items that worked examples are taken from; never those of another split than train."""
-        if self.worked is None:
-            return self.items_by_split(seed)[FIT]
-        return read_items(self.worked, self.workspace)
 
     def class_of(self, item: Item) -> str:
         """The class of an item; "" without a score."""
