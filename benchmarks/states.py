@@ -3,7 +3,7 @@
 Run: python benchmarks/states.py [--only WORK ...] [--repeat N] [--json FILE]. One thread, float32
 models, CPU seconds. Needs `seedbed fetch smollm2` and, for probes, scikit-learn.
 
-States: `last` (one position) and `mean` of every edge of the residual stream, against the same
+States: the last token at every edge of the residual stream, against the same
 batches run by the model alone: with the head at every token, as a plain call has it, and with it
 at one token only. `kept` and `moments` also read all weights once for the model's digest (0.4 s
 of SmolLM2), whatever the number of questions. Probes: one an edge, three ridges each, on the
@@ -38,7 +38,7 @@ from seedbed.models.tokens import TokenSequence
 from table import Row, missing, paired, show
 
 UNIT = "CPU s"
-EXAMPLES = 300
+EXAMPLES = 500
 RIDGES = (0.01, 0.1, 1.0)
 NAMES = ("Anna", "Bob", "Carl", "Dora", "Eve", "Frank", "Gina", "Hans")
 CITIES = ("Paris", "London", "Rome", "Berlin", "Madrid", "Oslo")
@@ -87,7 +87,7 @@ def state_rows(repeat: int, count: int) -> list[Row]:
     """A row a model, a way of saving and a way of running plainly."""
     found = []
     for name, (subject, rows) in subjects(count).items():
-        cells = Sweep(places=(LAST, MEAN)).cells(subject, rows)
+        cells = Sweep(places=(LAST,)).cells(subject, rows)
         labels = {q.id: q.label for q in rows}
         with tempfile.TemporaryDirectory() as folder:
             ways: dict[str, Callable[[], object]] = {
@@ -123,7 +123,7 @@ def probe_rows(repeat: int) -> list[Row]:
         places = [c for c in cells if c.place == MEAN] if "SmolLM2" in name else list(cells)
         states = held(subject, rows[:EXAMPLES], [c for c in places if c.name != "resid_pre.0@last"])
         whole = torch.stack([states.at(c) for c in states.cells]).double()
-        for n in (100, 200):
+        for n in (100, 200, 400):
             x, rest = _scaled(whole[:, :n], whole[:, n:])
             y = torch.tensor([q.label == "number" for q in rows[:EXAMPLES]], dtype=torch.float64)
             theirs = partial(_one_by_one, peer, x.numpy(), y[:n].numpy())
@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=["states", "probes"], metavar="WORK",
                         default=["states", "probes"], help="states, probes")  # fmt: skip
     parser.add_argument("--repeat", type=int, default=3, help="counted pairs of each row")
-    parser.add_argument("--questions", type=int, default=32, help="of SmolLM2; tiny has 20 times")
+    parser.add_argument("--questions", type=int, default=64, help="of SmolLM2; tiny has 20 times")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -87,7 +87,10 @@ def test_small_portions_give_the_same(subject: Subject, monkeypatch: pytest.Monk
 
 
 def test_nothing_to_push_and_unknown_sites(subject: Subject) -> None:
-    assert len(pushed(subject, PROMPTS, [], _vectors(), lambda _, __, after: after)[0]) == 0
+    found = pushed(subject, PROMPTS, [], _vectors(), lambda _, __, after: after)[0]
+    assert len(found) == 0
+    # As what is reduced, and not a piece of the vectors on the model's device.
+    assert found.dtype == torch.float64
     with pytest.raises(InputError, match="the model has blocks 0 to 2"):
         _logits(subject, [Push(0, Site("resid_pre", 3), (1,), 0, 1.0)])
     with pytest.raises(InputError, match="tier: 'quick' is none of"):

@@ -258,6 +258,16 @@ def test_questions_without_the_other_answer_are_judged_by_whether_it_changed(
     assert _mean(found, "selectivity:all", "target", "difference", CHOSEN) > 0.8
 
 
+def test_dev_without_the_other_answer_still_chooses(
+    subject: Subject, directions: Directions, rows: Rows
+) -> None:
+    bare = replace(rows, dev=[q.model_copy(update={"rules": {}}) for q in rows.dev])
+    config = Steering(questions=3, documents=2, doses=(1,), random=0, places=("word",))
+    found = _steered(config, subject, directions, bare)
+    assert found.engine["target"] == "changed"
+    assert _mean(found, "selectivity:all", "target", "difference", CHOSEN) > 0.5
+
+
 def test_unfit_input_is_refused(subject: Subject, directions: Directions, rows: Rows) -> None:
     with pytest.raises(InputError, match="no direction at 'b'; known: word, a, last"):
         _steered(Steering(places=("b",)), subject, directions, rows)
@@ -265,6 +275,8 @@ def test_unfit_input_is_refused(subject: Subject, directions: Directions, rows: 
         steered(Steering(), subject, {}, [], rows.test, [], rows.kinds, [], [])
     with pytest.raises(ValueError, match="each stands once"):
         Steering(doses=(1, 1))
+    with pytest.raises(ValueError, match="without end"):
+        Steering(doses=(float("nan"),))
     turned = replace(directions, positive="other")
     with pytest.raises(InputError, match="different classes"):
         steered(Steering(), subject, {"a": directions, "b": turned}, [], rows.test, [], rows.kinds,

@@ -13,6 +13,7 @@ from seedbed.core.rows import Document, Question
 from seedbed.worlds.contract import check_world
 from seedbed.worlds.phrasing import pieces
 from seedbed.worlds.recall.dealing import dealt
+from seedbed.worlds.recall.iterated import IteratedForm
 from seedbed.worlds.recall.world import Recall
 
 FORMS = ("gate", "exceptions", "facts", "iterated")
@@ -196,6 +197,22 @@ def test_iterated_documents_grow() -> None:
     ]
     assert longest[0] == 1
     assert 1 < longest[1] < longest[2] == 8
+
+
+@pytest.mark.parametrize(("states", "maps"), [(5, 3), (3, 2), (12, 2)])
+def test_iterated_maps_lead_from_every_state_to_every_other(states: int, maps: int) -> None:
+    built = world("iterated", iterated={"states": states, "maps": maps})
+    for seed in range(12):
+        moves = IteratedForm(built, seed).maps
+        assert len({tuple(m) for m in moves}) == maps
+        assert all(sorted(m) == list(range(states)) != m for m in moves)
+        for start in range(states):
+            # A walk of random maps, by itself, comes everywhere.
+            rng, seen, state = random.Random(start), {start}, start
+            for _ in range(4000):
+                state = rng.choice(moves)[state]
+                seen.add(state)
+            assert len(seen) == states
 
 
 def one_hot(questions: list[Question]) -> np.ndarray[Any, Any]:

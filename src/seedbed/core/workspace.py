@@ -60,7 +60,7 @@ class Workspace:
     def experiments(self) -> Path:
         """Where results are written; it need not exist yet. Raises InputError without a root."""
         if self.root is None:
-            raise InputError("experiments: a workspace folder is needed")
+            raise InputError("results: a workspace folder is needed; give --workspace, or --out")
         return self.root.expanduser() / "experiments"
 
     def _find(self, noun: Noun, name: str) -> Path:

@@ -44,13 +44,14 @@ class Choice:
         return Column(name, self.line.direction, self.line.cell.name, self.dose)
 
 
-def target_of(voices: Sequence[Voice]) -> str:
-    """The outcome that the target is measured by.
+def target_of(*groups: Sequence[Voice]) -> str:
+    """The outcome that the target is measured by, on dev and test alike.
 
-    `flipped` where a question has an answer of the other class: a push that only breaks the
-    answer is then no success. `changed` where none has.
+    `flipped` where questions of each group have an answer of the other class: a push that only
+    breaks the answer is then no success. `changed` where those of a group have none.
     """
-    return "flipped" if any(v.other is not None for v in voices) else "changed"
+    told = [any(v.other is not None for v in voices) for voices in groups if voices]
+    return "flipped" if told and all(told) else "changed"
 
 
 def shortlist(
@@ -205,7 +206,7 @@ def _losses(
 def _drawn(seed: int, key: str, sequence: TokenSequence) -> int:
     """A position behind the first token with something predicted after it."""
     last = max((i for i, p in enumerate(sequence.predicted) if p), default=0)
-    return stream(seed, "steering", "document", key).randrange(min(1, last - 1), max(1, last))
+    return stream(seed, "steering", "document", key).randrange(1, last) if last > 1 else 0
 
 
 def _mean(measured: Measured, column: Column) -> float:

@@ -23,9 +23,8 @@ TILE = 2**20
 """Numbers in the matrices that are factorised together: what a processor's cache holds."""
 SLOW = 0.2
 """A step that leaves more than this share of the gradient is followed by a new factor."""
-SHARE, ROUGH = 4, 1e-2
-"""One example in `SHARE` spans the weights of a first solve, to a gradient of `ROUGH`."""
-JIT = 1e-8
+SHARE, ROUGH = 6, 0.1
+"""One example in `SHARE` spans the weights of a first solve, to a gradient of `ROUGH` × ridge."""
 MANY = 150
 """With fewer examples a first solve costs more than it saves."""
 _LEAST = 1e-10
@@ -142,12 +141,12 @@ class _Landmarks:
     """Weights within the span of a few examples, as features of orthonormal directions."""
 
     def __init__(self, gram: Tensor) -> None:
-        n = gram.shape[1]
+        self.gram, n = gram, gram.shape[1]
         self.chosen = torch.arange(0, n, SHARE, device=gram.device)
         among = gram[:, self.chosen][:, :, self.chosen]
         level = among.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + 1e-12
         one = torch.eye(len(self.chosen), dtype=gram.dtype, device=gram.device)
-        factor = torch.linalg.cholesky(among + JIT * level * one)
+        factor = torch.linalg.cholesky(among + 1e-6 * level * one)
         self.back = torch.linalg.solve_triangular(factor, one.expand_as(among), upper=False)
         self.space = _Features(gram[:, :, self.chosen] @ self.back.mT)
 
@@ -155,7 +154,8 @@ class _Landmarks:
         """The same point as weights of all examples."""
         w = torch.zeros_like(p.f)
         w[:, self.chosen] = (p.w.unsqueeze(1) @ self.back).squeeze(1)
-        return _Point(w, p.b, p.f)
+        f = (w.unsqueeze(1) @ self.gram).squeeze(1) + p.b.unsqueeze(1)
+        return _Point(w, p.b, f)
 
 
 def _factors(matrix: Tensor, ridge: float) -> Tensor:

@@ -6,6 +6,7 @@ Every number stands beside random directions of the same length at the same site
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -73,13 +74,15 @@ class Steering(Config):
     depths: int = Field(default=0, ge=0)
     questions: int = Field(default=24, ge=1)
     documents: int = Field(default=48, ge=0)
-    small: float = Field(default=0.02, ge=0, description="0: no effect per layer")
+    small: float = Field(
+        default=0.02, ge=0, allow_inf_nan=False, description="0: no effect per layer"
+    )
     patch: bool = True
 
     @model_validator(mode="after")
     def _doses_differ(self) -> "Steering":
-        if len(set(self.doses)) < len(self.doses) or min(self.doses) < 0:
-            raise ValueError("doses: each stands once and none is negative")
+        if len(set(self.doses)) < len(self.doses) or not all(0 <= d < inf for d in self.doses):
+            raise ValueError("doses: each stands once, none is negative or without end")
         return self
 
 
@@ -141,7 +144,7 @@ def steered(
         ways = _ways(config, doses, name == "test")
         measured[name], spent = tried(subject, voices[name], lines, ways)
         engine.add(f"steering {name}", spent)
-    target = target_of(voices["test"])
+    target = target_of(voices["dev"], voices["test"])
     short = shortlist(measured["dev"], lines, doses, target, SHORTLIST)
     apart_dev, spent = at_points(subject, voices["unrelated-dev"], lines, short)
     engine.add("steering unrelated-dev", spent)

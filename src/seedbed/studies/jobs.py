@@ -7,6 +7,7 @@ A job that needs directions takes those of the job that it names, or runs that o
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -24,7 +25,7 @@ from seedbed.measuring.written import Writing
 from seedbed.models.reading import Precision as Weights
 from seedbed.models.steering import Steer
 from seedbed.models.subject import Subject
-from seedbed.worlds.observed.source import Source
+from seedbed.worlds.observed.source import Source, files_of
 from seedbed.worlds.observed.world import Observed
 
 Step = Literal["states", "directions", "effect", "accuracy", "harness"]
@@ -215,9 +216,11 @@ def run_job(
     What is there already stays: an interrupted job goes on, a finished one is not run again.
     Raises InputError where the folder holds the results of other settings.
     """
-    space = Workspace(workspace)
+    job, space = load_job(path, sets), Workspace(workspace)
+    if workspace is None and out is None:
+        raise InputError("no place for results: give --workspace FOLDER or --out FOLDER")
     place = Place(space, path.parent, space.experiments if out is None else out)
-    return run_in(Task(load_job(path, sets), path.stem, place, say))
+    return run_in(Task(job, path.stem, place, say))
 
 
 def run_in(task: Task, *, asked: bool = False) -> Path:
@@ -227,6 +230,8 @@ def run_in(task: Task, *, asked: bool = False) -> Path:
     from seedbed.runs.record import locked
     from seedbed.studies import job_steps
 
+    if not (task.folder / RESULT).exists():
+        _look(task)
     with locked(task.folder):
         _begun(task, SHARED if asked else tuple(Job.model_fields))
         if (task.folder / RESULT).exists():
@@ -239,6 +244,25 @@ def run_in(task: Task, *, asked: bool = False) -> Path:
     return task.folder
 
 
+def _look(task: Task) -> None:
+    """Raises InputError for a model, items or a job that is not there, before a folder is made."""
+    task.place.workspace.model(task.job.subject.path)
+    if task.job.step != "harness":
+        files_of(task.job.world.items, task.place.workspace.root)
+    if task.job.needs:
+        _needs(task)
+
+
+def _needs(task: Task) -> Path:
+    """The file of the job that this one needs."""
+    path = task.place.files / f"{task.job.needs}.yaml"
+    if not path.is_file():
+        near = get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.yaml")], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{task.name}: needs: there is no job file {path}{hint}")
+    return path
+
+
 def needed(task: Task) -> Path | None:
     """The folder of the job that this one needs, which is run first unless it is finished.
 
@@ -246,9 +270,7 @@ def needed(task: Task) -> Path | None:
     """
     if not (name := task.job.needs):
         return None
-    path = task.place.files / f"{name}.yaml"
-    if not path.is_file():
-        raise ConfigError(f"{task.name}: needs: there is no job file {path}")
+    path = _needs(task)
     mine = {key: getattr(task.job, key) for key in SHARED}
     other = Task(load_job(path).model_copy(update=mine), name, task.place, task.say)
     if other.job.step != "directions":

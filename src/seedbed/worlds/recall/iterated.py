@@ -29,14 +29,22 @@ class IteratedForm(NamedForm):
 
     @cached_property
     def maps(self) -> list[list[int]]:
-        """What each map makes of each state; none leaves all as they are, and no two are alike."""
+        """What each map makes of each state; none leaves all as they are, and no two are alike.
+
+        Every state can become every other: one that no map moves would need no steps.
+        """
         rng, states = stream(self.seed, "recall", "maps"), range(self.knobs.iterated.states)
-        found: list[list[int]] = []
-        while len(found) < self.knobs.iterated.maps:
-            drawn = rng.sample(states, len(states))
-            if drawn != list(states) and drawn not in found:
-                found.append(drawn)
-        return found
+        while True:
+            found: list[list[int]] = []
+            while len(found) < self.knobs.iterated.maps:
+                drawn = rng.sample(states, len(states))
+                if drawn != list(states) and drawn not in found:
+                    found.append(drawn)
+            reached = {0}
+            for _ in states:
+                reached |= {drawn[state] for drawn in found for state in reached}
+            if len(reached) == len(states):
+                return found
 
     def inputs(self, rng: random.Random, progress: float = 1.0, fresh: bool = False) -> Inputs:
         """A start and some maps; documents begin with one map and come to have up to all of them.
