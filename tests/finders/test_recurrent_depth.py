@@ -168,3 +168,10 @@ def test_integrated_gradients_add_up_where_embeddings_go_to_the_first_block(
     # The runs differ in one word alone, so its share is the whole effect (completeness).
     assert (np.count_nonzero(exact.scores[:, first], axis=1) == 1).all()
     np.testing.assert_allclose(found.scores[:, first], exact.scores[:, first], rtol=0.02, atol=1e-4)
+
+
+def test_packages_are_not_asked_about_an_architecture_that_they_do_not_know() -> None:
+    assert Bergson().unsuited(Recurrent(), None) == (
+        "bergson: reads architectures of transformers only, not 'recurrent'"
+    )
+    assert Bergson().unsuited(Hrm(), None) == ""

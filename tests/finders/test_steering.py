@@ -235,9 +235,19 @@ def test_patching_by_hooks_agrees_with_the_patch_engine(
     subject: Subject, rows: Rows, directions: Directions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cells = [Cell.parse(site) for site in directions.sites]
-    fast, _ = patched_pairs(subject, rows.pairs, rows.kinds, cells)
+    first = rows.pairs[0]
+    both = tuple(dict.fromkeys((first.clean.answer, first.corrupt.answer)))
+    assert len(both) == 2
+    few = [q.model_copy(update={"choices": both}) for q in (first.clean, first.corrupt)]
+    pairs = [first.model_copy(update={"clean": few[0], "corrupt": few[1]}), *rows.pairs[1:]]
+    fast, _ = patched_pairs(subject, pairs, rows.kinds, cells)
+    whole, _ = patched_pairs(subject, rows.pairs, rows.kinds, cells)
+    for name, table in whole.items():
+        moved = [c for c in table.columns if c.startswith("moved")]
+        np.testing.assert_allclose(fast[name].among(moved).values, table.among(moved).values,
+                                   atol=1e-5)  # fmt: skip
     monkeypatch.setattr(Blocks, "recurrent", property(lambda _: True))
-    slow, spent = patched_pairs(subject, rows.pairs, rows.kinds, cells)
+    slow, spent = patched_pairs(subject, pairs, rows.kinds, cells)
     assert spent.tier == "hooks"
     for name, table in fast.items():
         np.testing.assert_allclose(slow[name].values, table.values, atol=1e-5)

@@ -303,7 +303,7 @@ def test_what_a_job_needs_must_be_there(workspace: Path, tmp_path: Path) -> None
         run_job(path, workspace, ("needs=plain",), out=tmp_path / "out")
     with pytest.raises(InputError, match="'transformers/huginn-0125': not found"):
         run_job(tmp_path / "plain.yaml", tmp_path)
-    with pytest.raises(InputError, match="a workspace folder is needed"):
+    with pytest.raises(InputError, match="no place for results: give --workspace"):
         run_job(tmp_path / "plain.yaml")
     with pytest.raises(InputError, match=r"subject\.device: 'moon'"):
         run_job(tmp_path / "plain.yaml", workspace, ("subject.device=moon",), tmp_path / "moon")

@@ -60,7 +60,7 @@ class Workspace:
     def experiments(self) -> Path:
         """Where results are written; it need not exist yet. Raises InputError without a root."""
         if self.root is None:
-            raise InputError("results: a workspace folder is needed; give --workspace, or --out")
+            raise InputError("experiments: a workspace folder is needed")
         return self.root.expanduser() / "experiments"
 
     def _find(self, noun: Noun, name: str) -> Path:

@@ -95,8 +95,7 @@ _Found = tuple[Tensor, Tensor, Tensor, Spent]
 def _by_patches(subject: Subject, _: Blocks, sides: Sequence[Sides], jobs: _Jobs) -> _Found:
     runs = [Run(clean.ids, corrupt.ids) for clean, corrupt in sides]
     patches = [Patch(i, c.stream, c.layer, positions, c.head) for i, c, positions in jobs]
-    tokens = [clean.choices for clean, _ in sides]
-    given = patched_logits(subject, runs, patches, tokens, seed=subject.seed)
+    given = patched_logits(subject, runs, patches, _tokens(sides), seed=subject.seed)
     ran = int((~given.noop).sum())
     return (given.base, given.donor, given.logits,
             Spent(len(jobs), ran, given.tier, given.checked))  # fmt: skip
@@ -135,4 +134,10 @@ def _chosen(logits: Tensor, sides: Sequence[Sides]) -> Tensor:
     """The logits of the choices [rows, choices]."""
     if not sides:
         return logits
-    return logits.gather(1, torch.tensor([clean.choices for clean, _ in sides]))
+    return logits.gather(1, torch.tensor(_tokens(sides)))
+
+
+def _tokens(sides: Sequence[Sides]) -> list[tuple[int, ...]]:
+    """The choices of each pair, equally many: the first one again where there are fewer."""
+    most = max((len(clean.choices) for clean, _ in sides), default=0)
+    return [c.choices + c.choices[:1] * (most - len(c.choices)) for c, _ in sides]

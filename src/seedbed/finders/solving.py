@@ -160,6 +160,7 @@ class _Landmarks:
 
 def _factors(matrix: Tensor, ridge: float) -> Tensor:
     """Cholesky factors of float32 matrices; in float64 where they are too near singular."""
+    factors: Tensor
     factors, failed = torch.linalg.cholesky_ex(matrix)
     if not bool(failed.any()):
         return factors

@@ -15,6 +15,7 @@ from seedbed.finders.adapters.peers import PEERS, Peer
 from seedbed.finders.base import Finder
 from seedbed.finders.gradients import questions_of
 from seedbed.finders.moments import warned
+from seedbed.models.recurrent import Recurrent
 from seedbed.models.subject import Subject, SubjectConfig
 from seedbed.models.tokens import TokenSequence
 from seedbed.training.config import Training
@@ -42,7 +43,9 @@ class PeerFinder(Finder):
         return environments.unavailable(self.peer)
 
     def unsuited(self, subject: SubjectConfig, training: Training | None) -> str:
-        """Packages are given whole weights."""
+        """Packages are given whole weights, of an architecture that transformers knows."""
+        if isinstance(subject, Recurrent):
+            return f"{self.name}: reads architectures of transformers only, not {subject.kind!r}"
         wrapped = training is not None and training.lora is not None
         return f"{self.name}: reads full subjects only, not LoRA" if wrapped else ""
 
