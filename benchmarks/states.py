@@ -163,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=["states", "probes"], metavar="WORK",
                         default=["states", "probes"], help="states, probes")  # fmt: skip
-    parser.add_argument("--repeat", type=int, default=3, help="counted pairs of each row")
+    parser.add_argument("--repeat", type=int, default=2, help="counted pairs of each row")
     parser.add_argument("--questions", type=int, default=64, help="of SmolLM2; tiny has 20 times")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
     given = parser.parse_args()

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from seedbed.cli.main import app
 from seedbed.core.directions import Directions
-from seedbed.core.errors import ConfigError, InputError
+from seedbed.core.errors import ConfigError, DataError, InputError
 from seedbed.core.files import write_rows
 from seedbed.core.units import load_units
 from seedbed.finders.kept import Kept
@@ -125,3 +125,48 @@ def test_lm_eval_with_and_without_directions(space: Path, directions: Path) -> N
         run("nothing", "--set", "steer.strength=2")
     with pytest.raises(InputError, match="at all tokens"):
         run("unfit", *along, "--steered", str(written))
+
+
+def test_labels_that_cannot_be_used_are_told_with_their_file(space: Path) -> None:
+    rows = [json.loads(line) for line in (space / "questions.jsonl").read_text().splitlines()]
+    out = space / "unfit"
+
+    def told(name: str, changed: list[dict[str, object]]) -> str:
+        path = space / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in changed))
+        with pytest.raises(DataError) as error:
+            seedbed(space, "directions", str(path), "--out", str(out))
+        return str(error.value).removeprefix(str(space))
+
+    typo = [{("lable" if k == "label" else k): v for k, v in row.items()} for row in rows]
+    first = next(i for i, row in enumerate(typo, start=1) if "lable" in row)
+    assert told("typo", typo).endswith(f"line {first}: lable: unknown key, did you mean 'label'?")
+    third = [{**row, "label": "third"} if row.get("label") == "memory" and row["split"] == "dev"
+             else row for row in rows]  # fmt: skip
+    assert "'memory', 'reasoning', 'third'; label: the class" in told("third", third)
+    assert not out.exists()
+
+
+def test_steering_needs_directions_of_this_model_and_questions_of_both_classes(
+    space: Path, directions: Path, tmp_path: Path
+) -> None:
+    asked, out = space / "questions.jsonl", tmp_path / "out"
+    other = Directions.load(directions)
+    other.made["model"] = "another"
+    other.save(tmp_path / "other.safetensors")
+    other.save(tmp_path / "difference.safetensors")
+    along = ("--out", str(out), "--directions")
+    with pytest.raises(InputError, match=r"other\.safetensors: was made of another model"):
+        seedbed(space, "steer", str(asked), *along, str(tmp_path / "other.safetensors"))
+    with pytest.raises(InputError, match=r"other\.safetensors: was made of another model"):
+        seedbed(space, "harness", str(space / "items.yaml"), *along,
+                str(tmp_path / "other.safetensors"))  # fmt: skip
+    with pytest.raises(InputError, match="another file is called 'difference' too"):
+        seedbed(space, "steer", str(asked), *along, str(directions), "--directions",
+                str(tmp_path / "difference.safetensors"))  # fmt: skip
+    rows = [json.loads(line) for line in asked.read_text().splitlines()]
+    one = tmp_path / "one.jsonl"
+    one.write_text("".join(json.dumps(r) + "\n" for r in rows if r["slices"]["kind"] == "memory"))
+    with pytest.raises(DataError, match=r"one\.jsonl: has no question .* 'reasoning'"):
+        seedbed(space, "steer", str(one), *along, str(directions))
+    assert not out.exists()

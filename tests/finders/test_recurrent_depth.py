@@ -10,6 +10,7 @@ from torch import Tensor
 from seedbed.core.cells import Cell
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document, Pair, Question
+from seedbed.finders.adapters.bergson import Bergson
 from seedbed.finders.attribution_patching import AttributionPatching
 from seedbed.finders.gradients import Gradients
 from seedbed.finders.mediation import Mediation, mediate

@@ -193,10 +193,10 @@ def test_layers_are_the_index_that_the_field_uses(workspace: Path) -> None:
     blocks = blocks_of(model_of(model, Workspace(workspace), 0).model)
     chosen = (0, 1, 31, 66, 127, 129, 130, 131)
     wanted = [huginn_site(i, stream="resid_pre") for i in chosen]
-    assert edges(blocks, chosen) == wanted
-    assert len(edges(blocks, ())) == 133
+    assert edges(blocks, chosen, "layers") == wanted
+    assert len(edges(blocks, (), "layers")) == 133
     with pytest.raises(InputError, match="133; the model has 0 to 132"):
-        edges(blocks, (133,))
+        edges(blocks, (133,), "layers")
 
 
 def test_steering_acts_at_the_layer_of_the_file(workspace: Path, made: Path) -> None:
@@ -298,6 +298,9 @@ def test_what_a_job_needs_must_be_there(workspace: Path, tmp_path: Path) -> None
     path.write_text(text)
     with pytest.raises(ConfigError, match="needs: there is no job file"):
         run_job(path, workspace, out=tmp_path / "out")
+    with pytest.raises(ConfigError, match="did you mean 'mine'"):
+        run_job(path, workspace, ("needs=mines",), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     (tmp_path / "plain.yaml").write_text((FILES / "mmlu_evaluate_lm_eval.yaml").read_text())
     with pytest.raises(ConfigError, match="needs: plain makes no directions"):
         run_job(path, workspace, ("needs=plain",), out=tmp_path / "out")

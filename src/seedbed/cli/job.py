@@ -84,15 +84,18 @@ def _by_site(console: "Console", rows: "Sequence[dict[str, Any]]") -> None:
     for row in rows:
         if row.get("slice", "all") == "all" and row.get("site"):
             dose = "" if row.get("dose") is None else f" ×{row['dose']:g}"
-            lines = groups.setdefault((str(row.get("section", "")), row["name"]), {})
             value = row.get("value")
-            shown = "–" if value is None else f"{value:.3f}"
+            if value is None:
+                continue
+            # An effect per squared dose may be far below a thousandth.
+            shown = f"{value:.3f}" if value == 0 or abs(value) >= 5e-4 else f"{value:.1e}"
+            lines = groups.setdefault((str(row.get("section", "")), row["name"]), {})
             lines.setdefault(row["site"], {})[f"{row.get('direction', '')}{dose}"] = shown
     for (section, name), lines in groups.items():
         heads = list(dict.fromkeys(head for line in lines.values() for head in line))
         table = Table(f"{section} {name}".strip(), *heads, box=None, pad_edge=False)
         for site, line in lines.items():
-            table.add_row(site, *(line.get(head, "") for head in heads))
+            table.add_row(site, *(line.get(head, "–") for head in heads))
         console.print(table)
 
 

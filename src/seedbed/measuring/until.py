@@ -25,8 +25,8 @@ def write_until(
 ) -> list[str]:
     """The text of up to `most` tokens after each prompt, to the end of the first of `stops` in it.
 
-    `settings` go to `generate` (do_sample,
-    temperature, …), beside what the model's folder says about generation.
+    `settings` go to `generate` (do_sample, temperature, …), beside what the model's folder says
+    about generation.
     """
     from transformers import StoppingCriteriaList
 

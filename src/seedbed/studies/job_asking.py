@@ -51,8 +51,9 @@ def steer_of(config: Intervening, directions: Directions, task: Task) -> Steer:
     """The way of steering, at the cells of the layers; raises InputError where one has none."""
     by_site = {site_of(Cell.parse(name)): name for name in directions.sites}
     names = []
-    for layer, site in zip(config.layers, edges(blocks_of(task.subject.model), config.layers),
-                           strict=True):  # fmt: skip
+    blocks = blocks_of(task.subject.model)
+    every = edges(blocks, config.layers, "intervention.layers")
+    for layer, site in zip(config.layers, every, strict=True):
         if site not in by_site:
             raise InputError(f"{task.name}: intervention.layers: there is no direction at layer"
                              f" {layer}, which is {site.name}")  # fmt: skip

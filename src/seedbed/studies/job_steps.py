@@ -32,22 +32,25 @@ Made = tuple[str, Rows]
 TABLES, QUESTIONS = "tables.npz", "questions.jsonl"
 
 
-def edges(blocks: Blocks, layers: Sequence[int]) -> list[Site]:
+def edges(blocks: Blocks, layers: Sequence[int], key: str = "layers") -> list[Site]:
     """The residual stream's edges of some numbers in running order (none: all of them).
 
-    Raises InputError for a number that there is not.
+    Raises InputError for a number that there is not; `key` is where it was given.
     """
     every = blocks.residual()
     for layer in layers:
         if not 0 <= layer < len(every):
-            raise InputError(f"layers: {layer}; the model has 0 to {len(every) - 1}")
+            raise InputError(f"{key}: {layer}; the model has 0 to {len(every) - 1}")
     return [every[layer] for layer in layers or range(len(every))]
 
 
 def cells_of(reading: Reading, subject: Subject) -> list[Cell]:
     """The cells whose states are read."""
     place = LAST if reading.tokens == "last" else MEAN
-    return [cell_of(site, place) for site in edges(blocks_of(subject.model), reading.layers)]
+    return [
+        cell_of(site, place)
+        for site in edges(blocks_of(subject.model), reading.layers, "reading.layers")
+    ]
 
 
 def kinds_of(questions: Sequence[Question]) -> dict[str, str]:
