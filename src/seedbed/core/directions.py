@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from seedbed.core.cells import Cell
 from seedbed.core.errors import DataError
-from seedbed.core.files import atomic_file, read_json, write_json
+from seedbed.core.files import atomic_file, write_json
 from seedbed.core.sites import Claim
 
 Floats = NDArray[np.floating[Any]]
+KEY = "seedbed"
 ARRAYS = ("vectors", "middle", "spread", "norm")
 
 
@@ -72,7 +73,10 @@ class Directions:
                           made=self.made)  # fmt: skip
 
     def save(self, path: Path) -> None:
-        """Write `path` (safetensors: one tensor a site, then the other arrays) and `path`.json."""
+        """Write `path` (safetensors: one tensor a site, then the other arrays) and `path`.json.
+
+        The description stands in both, so that no interruption leaves one without the other.
+        """
         from safetensors.numpy import save_file
 
         tensors = {site: np.ascontiguousarray(self.vectors[i], dtype=np.float32)
@@ -82,26 +86,26 @@ class Directions:
         told = {"sites": self.sites, "positive": self.positive, "negative": self.negative,
                 "made": self.made}  # fmt: skip
         with atomic_file(path) as temporary:
-            save_file(tensors, temporary)
+            save_file(tensors, temporary, metadata={KEY: json.dumps(told, sort_keys=True)})
         write_json(_sidecar(path), told)
 
     @classmethod
     def load(cls, path: Path) -> "Directions":
         """Read what `save` wrote; raises DataError if it is not such a file."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors import SafetensorError, safe_open
 
         if not path.exists():
             raise DataError(path, None, "no such file")
-        told = read_json(_sidecar(path))
         try:
-            tensors = load_file(path)
+            with safe_open(path, framework="np") as file:
+                told = json.loads(file.metadata()[KEY])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             sites = tuple(told["sites"])
             arrays = {name: tensors[name] for name in ARRAYS[1:]}
             return cls(sites, np.stack([tensors[s] for s in sites]), **arrays,
                        positive=told["positive"], negative=told["negative"],
                        made=told["made"])  # fmt: skip
-        except (KeyError, TypeError, ValueError, SafetensorError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError, SafetensorError) as error:
             raise DataError(path, None, f"not saved directions of seedbed: {error}") from error
 
 

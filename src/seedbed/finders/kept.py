@@ -27,10 +27,9 @@ from seedbed.finders.states import (
     gathered,
     held,
     model_digest,
-    site_of,
     spotted,
 )
-from seedbed.models.blocks import blocks_of
+from seedbed.models.blocks import blocks_of, site_of
 from seedbed.models.subject import Subject
 
 Precision = Literal["float32", "float16", "bfloat16"]

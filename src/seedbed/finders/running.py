@@ -21,8 +21,8 @@ from seedbed.core.errors import DataError, InputError
 from seedbed.core.files import atomic_file
 from seedbed.core.rows import Question
 from seedbed.finders.fitting import SAME
-from seedbed.finders.states import gathered, model_digest, site_of, spotted
-from seedbed.models.blocks import blocks_of
+from seedbed.finders.states import gathered, model_digest, spotted
+from seedbed.models.blocks import blocks_of, site_of
 from seedbed.models.subject import Subject
 
 CHUNK = 256
@@ -207,6 +207,6 @@ def _load(path: Path) -> tuple[Moments, int]:
         with safe_open(path, "pt") as file:
             told = json.loads(file.metadata()[_KEY])
             tables = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 # no dict
-    except (SafetensorError, OSError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(path, None, f"not saved moments of seedbed: {error}") from error
     return Moments(tuple(told["labels"]), tables, told["about"]), int(told["done"])

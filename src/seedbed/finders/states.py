@@ -18,7 +18,7 @@ from seedbed.core.config import Config
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.finders.asking import stand
-from seedbed.models.blocks import Blocks, Site, blocks_of, plain
+from seedbed.models.blocks import Blocks, Site, blocks_of, plain, site_of
 from seedbed.models.hooks import Change, evaluating, hooked
 from seedbed.models.logits import logits_at
 from seedbed.models.subject import Subject
@@ -126,11 +126,6 @@ def spotted(subject: Subject, question: Question, *, answer: bool = False) -> Sp
     right = question.choices.index(question.answer) if question.choices else 0
     ids = found.wholes[right] if answer else found.wholes[right][: found.read]
     return Spotted(question.id, ids, {**found.places, MEAN: tuple(range(len(ids)))})
-
-
-def site_of(cell: Cell) -> Site:
-    """Where a cell's stream runs, at every position."""
-    return Site(cell.stream, cell.layer, cell.head, cell.step)
 
 
 def cell_of(site: Site, place: str) -> Cell:

@@ -14,12 +14,11 @@ from seedbed.core.directions import Directions
 from seedbed.core.errors import InputError
 from seedbed.core.files import read_json, read_rows, write_json, write_rows
 from seedbed.core.units import Units
-from seedbed.finders.states import site_of
 from seedbed.measuring.harness import Harness, HarnessRow, Sample, evaluate
 from seedbed.measuring.interventions import placed, random_like
 from seedbed.measuring.likelihoods import Intervention, Progress
 from seedbed.measuring.written import WrittenChoice, write_choices
-from seedbed.models.blocks import blocks_of
+from seedbed.models.blocks import blocks_of, site_of
 from seedbed.models.steering import Steer
 from seedbed.scoring.intervals import wilson
 from seedbed.scoring.units import Resampled
