@@ -89,3 +89,11 @@ def test_rows_survive_odd_text(tmp_path: Path) -> None:
     rows = [Document(id=str(i), text=t) for i, t in enumerate(["a\u2028b", '<A>\n\t"', "é𝕏"])]
     write_rows(tmp_path / "r.jsonl", rows)
     assert read_rows(tmp_path / "r.jsonl", Document) == rows
+
+
+def test_files_are_as_readable_as_the_user_wants_them(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "a") as temporary:
+        temporary.write_text("x")
+        temporary.chmod(0o600)
+    (tmp_path / "b").write_text("x")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode

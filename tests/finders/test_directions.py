@@ -271,3 +271,13 @@ def test_states_that_overflow_are_refused_by_name() -> None:
         subject.model.model.layers[0].mlp.down_proj.weight.fill_(torch.inf)
     with pytest.raises(InputError, match=r"resid_pre\.1@name: .* not finite"):
         _claims(subject, questions, "difference")
+
+
+@pytest.mark.parametrize(
+    ("measure", "words"),
+    [("differnce", "did you mean 'difference'?"), (["probe", "zzz"], "there are: difference,")],
+)
+def test_an_unknown_measure_is_named(measure: Any, words: str) -> None:
+    with pytest.raises(ValueError, match="there is no measure") as error:
+        DirectionFinder(measure=measure)
+    assert words in str(error.value)

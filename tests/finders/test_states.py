@@ -9,7 +9,8 @@ from seedbed.core.cells import LAST, MEAN, Cell
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Question
 from seedbed.finders.contract_directions import example_questions
-from seedbed.finders.states import Sweep, gathered, held, site_of, spotted
+from seedbed.finders.states import Sweep, gathered, held, spotted
+from seedbed.models.blocks import site_of
 from seedbed.models.hooks import read
 from seedbed.models.tokens import TokenSequence, pad
 

@@ -128,12 +128,18 @@ def score_command(
         raise InputError(
             f"{questions}: has no question {missing[0]!r}, which {claims[0]} speaks of"
         )
+    # What a finder was fitted on says nothing about it.
+    held_out = tuple(q for q in first.questions if not by_id[q].label)
+    if not held_out:
+        raise InputError(f"{questions}: every question is a labelled example; none is held out")
+    if examples := len(first.questions) - len(held_out):
+        Console(stderr=True).print(f"{examples} labelled examples are left out of the scores")
     result = SeedResults(
         seed=0,
-        questions=[by_id[q] for q in first.questions],
-        correct=np.zeros(len(first.questions), dtype=bool),
-        truth=read_truth(truth, first.questions, first.sites),
-        claims={name: claim.arranged(first.sites) for name, claim in read.items()},
+        questions=[by_id[q] for q in held_out],
+        correct=np.zeros(len(held_out), dtype=bool),
+        truth=read_truth(truth, first.questions, first.sites).select(held_out),
+        claims={n: c.among(held_out).arranged(first.sites) for n, c in read.items()},
         costs={},
     )
     rows = collect([result])

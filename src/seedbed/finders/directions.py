@@ -5,6 +5,7 @@ Fitted on the examples of train, the cell chosen on dev; everything else is only
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any, Self
 
@@ -53,6 +54,16 @@ class DirectionFinder(ByMeasure):
     sweep: Sweep = Sweep()
     ridges: tuple[float, ...] = Field(default=(0.01, 0.1, 1.0), min_length=1)
     sites = SiteKind.DIRECTION
+
+    @field_validator("measure", mode="before")
+    @classmethod
+    def _measures_exist(cls, measure: Any) -> Any:
+        for name in [measure] if isinstance(measure, str) else measure:
+            if name not in MEASURES:
+                near = get_close_matches(str(name), MEASURES, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(MEASURES)}"
+                raise ValueError(f"there is no measure {name!r}; {hint}")
+        return measure
 
     @field_validator("ridges")
     @classmethod
