@@ -3,6 +3,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,18 @@ def test_results_of_other_settings_are_never_taken(workspace: Path, made: Path) 
     run_job(FILES / f"{name}.yaml", workspace, (*changes(name), "subject.batch=5"))
 
 
+def test_results_of_other_items_are_never_taken(workspace: Path, made: Path) -> None:
+    name = "mmlu_pro_save_candidate_directions"
+    path = workspace / "datasets" / "lirefs" / "mmlu-pro-3000samples.json"
+    kept = path.read_text()
+    path.write_text(kept + "\n")
+    try:
+        with pytest.raises(InputError, match=r"other settings \(contents.items was"):
+            run_job(FILES / f"{name}.yaml", workspace, changes(name))
+    finally:
+        path.write_text(kept)
+
+
 def _moved(made: Path, name: str) -> Path:
     """A folder of results that holds only the job `name`."""
     place = made.parent / "others"
@@ -260,10 +273,9 @@ def test_directions_of_another_model_are_refused(workspace: Path, made: Path) ->
     """Weights that changed under the same name are seen by their digest."""
     name = "mmlu_pro_meta-llama-3-8b_save_candidate_directions"
     place = _moved(made, name)
-    path = place / name / "difference.safetensors.json"
-    told = json.loads(path.read_text())
-    told["made"]["model"] = "0" * 64
-    path.write_text(json.dumps(told))
+    path = place / name / "difference.safetensors"
+    directions = Directions.load(path)
+    replace(directions, made={**directions.made, "model": "0" * 64}).save(path)
     job = "mmlu_pro_meta-llama-3-8b_analyze_steering_effect_per_layer"
     with pytest.raises(InputError, match="was made of another model than transformers/Meta-Llama"):
         run_job(FILES / f"{job}.yaml", workspace, changes(job), out=place)

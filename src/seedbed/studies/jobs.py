@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from seedbed.core.config import Config, apply_sets, read_yaml, validate
 from seedbed.core.errors import ConfigError, DataError, InputError
-from seedbed.core.files import read_json, write_json
+from seedbed.core.files import digest_of_files, read_json, write_json
 from seedbed.core.workspace import Workspace
 from seedbed.finders.directions import Measure
 from seedbed.finders.kept import Precision
@@ -30,6 +30,7 @@ from seedbed.worlds.observed.world import Observed
 
 Step = Literal["states", "directions", "effect", "accuracy", "harness"]
 SETTINGS, RESULT = "job.json", "result.json"
+CONTENTS = "contents"
 SHARED = ("subject", "world", "seed")
 """What a job gives to the one that it needs."""
 Say = Callable[[str], None]
@@ -292,7 +293,7 @@ def _begun(task: Task, keys: Sequence[str]) -> None:
     job that failed at once, is begun anew.
     """
     path = task.folder / SETTINGS
-    mine = json.loads(task.job.model_dump_json())
+    mine = {**json.loads(task.job.model_dump_json()), CONTENTS: _contents(task)}
     if not any(p.name not in (SETTINGS, ".lock") for p in task.folder.iterdir()):
         write_json(path, mine)
         return
@@ -303,7 +304,7 @@ def _begun(task: Task, keys: Sequence[str]) -> None:
         known["subject"][key] = mine["subject"][key]
     finished = (task.folder / RESULT).exists()
     every = [k for k in mine if known.get(k) != mine[k]]
-    if other := [k for k in every if k in keys or not finished]:
+    if other := [k for k in every if k in (*keys, CONTENTS) or not finished]:
         raise InputError(
             f"{task.folder}: holds results of other settings ({_difference(known, mine, other)});"
             " remove it, or give --out another folder"
@@ -311,6 +312,15 @@ def _begun(task: Task, keys: Sequence[str]) -> None:
     if every:
         task.say(f"{task.name}: taken as it is, though its file differs:"
                  f" {_difference(known, mine, every)}")  # fmt: skip
+
+
+def _contents(task: Task) -> dict[str, str]:
+    """SHA-256 of what the model's folder and the files of items hold."""
+    folder = task.place.workspace.model(task.job.subject.path)
+    found = {"model": digest_of_files(sorted(p for p in folder.iterdir() if p.is_file()))}
+    if task.job.step != "harness":
+        found["items"] = digest_of_files(task.world.inputs())
+    return found
 
 
 def _difference(known: dict[str, Any], mine: dict[str, Any], other: list[str]) -> str:
