@@ -21,7 +21,7 @@ check: .venv/.dev
 	$(BIN)/lint-imports
 
 bench: .venv/.bench
-	for name in attribution scoring; do \
+	for name in attribution scoring steering states; do \
 	  $(BIN)/python benchmarks/$$name.py --json runs/bench/$$name.json || exit 1; \
 	done
 
