@@ -14,8 +14,9 @@ from seedbed.core.rows import Document, Question
 from seedbed.core.seeds import stream
 from seedbed.models.adapters import Lora, wrap
 from seedbed.models.folders import trainable_state
+from seedbed.models.scratch import word_tokenizer
 from seedbed.models.subject import Subject
-from seedbed.models.tiny import Tiny, word_tokenizer
+from seedbed.models.tiny import Tiny
 from seedbed.models.tokens import Loss, TokenSequence
 from seedbed.models.vocabulary import add_tokens
 from seedbed.training.config import Optimizer, Training

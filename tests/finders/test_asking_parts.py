@@ -8,8 +8,9 @@ from seedbed.finders.asking_parts import REPLIES, AskParts
 from seedbed.finders.contract_inputs import example_inputs
 from seedbed.measuring.choices import score_choices
 from seedbed.models.pretrained import Pretrained
+from seedbed.models.scratch import word_tokenizer
 from seedbed.models.templates import templated
-from seedbed.models.tiny import Tiny, word_tokenizer
+from seedbed.models.tiny import Tiny
 
 WORDING = 'Would "{text}" as {part} matter in "{prompt}"?'
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from seedbed.core.rows import Document, Question
+from seedbed.models.scratch import word_tokenizer
 from seedbed.models.subject import Subject
-from seedbed.models.tiny import Tiny, word_tokenizer
+from seedbed.models.tiny import Tiny
 from seedbed.training.config import Optimizer, Training
 from seedbed.training.loop import train
 

@@ -8,8 +8,8 @@ import torch
 
 from seedbed.core.rows import Question
 from seedbed.measuring.generation import read, write_answers
+from seedbed.models.scratch import word_tokenizer
 from seedbed.models.subject import Subject
-from seedbed.models.tiny import word_tokenizer
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from seedbed.measuring.choices import score_choices
 from seedbed.measuring.generation import write_answers
 from seedbed.measuring.numbers import ask_chat, ask_subject
 from seedbed.models.chat import chat_model
+from seedbed.models.scratch import word_tokenizer
 from seedbed.models.subject import Subject
 from seedbed.models.templates import templated
-from seedbed.models.tiny import word_tokenizer
 
 TEXT = "user : how many of a b c d e are there ? 0 1 2 3 4 5 6 7 8 9"
 TEMPLATE = "{% for m in messages %}user : {{ m['content'] }} are there ? {% endfor %}"

@@ -20,8 +20,8 @@ from seedbed.measuring.written import (
 )
 from seedbed.models.decoding import Ids
 from seedbed.models.hooks import LAST, Add, Along, Edit, edited
+from seedbed.models.scratch import word_tokenizer
 from seedbed.models.subject import Subject
-from seedbed.models.tiny import word_tokenizer
 from seedbed.worlds.observed.builtin import facts_and_sums
 
 CATEGORIES = ("capitals", "sums", "first letters")

@@ -26,7 +26,7 @@ IDS = ((1, 7, 3, 3, 12, 9), (1, 21, 5), (1, 8, 8, 30))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with code of its own, random weights and a tokenizer."""
-    from seedbed.models.tiny import word_tokenizer
+    from seedbed.models.scratch import word_tokenizer
 
     place = tmp_path_factory.mktemp("huginn")
     spec = importlib.util.spec_from_file_location("huginn_double", CODE)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from seedbed.core.config import digest
+from seedbed.models.scratch import word_tokenizer
 from seedbed.models.subject import SUBJECTS
-from seedbed.models.tiny import Tiny, word_tokenizer
+from seedbed.models.tiny import Tiny
 
 TEXTS = ["<ABC>(12) returns 7", "Q: what is <ABD>? A: 'x_y'"]
 SMALL: dict[str, Any] = {"layers": 2, "width": 16, "heads": 2, "context": 32}

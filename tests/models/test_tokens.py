@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seedbed.core.errors import InputError
 from seedbed.core.rows import Document
-from seedbed.models.tiny import word_tokenizer
+from seedbed.models.scratch import word_tokenizer
 from seedbed.models.tokens import TokenSequence, encode_choice, encode_document, pad
 from seedbed.models.vocabulary import begin_with_token
 

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoTokenizer
 
 from seedbed.core.errors import ConfigError
-from seedbed.models.tiny import word_tokenizer
+from seedbed.models.scratch import word_tokenizer
 from seedbed.models.vocabulary import (
     add_tokens,
     added_ids,
@@ -171,7 +171,7 @@ def digest(folder: Path) -> str:
 SAVE = """
 import sys
 from pathlib import Path
-from seedbed.models.tiny import word_tokenizer
+from seedbed.models.scratch import word_tokenizer
 from seedbed.models.vocabulary import save_tokenizer
 save_tokenizer(word_tokenizer(["<B> b a <A>", "x = 1"]), Path(sys.argv[1]))
 """

@@ -19,7 +19,7 @@ def ask(prompt: str, answer: str = " a") -> Question:
 
 
 def test_pieces_agree_with_the_tiny_subject() -> None:
-    from seedbed.models.tiny import PIECES
+    from seedbed.models.scratch import PIECES
 
     assert phrasing.PIECE.pattern == PIECES
     assert phrasing.pieces("<QAX>(42) is x_1.") == [

@@ -3,20 +3,18 @@
 How often they run is drawn anew at every training step and set freely at test.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from seedbed.core.config import Config
 from seedbed.core.errors import InputError
 from seedbed.core.seeds import derive
 from seedbed.models.blocks import plain
 from seedbed.models.layout import counter_of
-from seedbed.models.subject import Subject, SubjectConfig
-from seedbed.models.tiny import word_tokenizer
+from seedbed.models.scratch import Scratch
 
 
 class Draw(Config):
@@ -28,11 +26,8 @@ class Draw(Config):
     recurrences: int = Field(default=0, ge=0, description="0: as many as at test")
 
 
-class Recurrent(SubjectConfig):
-    """Llama-type blocks: `prelude` once, `core` `recurrences` times, `coda` once.
-
-    `width` must be a multiple of 2 × `heads`; `init` as in `tiny`.
-    """
+class Recurrent(Scratch):
+    """Llama-type blocks: `prelude` once, `core` `recurrences` times, `coda` once."""
 
     kind: str = "recurrent"
     prelude: int = Field(default=1, ge=1)
@@ -40,49 +35,25 @@ class Recurrent(SubjectConfig):
     coda: int = Field(default=1, ge=1)
     recurrences: int = Field(default=8, ge=1)
     draw: Draw = Draw()
-    width: int = Field(default=96, ge=8)
-    heads: int = Field(default=4, ge=1)
-    feedforward: int = Field(default=0, ge=0, description="0: twice the width")
-    context: int = Field(default=128, ge=8)
-    init: float = Field(default=0.02, gt=0)
 
-    @model_validator(mode="after")
-    def _heads_fit(self) -> "Recurrent":
-        # Rotary positions turn pairs of numbers, so a head's width must be even.
-        if self.width % (2 * self.heads):
-            raise ValueError(f"width: {self.width} is no multiple of 2 × {self.heads} heads")
-        return self
-
-    def build(self, texts: Sequence[str], new_tokens: Sequence[str], seed: int) -> Subject:
-        """A model with random weights and a vocabulary of the pieces of `texts`, sorted."""
+    def model(self, sizes: dict[str, Any], seed: int) -> Any:
+        """A model of recurrent depth with fresh weights."""
         from seedbed.nets.recurrent import RecurrentConfig, RecurrentForCausalLM
 
-        tokenizer = word_tokenizer([*texts, *new_tokens])
-        config = RecurrentConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=self.width,
-            intermediate_size=self.feedforward or 2 * self.width,
-            num_hidden_layers=self.prelude + self.core + self.coda,
-            num_attention_heads=self.heads,
-            num_key_value_heads=self.heads,
-            max_position_embeddings=self.context,
-            initializer_range=self.init,
-            tie_word_embeddings=False,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=None,
-            pad_token_id=tokenizer.pad_token_id,
-            prelude_layers=self.prelude,
-            core_layers=self.core,
-            coda_layers=self.coda,
-            recurrences=self.recurrences,
-            drawn=self.draw.rule,
-            drawn_recurrences=self.draw.recurrences or self.recurrences,
-            state_seed=derive(seed, "recurrent", "state"),
+        return RecurrentForCausalLM(
+            RecurrentConfig(
+                **sizes,
+                num_hidden_layers=self.prelude + self.core + self.coda,
+                num_key_value_heads=self.heads,
+                prelude_layers=self.prelude,
+                core_layers=self.core,
+                coda_layers=self.coda,
+                recurrences=self.recurrences,
+                drawn=self.draw.rule,
+                drawn_recurrences=self.draw.recurrences or self.recurrences,
+                state_seed=derive(seed, "recurrent", "state"),
+            )
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, "recurrent", "weights"))
-            model = RecurrentForCausalLM(config)
-        return Subject(model=model, tokenizer=tokenizer, seed=seed, batch=self.batch)
 
 
 @contextmanager
