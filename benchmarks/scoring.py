@@ -21,8 +21,8 @@ from seedbed.core.rows import Question
 from seedbed.measuring.choices import score_choices
 from seedbed.models.fetch import fetched
 from seedbed.models.pretrained import Pretrained
-from seedbed.models.subject import Subject
 from seedbed.models.scratch import word_tokenizer
+from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
 from seedbed.worlds.hops.world import Hops
 from seedbed.worlds.quadrants.world import Quadrants

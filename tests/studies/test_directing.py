@@ -141,6 +141,7 @@ def test_run_again_everything_is_taken_and_the_same(
         ({"sides": {"a b": {}}}, "must consist of letters"),
         ({"sides": {"x": {"world": {"kind": "hops"}}}}, "plants no directions"),
         ({"steering": {"doses": [1, 1]}}, "each stands once"),
+        ({"looks": {"recurrences": [1, 2]}}, "no subject of this study runs a block several times"),
         ({"looks": {"recurrences": [2, 2]}}, "looks.recurrences: the same number stands twice"),
     ],
 )

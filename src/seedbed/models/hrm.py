@@ -4,7 +4,7 @@ The second family of recurrent depth, as transformers has it: two stacks of bloc
 weights, so many outer cycles, and in each so many inner ones.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ class Hrm(Scratch):
     Gradients go through every run.
     """
 
+    recurs: ClassVar[bool | None] = True
     kind: str = "hrm"
     layers: int = Field(default=1, ge=1)
     cycles: int = Field(default=2, ge=1)

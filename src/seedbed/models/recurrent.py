@@ -5,7 +5,7 @@ How often they run is drawn anew at every training step and set freely at test.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,7 @@ class Draw(Config):
 class Recurrent(Scratch):
     """Llama-type blocks: `prelude` once, `core` `recurrences` times, `coda` once."""
 
+    recurs: ClassVar[bool | None] = True
     kind: str = "recurrent"
     prelude: int = Field(default=1, ge=1)
     core: int = Field(default=2, ge=1)

@@ -4,6 +4,7 @@ Fetched on first use; see fetch.py. Its weights were quantised to 4 bits before 
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 from seedbed.models.fetch import fetch
 from seedbed.models.pretrained import FromFolder
@@ -12,6 +13,7 @@ from seedbed.models.pretrained import FromFolder
 class SmolLM2(FromFolder):
     """The everyday pretrained subject."""
 
+    recurs: ClassVar[bool | None] = False
     kind: str = "smollm2"
 
     def place(self) -> tuple[Path, str, bool]:

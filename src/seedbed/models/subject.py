@@ -116,10 +116,14 @@ class Subject:
 
 
 class SubjectConfig(Kinded):
-    """Base of subject kinds: what `subject:` in a study file configures."""
+    """Base of subject kinds: what `subject:` in a study file configures.
+
+    `recurs` says whether its blocks run several times in a pass; None: only the model can tell.
+    """
 
     batch: int = Field(default=32, ge=1)
     remote: ClassVar[bool] = False
+    recurs: ClassVar[bool | None] = None
 
     def build(self, texts: Sequence[str], new_tokens: Sequence[str], seed: int) -> Subject:
         """A fresh subject before training.

@@ -4,7 +4,7 @@ A vocabulary of hundreds instead of 49,000 tokens makes training some twenty tim
 Digits stand alone, so numbers never seen in training are still readable.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from seedbed.models.scratch import Scratch
 class Tiny(Scratch):
     """A Llama-type model of `layers` blocks."""
 
+    recurs: ClassVar[bool | None] = False
     kind: str = "tiny"
     layers: int = Field(default=4, ge=1)
 

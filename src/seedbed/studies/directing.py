@@ -94,7 +94,7 @@ class DirectionLane:
         for (name, seed, finder), (_, stage) in zip(wanted, self.workers.run(finding), strict=True):
             link_claims(finder, stage.folder, self._here(name, seed))
         chains = [
-            [tell_task(plan, seed, finders, questions[seed])]
+            [tell_task(plan, seed, finders, questions[seed], self.study.looks.recurrences)]
             for plan, questions in sides.values()
             for seed in self.study.seeds
         ]
@@ -139,8 +139,17 @@ class DirectionLane:
         return SideRow(side=name, negative=negative, gate=tuple(rows), left_out=reason), asked
 
 
-def tell_task(plan: Plan, seed: int, finders: Sequence[Finder], asked: Sequence[str]) -> Task:
-    """What the directions of a seed read and do, on the questions named."""
+def tell_task(
+    plan: Plan,
+    seed: int,
+    finders: Sequence[Finder],
+    asked: Sequence[str],
+    recurrences: tuple[int, ...],
+) -> Task:
+    """What the directions of a seed read and do, on the questions named.
+
+    A subject of recurrent depth answers them at each number of `recurrences` too.
+    """
     trained, data = plan.place(plan.train(seed)), plan.place(plan.data(seed))
     study = plan.study
     claims = {}
@@ -155,11 +164,11 @@ def tell_task(plan: Plan, seed: int, finders: Sequence[Finder], asked: Sequence[
         "claims": {name: digest for name, (digest, _) in claims.items()},
         "order": list(claims),
         "steering": study.steering and study.steering.model_dump(mode="json"),
-        "recurrences": study.looks.recurrences,
+        "recurrences": recurrences,
         "asked": list(asked),
     }
     folders = {name: folder for name, (_, folder) in claims.items()}
-    given = (study.steering, study.looks.recurrences, folders, tuple(asked))
+    given = (study.steering, recurrences, folders, tuple(asked))
     work = partial(_tell, *given, study.subject, trained[1], data[1])
     return Task(seed, "directions", "directions", key, work)
 

@@ -182,6 +182,7 @@ class Study(Config):
                     "looks.recurrences: asked along with directions, and the world"
                     f" '{self.world.kind}' plants none"
                 )
+        recur = [self.subject.recurs]
         for name in self.sides:
             try:
                 side = self.beside(name)
@@ -189,6 +190,11 @@ class Study(Config):
                 raise ValueError(str(error)) from error
             if side.world.sites is not SiteKind.DIRECTION:
                 raise ValueError(f"sides.{name}: its world plants no directions")
+            recur.append(side.subject.recurs)
+        if self.looks.recurrences and all(known is False for known in recur):
+            raise ValueError(
+                "looks.recurrences: no subject of this study runs a block several times"
+            )
         return self
 
     def beside(self, name: str) -> "Study":
@@ -198,7 +204,8 @@ class Study(Config):
             f for f, given in zip(own["finders"], self.finders, strict=True)
             if given.sites is SiteKind.DIRECTION
         ]  # fmt: skip
-        own["looks"] = {"recurrences": self.looks.recurrences}
+        # Whether any of the subjects has recurrences is for the study as a whole.
+        own["looks"] = {}
         values = self.sides[name].of(own)
         return validate(Study, {"name": name, **values}, f"sides.{name}")
 
