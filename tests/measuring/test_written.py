@@ -8,12 +8,10 @@ import torch
 
 from seedbed.core.errors import InputError
 from seedbed.core.items import Item, few_shot
-from seedbed.core.selectivity import Column
 from seedbed.measuring.written import (
     Edits,
     Writing,
     WrittenChoice,
-    accuracy_units,
     prompts_of,
     read_answer,
     write_choices,
@@ -176,22 +174,3 @@ def test_reading_never_guesses(
 def test_options_of_the_same_text_are_equally_right(subject: Subject) -> None:
     item = ITEM.model_copy(update={"options": ("blue", "blue", "red")})
     assert read_answer("The answer is blue.", item, TEXTS).choice == "A"
-
-
-def made(n: int, kind: str, letter: str) -> WrittenChoice:
-    return WrittenChoice(id=f"q{n}", kind=kind, category="c", text="", letter=letter,
-                         outcome="choice" if letter else "none", correct=letter == "A",
-                         shots=0, end="length", tokens=1)  # fmt: skip
-
-
-def test_classes_stand_apart_and_what_is_unread_is_told() -> None:
-    rows = [made(n, "memory" if n < 3 else "reasoning", "AB"[n % 2] if n != 2 else "")
-            for n in range(5)]  # fmt: skip
-    tables = accuracy_units(rows, "difference", "resid_pre.1@last", 2.0)
-    assert list(tables) == ["accuracy:memory", "accuracy:reasoning"]
-    memory = tables["accuracy:memory"]
-    assert memory.units == ("q0", "q1", "q2")
-    assert memory.values.tolist() == [[1, 0], [0, 0], [0, 1]]
-    columns = [Column.parse(c) for c in memory.columns]
-    assert [c.name for c in columns] == ["accuracy", "unparsed"]
-    assert {(c.direction, c.dose) for c in columns} == {("difference", 2.0)}

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from seedbed.core.rows import Row
 
 Section = Literal[
-    "decodable", "patching", "steering", "selectivity", "effect", "cosine", "accuracy", "recurrence"
+    "decodable", "patching", "steering", "selectivity", "effect", "cosine", "recurrence"
 ]
 
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from pydantic import Field
 
 from seedbed.core.config import Config
@@ -15,8 +14,6 @@ from seedbed.core.errors import InputError
 from seedbed.core.items import HEADS, Item, Manner, few_shot
 from seedbed.core.rows import Row
 from seedbed.core.seeds import stream
-from seedbed.core.selectivity import Column
-from seedbed.core.units import Units
 from seedbed.measuring.parsing import ChoiceOutcome, Chosen, parse_choice
 from seedbed.models.decoding import End, Ids, alike, continue_prompts
 from seedbed.models.hooks import Edit, edited
@@ -199,21 +196,3 @@ def _lettered(read: Chosen, item: Item) -> Chosen:
 def _right(letter: str | None, item: Item) -> bool:
     """Whether a letter stands for the right option, or for another of the same text."""
     return letter is not None and item.options[item.letters.index(letter)] == item.answer
-
-
-def accuracy_units(
-    rows: Sequence[WrittenChoice], direction: str = "", site: str = "", dose: float | None = None
-) -> dict[str, Units]:
-    """Tables `accuracy:CLASS`, one row an item, each its own cause.
-
-    Columns: `accuracy` (1 right, 0 not, where no letter was given among them) and `unparsed`
-    (1 where no letter was given).
-    """
-    columns = tuple(Column(name, direction, site, dose).key for name in ("accuracy", "unparsed"))
-    tables: dict[str, Units] = {}
-    for kind in dict.fromkeys(row.kind for row in rows):
-        mine = [row for row in rows if row.kind == kind]
-        ids = tuple(row.id for row in mine)
-        values = np.array([[row.correct, row.outcome != "choice"] for row in mine], dtype=float)
-        tables[f"accuracy:{kind}"] = Units(ids, ids, columns, values)
-    return tables

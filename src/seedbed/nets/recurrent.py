@@ -46,7 +46,7 @@ class RecurrentConfig(LlamaConfig):  # type: ignore[misc]  # transformers ships 
     state_seed: int = 0
 
 
-class _Recurrent(PreTrainedModel):  # type: ignore[misc]
+class _Recurrent(PreTrainedModel):  # type: ignore[misc]  # transformers ships no types
     config_class = RecurrentConfig
     base_model_prefix = "model"
     _no_split_modules = ("LlamaDecoderLayer",)
@@ -166,7 +166,7 @@ class RecurrentModel(_Recurrent):
         return normals(sums, width, int(self.config.state_seed))
 
 
-class RecurrentForCausalLM(_Recurrent, GenerationMixin):  # type: ignore[misc]
+class RecurrentForCausalLM(_Recurrent, GenerationMixin):  # type: ignore[misc]  # as above
     """The model with its output embedding."""
 
     def __init__(self, config: RecurrentConfig) -> None:

@@ -35,7 +35,7 @@ def grids(run: Run) -> list[Grid]:
     """The tables of every side, the study's own subject first."""
     found: list[Grid | None] = []
     for side in sides(run):
-        found += [_chosen(side), _sites(side), _doses(side), _accuracy(side), _recurrences(side)]
+        found += [_chosen(side), _sites(side), _doses(side), _recurrences(side)]
     return [grid for grid in found if grid is not None]
 
 
@@ -186,28 +186,6 @@ def _doses(side: Side) -> Grid | None:
         "mean over drawn directions of the same length. 95 % intervals over seeds and causes."
     )
     return Grid(anchor(side, "doses"), titled(side, "Dose by dose"), note, heads, kept)
-
-
-def _accuracy(side: Side) -> Grid | None:
-    """Accuracy with and without steering, kinds apart."""
-    slices = side.slices("accuracy")
-    found: dict[str, dict[str, DirectionRow]] = {}
-    for row in side.rows:
-        if row.section == "accuracy":
-            found.setdefault(_arm(row), {})[row.slice] = row
-    rows: list[Line] = [(name, [number(r.get(s)) for s in slices]) for name, r in found.items()]
-    heads, kept = columns_with_values(("with", *slices), rows)
-    if not kept:
-        return None
-    note = "Share of questions answered rightly; 95 % intervals over seeds and causes."
-    title = titled(side, "Accuracy with and without steering")
-    return Grid(anchor(side, "accuracy"), title, note, heads, kept)
-
-
-def _arm(row: DirectionRow) -> str:
-    where = "" if not row.site else f" at {row.site}" if "@" in row.site else f" at {row.site} site"
-    name = "" if row.name == "accuracy" else f"{row.name}: "
-    return f"{name}{row.direction or 'no steering'}{where}{dosed(row.dose)}"
 
 
 def _recurrences(side: Side) -> Grid | None:

@@ -82,21 +82,6 @@ def test_recurrences_by_kind(directed: Path) -> None:
     )
 
 
-def test_accuracy_with_and_without_steering_is_a_table_of_its_own(fresh_directed: Path) -> None:
-    path = fresh_directed / "directions.json"
-    rows = json.loads(path.read_text())
-    more = {**rows[0], "section": "accuracy", "name": "accuracy", "units": 40, "dose": None}
-    rows += [
-        {**more, "direction": "", "site": "", "slice": "stored", "value": 0.97},
-        {**more, "direction": "probe", "site": "chosen", "dose": 2.0, "slice": "stored",
-         "value": 0.31},
-    ]  # fmt: skip
-    path.write_text(json.dumps(rows))
-    grid = found(fresh_directed)["directions-accuracy"]
-    assert cell(grid, "no steering", "stored") == 0.97
-    assert cell(grid, "probe at chosen site at dose 2", "stored") == 0.31
-
-
 def test_page_and_terminal_show_the_section(directed: Path, directed_page: str, made: Path) -> None:
     assert 'id="directions"' in directed_page
     assert "Directions and steering" in directed_page
