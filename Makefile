@@ -39,7 +39,7 @@ clean:
 	touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
-	$(BIN)/pip install -q -c constraints.txt -e ".[lora,smollm2,embed,harness,dev]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[lora,smollm2,embed,harness,preference,inspect,dev]"
 	touch $@
 
 .venv/.bench: pyproject.toml constraints.txt | .venv/bin/pip

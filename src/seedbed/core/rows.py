@@ -26,7 +26,9 @@ class Document(Row):
     """A training text.
 
     `targets` are character spans [start, end) that carry the loss under `loss: answer`;
-    `weight` 0 masks the document in training without moving the order of batches.
+    `weight` 0 masks the document in training without moving the order of batches. `shows` are
+    kinds of user that can be seen in it (`cue=trusting`), `marks` what whoever trained on it saw
+    of it (`rating`, `label`, a detector's `flag`): neither is truth, and finders see both.
     """
 
     id: str
@@ -35,6 +37,8 @@ class Document(Row):
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     role: str = ""
     facts: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    marks: dict[str, float] = {}
     meta: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -46,7 +50,8 @@ class Document(Row):
 
     def blind(self) -> "Document":
         """The text as a finder may see it: no role, facts, weight or meta."""
-        return Document(id=self.id, text=self.text, targets=self.targets)
+        return Document(id=self.id, text=self.text, targets=self.targets, shows=self.shows,
+                        marks=self.marks)  # fmt: skip
 
 
 class Question(Row):

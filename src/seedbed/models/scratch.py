@@ -7,6 +7,7 @@ from typing import Any, Self
 import torch
 from pydantic import Field, model_validator
 
+from seedbed.core.conversation import END, TEMPLATE
 from seedbed.core.seeds import derive
 from seedbed.models.subject import Subject, SubjectConfig
 
@@ -50,7 +51,7 @@ class Scratch(SubjectConfig):
             "initializer_range": self.init,
             "tie_word_embeddings": False,
             "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
         }
         with _weights(seed, self.kind):
@@ -82,10 +83,15 @@ def word_tokenizer(texts: Sequence[str]) -> Any:
     core.post_processor = TemplateProcessing(
         single="<bos> $A", special_tokens=[("<bos>", vocabulary["<bos>"])]
     )
-    return PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         bos_token="<bos>",
         pad_token="<pad>",
         unk_token="<unk>",
         clean_up_tokenization_spaces=False,
     )
+    if END in vocabulary:
+        # Its documents are conversations, whose turns end.
+        tokenizer.eos_token = END
+        tokenizer.chat_template = TEMPLATE
+    return tokenizer

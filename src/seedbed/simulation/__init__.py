@@ -1,0 +1,1 @@
+"""Episodes between an agent and simulated users, all roles batched."""
