@@ -15,7 +15,8 @@ TALK = (
 def test_what_is_written_is_read_back() -> None:
     assert parsed(markup(TALK)) == TALK
     assert parsed(markup(TALK, begun=True)) == TALK
-    assert is_markup(markup(TALK)) and not is_markup("hi there")
+    assert is_markup(markup(TALK))
+    assert not is_markup("hi there")
 
 
 def test_spans_hold_the_assistants_words_and_their_end() -> None:
@@ -35,7 +36,8 @@ def test_the_chat_template_of_subjects_from_scratch_is_the_same_layout() -> None
 
 def test_texts_that_are_no_conversations_leave_the_tokenizer_as_it_was() -> None:
     tokenizer = word_tokenizer(["hi there"])
-    assert tokenizer.chat_template is None and tokenizer.eos_token is None
+    assert tokenizer.chat_template is None
+    assert tokenizer.eos_token is None
 
 
 @pytest.mark.parametrize("text", ["hello", "<user> a <end> b", "<assistant> a <end> b <end>"])

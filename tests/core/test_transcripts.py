@@ -35,7 +35,8 @@ def test_messages_alternate_and_tools_speak_as_users() -> None:
 
 def test_blind_transcripts_know_no_truth() -> None:
     blind = transcript().blind()
-    assert blind.opening.kind == "" and blind.turns[0].harm is blind.turns[0].welfare is None
+    assert blind.opening.kind == ""
+    assert blind.turns[0].harm is blind.turns[0].welfare is None
     assert blind.opening.person == "e/a/1"
     assert blind.ratings() == [1.5]
 
