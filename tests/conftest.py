@@ -65,12 +65,13 @@ def small_study(own_kinds: Path, tmp_path: Path) -> Callable[..., Path]:
 class ChatServer:
     """A real OpenAI-compatible server on this machine, with faults on demand.
 
-    `says(body)` makes the reply's text. `faults` are (status, headers, JSON) that the next
-    requests get instead; `refuses` are keys of the body that get a 400; `delay` is in seconds.
-    `seen` are the (path, headers, body) that arrived, `most` the most that were open at once.
+    `says(body)` makes the reply's text, or the whole JSON. `faults` are (status, headers, JSON)
+    that the next requests get instead; `refuses` are keys of the body that get a 400; `delay` is
+    in seconds. `seen` are the (path, headers, body) that arrived, `most` the most that were open
+    at once.
     """
 
-    says: Callable[[dict[str, Any]], str] = lambda body: (
+    says: Callable[[dict[str, Any]], Any] = lambda body: (
         f"you said {body['messages'][-1]['content']}"
     )
     faults: list[tuple[int, dict[str, str], Any]] = field(default_factory=list)
@@ -98,6 +99,8 @@ class ChatServer:
                 if name in body:
                     return 400, {}, {"error": {"message": f"Unsupported parameter: '{name}'"}}
             text = self.says(body)
+            if isinstance(text, dict):
+                return 200, {}, text
         finally:
             with self.lock:
                 self.open -= 1

@@ -1,5 +1,6 @@
 """Small models of several families, saved as Hugging Face folders with a byte-level tokenizer."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,45 @@ def llama_folder(tmp_path: Path) -> Path:
     make_family("llama", len(tokenizer), tied=True).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def weighing(subject: Any, most: int | None = None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What an OpenAI-compatible server with log-probabilities says, from a real model.
+
+    It goes on with a begun answer where it is asked to, and lists up to `most` tokens a place
+    (None: as many as are asked for).
+    """
+
+    @torch.inference_mode()
+    def says(body: dict[str, Any]) -> dict[str, Any]:
+        tokenizer = subject.tokenizer
+        begun = bool(body.get("continue_final_message"))
+        told = body["messages"][:-1] if begun else body["messages"]
+        text = tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=True)
+        ids = tokenizer(text + (body["messages"][-1]["content"] if begun else ""))["input_ids"]
+        content = []
+        for _ in range(body["max_tokens"]):
+            logprobs = subject.model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+            order = logprobs.argsort(descending=True).tolist()
+            listed = order[: most or body.get("top_logprobs", 1)]
+            tops = [{"token": tokenizer.decode([t]), "logprob": logprobs[t].item()} for t in listed]
+            content.append({**tops[0], "top_logprobs": tops})
+            ids = [*ids, order[0]]
+        said = "".join(place["token"] for place in content)
+        choice: dict[str, Any] = {"message": {"role": "assistant", "content": said}}
+        if body.get("logprobs"):
+            choice["logprobs"] = {"content": content}
+        return {"choices": [choice], "usage": {"prompt_tokens": len(ids)}}
+
+    return says
+
+
+def places(*tops: dict[str, float]) -> dict[str, Any]:
+    """A server's JSON: at each place these probabilities, the likeliest said."""
+    content, said = [], ""
+    for one in tops:
+        likeliest = sorted(one.items(), key=lambda item: -item[1])
+        listed = [{"token": t, "logprob": math.log(p)} for t, p in likeliest]
+        content.append({**listed[0], "top_logprobs": listed})
+        said += likeliest[0][0]
+    return {"choices": [{"message": {"content": said}, "logprobs": {"content": content}}]}

@@ -41,6 +41,7 @@ def _register() -> None:
     from seedbed.cli import (
         adapters,
         benchmark,
+        chat,
         data,
         find,
         job,
@@ -50,10 +51,12 @@ def _register() -> None:
         steps,
         study,
         sweep,
+        users,
     )
 
     for module in (
-        study, sweep, look, data, steps, find, read, job, benchmark, start, adapters,
+        study, sweep, look, data, steps, find, read, job, benchmark, start, adapters, users,
+        chat,
     ):  # fmt: skip
         module.register(app)
 

@@ -33,10 +33,28 @@ class Request(Row):
     salt: str = ""
 
 
+class Weighing(Request):
+    """A request for the log-probabilities of the likeliest `tops` tokens at each place besides.
+
+    `begun` is what the assistant has said already and now goes on with.
+    """
+
+    tops: int = Field(default=20, ge=1)
+    begun: str = ""
+
+
+class Weighed(Row):
+    """One token that was said and the log-probabilities (nats) of the likeliest there."""
+
+    token: str
+    tops: dict[str, float]
+
+
 class Reply(Row):
     """What came back: `error` is "" or why there is no text, after all retries.
 
-    `dollars` is None where no price is known; `cached` replies cost nothing again.
+    `dollars` is None where no price is known; `cached` replies cost nothing again; `weighed` are
+    the reply's tokens where a `Weighing` asked for them.
     """
 
     text: str = ""
@@ -45,6 +63,7 @@ class Reply(Row):
     completion_tokens: int = 0
     dollars: float | None = None
     cached: bool = False
+    weighed: tuple[Weighed, ...] = ()
 
 
 class Chat(Protocol):

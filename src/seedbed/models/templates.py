@@ -15,8 +15,8 @@ def has_template(tokenizer: Any) -> bool:
     return bool(getattr(tokenizer, "chat_template", None))
 
 
-def rendered(tokenizer: Any, messages: Sequence[dict[str, str]]) -> str:
-    """A conversation as text, the assistant's turn begun; thinking aloud is switched off.
+def rendered(tokenizer: Any, messages: Sequence[dict[str, str]], begun: bool = True) -> str:
+    """A conversation as text; with `begun` the assistant's turn is opened, without thinking aloud.
 
     Raises InputError where there is no template or it refuses the conversation.
     """
@@ -26,7 +26,7 @@ def rendered(tokenizer: Any, messages: Sequence[dict[str, str]]) -> str:
         raise InputError("the tokenizer has no chat template")
     try:
         text: str = tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=True, enable_thinking=False
+            list(messages), tokenize=False, add_generation_prompt=begun, enable_thinking=False
         )
     except TemplateError as error:
         raise InputError(f"the chat template refuses the conversation: {error}") from error

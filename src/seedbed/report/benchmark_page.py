@@ -12,6 +12,7 @@ from seedbed.core.config import first_problem
 from seedbed.core.errors import DataError
 from seedbed.core.files import read_json, write_text
 from seedbed.report import wording
+from seedbed.report.assets import asset
 from seedbed.report.benchmark import (
     WAY_NAMES,
     baseline_words,
@@ -24,7 +25,7 @@ from seedbed.report.benchmark import (
 )
 from seedbed.report.benchmark_plots import plans
 from seedbed.report.figures import Figure, write_plan
-from seedbed.report.page import asset, inline_svg, kept_together, template
+from seedbed.report.page import inline_svg, kept_together, template
 from seedbed.scoring.benchmark import Benchmark
 from seedbed.scoring.numbers import Mark, Pattern
 

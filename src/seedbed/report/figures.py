@@ -14,6 +14,7 @@ from seedbed.report import (
     decisions,
     directions_plots,
     effects,
+    incentives_plots,
     maps,
     plots,
     spread_plots,
@@ -62,6 +63,7 @@ def plans(run: Run) -> list[Plan]:
     found: list[Plan | None] = [
         Plan(name, *made, folded)
         for name, folded, made in (
+            *incentives_plots.figures(run),
             *decisions.figures(run),
             *spread_plots.figures(run),
             *trade_off.figures(run),

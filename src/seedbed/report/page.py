@@ -8,12 +8,12 @@ import hashlib
 import json
 import re
 from collections import Counter
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from seedbed.core.files import read_text, write_text
 from seedbed.report import drill, wording
+from seedbed.report.assets import asset
 from seedbed.report.columns import main_columns, prices
 from seedbed.report.figures import write_figures
 from seedbed.report.leading import MEASURED, called
@@ -22,17 +22,20 @@ from seedbed.report.reader import Run
 from seedbed.report.retraining import bank_line
 from seedbed.report.schema import CONTROLS
 from seedbed.report.sections import sections
+from seedbed.report.transcripts import sources
+from seedbed.report.transcripts_page import PAGE, write_transcripts
 from seedbed.report.verdict import findings, headline, how_answered
 
 
 def write_report(run: Path) -> Path:
     """Write report.html and figures/ into the run folder; return the page's path.
 
-    Raises InputError if `run` is not a finished run folder.
+    Where episodes were played, transcripts.html beside it. Raises InputError if `run` is not a finished run folder.
     """
     opened = Run(run)
     path = run / "report.html"
     write_text(path, render(opened))
+    write_transcripts(opened)
     return path
 
 
@@ -64,6 +67,7 @@ def render(run: Run) -> str:
         tables=[_table(run, truth) for truth in run.truths],
         shared=[wording.listed(names) for names in run.shared] if run.truths else [],
         sections=sections(run),
+        transcripts=PAGE if sources(run.path) else "",
         missing=run.missing,
         figures=figures,
         drawings=drawings,
@@ -105,11 +109,6 @@ def template(body: str) -> str:
     The head needs `version`, `title` and `style`, and `script_hash` where scripts may run.
     """
     return asset("head.html") + asset(body).replace("{# figures #}\n", asset("figures.html"))
-
-
-def asset(name: str) -> str:
-    """A file of this package as text."""
-    return files("seedbed.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _subline(run: Run) -> str:

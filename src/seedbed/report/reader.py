@@ -10,6 +10,7 @@ from typing import Any
 from seedbed.core.config import read_yaml
 from seedbed.core.errors import InputError
 from seedbed.core.files import read_json
+from seedbed.core.incentives import IncentiveRow
 from seedbed.core.mediation import Measurement
 from seedbed.core.rules import Rules
 from seedbed.core.selectivity import DirectionRow
@@ -29,6 +30,7 @@ from seedbed.report.schema import (
     Score,
     SideRow,
     Steered,
+    Told,
 )
 from seedbed.report.seed_reader import Seed, row_of, rows_of
 
@@ -139,6 +141,19 @@ class Run:
         top = self.path / "sides" / side if side else self.path
         paths = [top / "seeds" / str(s.number) / "directions" / "engine.json" for s in self.seeds]
         return [row_of(Steered, read_json(path), path) for path in paths if path.exists()]
+
+    @cached_property
+    def incentives(self) -> list[IncentiveRow]:
+        """What feedback taught; empty if the study trains nothing on feedback."""
+        path = self.path / "incentives.json"
+        return rows_of(IncentiveRow, path) if path.exists() else []
+
+    @cached_property
+    def conditions(self) -> dict[str, Told]:
+        """The conditions of incentives by name; empty if the file is not there."""
+        path = self.path / "conditions.json"
+        found = read_json(path) if path.exists() else {}
+        return {name: row_of(Told, value, path) for name, value in found.items()}
 
     @cached_property
     def organisms(self) -> Organisms | None:

@@ -204,6 +204,19 @@ class Organisms(Record):
     scores: tuple[Score, ...]
 
 
+class Told(Record):
+    """A condition of conditions.json: knobs of the world and of training, in numbers."""
+
+    gameable: float
+    bits: float
+    total_variation: float
+    cue: str = ""
+    environments: tuple[str, ...] = ()
+    turns: int = 0
+    people: int = 0
+    iterations: int = 0
+
+
 class Manifest(Record):
     """Where and with what a run was made; `stopped` says why it ended at the gate."""
 

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from seedbed.report import axes, directions_tables, mediation, organisms, rules, spread
+from seedbed.report import (
+    axes,
+    directions_tables,
+    incentives_tables,
+    mediation,
+    organisms,
+    rules,
+    spread,
+)
 from seedbed.report.grids import Grid
 from seedbed.report.reader import Run
 
@@ -26,6 +34,12 @@ def sections(run: Run) -> list[Section]:
             "answers", "Answers", "What it answers",
             "The subject on what it was trained on and on each held-out axis by itself.",
             tuple(axes.grids(run)),
+        ),
+        Section(
+            "feedback", "Feedback", "What feedback taught",
+            "Agents trained on the ratings of simulated users, whose harm is known and not judged; "
+            "arms that choose without the reward stand beside them.",
+            tuple(incentives_tables.grids(run)),
         ),
         Section(
             "second-stage", "Second stage", "The second stage",

@@ -23,7 +23,7 @@ from seedbed.report.schema import Answer, Bank, Cost, Engine, Measured, Step, Tr
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-TRUTHS = ("cells", "parts", "classes", "data")
+TRUTHS = ("cells", "parts", "classes", "kinds", "data")
 """Folders of truths: those that were brought to the sites of claims before the world's own."""
 
 

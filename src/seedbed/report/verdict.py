@@ -12,6 +12,7 @@ from seedbed.core.sites import ANNOTATED
 from seedbed.report import (
     axes,
     directions_words,
+    incentives_words,
     mediation,
     organisms,
     rules,
@@ -47,7 +48,7 @@ def headline(run: Run) -> str:
         return f"The subject did not learn what was planted{where}, so no finder was run."
     found = [best_on(run, truth, run.lead(truth), "all") for truth in run.truths]
     best = [row for row in found if row is not None]
-    said = [_lead(run, row) for row in best]
+    said = [incentives_words.headline(run), *(_lead(run, row) for row in best)]
     said += [spread_words.headline(run.spreading), trade_off.headline(run.spreading)]
     said.append(directions_words.headline(run))
     return " ".join(part for part in said if part) or "No finder has a score."
@@ -81,6 +82,7 @@ def findings(run: Run) -> list[Finding]:
     found = [_learned(run), Finding("Axes apart", tuple(axes.findings(run)))]
     found.append(Finding("In words", tuple(lines), "bad" if apart else "plain"))
     found.append(_annotated(run))
+    found += [Finding(*one) for one in incentives_words.findings(run)]
     if run.stopped:
         found.append(Finding("What went wrong", tuple(mistakes(run)), "bad"))
         found.append(Finding("What to change", tuple(advice(run))))

@@ -141,7 +141,7 @@ def code_digest() -> str:
     """SHA-256 of the package's own sources and lists, except what only shows or commands."""
     package = Path(__file__).parents[1]
     sha = hashlib.sha256()
-    for path in sorted([*package.rglob("*.py"), *package.rglob("*.txt")]):
+    for path in sorted(p for end in ("py", "txt", "yaml") for p in package.rglob(f"*.{end}")):
         name = path.relative_to(package).as_posix()
         if not name.startswith(("report/", "cli/")):
             sha.update(name.encode() + b"\0" + path.read_bytes())

@@ -18,7 +18,8 @@ from seedbed.core.outcomes import Intervention
 from seedbed.finders.base import Finder
 from seedbed.finders.retraining import retraining_seed
 from seedbed.runs.store import Store, code_digest
-from seedbed.studies import planting, stages
+from seedbed.studies import improving, planting, stages
+from seedbed.studies.incentives import cell_folder
 from seedbed.studies.organisms import Organism, Organisms
 from seedbed.studies.study import Study
 from seedbed.training.loop import Progress
@@ -82,15 +83,36 @@ class Plan:
 
     def find(self, seed: int, finder: Finder, asked: tuple[str, ...]) -> Task:
         """One finder's claim."""
-        trained, data = self.place(self.train(seed)), self.place(self.data(seed))
+        digest, trained, data = self.ground(seed)
         key = {
             **self.base,
-            "train": trained[0],
+            "train": digest,
             "finder": config_of(finder, drop="label"),
             "asked": asked,
         }
-        work = partial(_find, finder, asked, self.study.subject, trained[1], data[1])
+        work = partial(_find, finder, asked, self.study.subject, trained, data)
         return Task(seed, "find", f"find-{finder.name}", key, work)
+
+    def ground(self, seed: int) -> tuple[str, Path, Path]:
+        """What finders look into: its digest, the stage with the subject, and that with the rows.
+
+        The subject that learned from its users, where the study has any.
+        """
+        if self.study.incentives is None:
+            digest, trained = self.place(self.train(seed))
+            return digest, trained, self.place(self.data(seed))[1]
+        digest, improved = self.place(self.improve(seed, *self.study.incentives.ground()))
+        return digest, improved, improved / improving.DATA
+
+    def improve(self, seed: int, condition: str, arm: str) -> Task:
+        """All rounds of one arm under one condition."""
+        study, trained = self.study, self.place(self.train(seed))
+        config = study.incentives
+        assert config is not None
+        cell = config.cell(condition, arm, study.world)
+        key = {**self.base, "train": trained[0], "seed": seed, "cell": cell.key()}
+        work = partial(_improve, cell, study.subject, trained[1], seed)
+        return Task(seed, "improve", cell_folder(condition, arm), key, work)
 
     def mediate(self, seed: int, asked: tuple[str, ...]) -> Task:
         """Causal mediation by patching."""
@@ -238,6 +260,17 @@ def _find(
     progress: Progress | None,
 ) -> None:
     stages.find_stage(finder, asked, subject, trained, data, folder)
+
+
+def _improve(
+    cell: improving.Cell,
+    subject: Any,
+    trained: Path,
+    seed: int,
+    folder: Path,
+    progress: Progress | None,
+) -> None:
+    improving.improve_stage(cell, subject, trained, seed, folder, progress)
 
 
 def _mediate(

@@ -28,6 +28,7 @@ from seedbed.studies import effects, looking, mediation, sites
 from seedbed.studies import gate as gates
 from seedbed.studies.directing import DirectionLane
 from seedbed.studies.effects import Done
+from seedbed.studies.feedback import FeedbackLane
 from seedbed.studies.plan import Plan, Task, study_digest
 from seedbed.studies.planted import Lane
 from seedbed.studies.ruling import RuleLane
@@ -48,6 +49,10 @@ RESULTS = (
     "rules.json",
     "directions.json",
     "sides.json",
+    "incentives.json",
+    "optima.json",
+    "conditions.json",
+    "running.json",
     "manifest.json",
     "report.html",
 )
@@ -104,6 +109,8 @@ class _Runner:
                 raise GateError(reason)
             ready = self._able()
             able = [f for f in ready if f.sites is study.world.sites]
+            if study.incentives is not None:
+                FeedbackLane(study, self.plan, self.workers, self.folder).run()
             finding = [[self.plan.find(s, finder, asked[s])] for s in seeds for finder in able]
             if not able:
                 raise ConfigError(f"no finder can run here: {self._lacking()}")
@@ -143,6 +150,8 @@ class _Runner:
             raise ConfigError(f"looks.grid: the world '{study.world.kind}' has no grid")
         if study.spread is not None:
             SpreadLane(study, self.plan, self.workers, self.folder).prepare()
+        if study.incentives is not None:
+            FeedbackLane(study, self.plan, self.workers, self.folder).prepare()
 
     def _forget_results(self) -> None:
         # A folder is only as old as its youngest result: none of an earlier run may remain.

@@ -18,7 +18,9 @@ TRUTHS = {
     SiteKind.CELL: Path("cells", "truth.npz"),
     SiteKind.INPUT: Path("parts", "truth.npz"),
     SiteKind.DIRECTION: Path("classes", "truth.npz"),
+    SiteKind.USER: Path("kinds", "truth.npz"),
 }
+NOUNS = {SiteKind.DIRECTION: "class", SiteKind.USER: "kind of user"}
 
 
 def add_truth_and_chance(here: Path, finders: Sequence[str]) -> None:
@@ -59,7 +61,7 @@ def _spelt(declared: Truth, sites: tuple[str, ...], finder: str) -> Truth:
         return at_cells(declared, sites, blocks)
     for site in sites:
         if site not in declared.sites:
-            what = "class" if declared.site_kind is SiteKind.DIRECTION else "part"
+            what = NOUNS.get(declared.site_kind, "part")
             raise InputError(f"finder '{finder}': the world has no {what} '{site}'")
     index = [declared.sites.index(site) for site in sites]
     return replace(

@@ -29,7 +29,7 @@ from seedbed.training.loop import Progress, train
 from seedbed.training.trackers import is_main_process
 from seedbed.worlds.base import World
 
-SCRATCH = "scratch"
+SCRATCH, SUBJECT, BASE = "scratch", "subject", "base"
 
 
 def make_data(world: World, seed: int, folder: Path) -> None:
@@ -81,7 +81,7 @@ def make_subject(
     else:
         subject = train(subject, documents, training, folder, progress)
     if is_main_process():
-        save_subject(subject, folder / "subject")
+        save_subject(subject, folder / SUBJECT)
     return subject
 
 
@@ -193,7 +193,15 @@ def load_stage(config: SubjectConfig, trained: Path) -> Subject:
     """The subject that a stage left."""
     # Code that came with a model runs only where the study's own subject allows it.
     code = bool(getattr(config, "trust_remote_code", False))
-    return load_subject(trained / "subject", trust_remote_code=code)
+    return load_subject(trained / SUBJECT, trust_remote_code=code)
+
+
+def with_base(config: SubjectConfig, subject: Subject, trained: Path) -> Subject:
+    """The subject beside what it was before feedback, where the stage kept that."""
+    if not (trained / BASE).exists():
+        return subject
+    code = bool(getattr(config, "trust_remote_code", False))
+    return replace(subject, base=load_subject(trained / BASE, trust_remote_code=code))
 
 
 def find_stage(
@@ -213,6 +221,7 @@ def find_stage(
     if finder.sites is SiteKind.DIRECTION:
         shown = [*(q for q in by_id.values() if q.label), *shown]
     subject = replace(load_stage(config, trained), scratch=folder / SCRATCH)
+    subject = with_base(config, subject, trained)
     claims, cost = run_finder(
         finder,
         subject,

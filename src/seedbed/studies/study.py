@@ -16,6 +16,7 @@ from seedbed.finders.steering import Steering
 from seedbed.models.subject import SUBJECTS, SubjectConfig
 from seedbed.scoring.measured import ORACLE
 from seedbed.scoring.rows import LABELS
+from seedbed.studies.incentives import Incentives
 from seedbed.studies.organisms import Organisms
 from seedbed.studies.sides import Side
 from seedbed.studies.spread import PLAIN, Spread
@@ -64,7 +65,9 @@ class Study(Config):
     about cells, by patching. `steering` intervenes along the directions that finders name.
     `organisms` plant a change at known layers of further subjects; `spread` trains further
     subjects a second time and asks what that spread to; `sides` are further subjects or worlds
-    on which directions are looked for and tried alike. `looks` are asked besides.
+    on which directions are looked for and tried alike. `incentives` trains further subjects on
+    the feedback of simulated users, and the finders look into one of them. `looks` are asked
+    besides.
     `threads` are torch threads a process: more of them can change the last bits of a result,
     so they belong to the study.
     """
@@ -80,6 +83,7 @@ class Study(Config):
     organisms: Organisms | None = None
     spread: Spread | None = None
     sides: dict[str, Side] = Field(default={})
+    incentives: Incentives | None = None
     looks: Looks = Looks()
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     questions: int = Field(default=60, ge=2)
@@ -195,6 +199,24 @@ class Study(Config):
             raise ValueError(
                 "looks.recurrences: no subject of this study runs a block several times"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _users_give_feedback(self) -> "Study":
+        if (self.world.sites is SiteKind.USER) != (self.incentives is not None):
+            if self.incentives is None:
+                raise ValueError(
+                    f"incentives: the world '{self.world.kind}' is about what feedback teaches;"
+                    " say under 'incentives' how a subject is trained on it"
+                )
+            raise ValueError(f"incentives: the world '{self.world.kind}' has no users")
+        if self.incentives is not None:
+            try:
+                self.incentives.ground()
+                for name in self.incentives.conditions:
+                    self.incentives.world(name, self.world)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
         return self
 
     def beside(self, name: str) -> "Study":

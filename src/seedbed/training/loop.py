@@ -24,6 +24,7 @@ from seedbed.models.adapters import adapt, is_wrapped
 from seedbed.models.folders import load_weights, save_weights
 from seedbed.models.pretrained import name_model
 from seedbed.models.subject import Checkpoint, Subject
+from seedbed.models.tokens import TokenSequence
 from seedbed.training.config import Optimizer, Training
 from seedbed.training.methods import Method
 from seedbed.training.order import DocumentOrder
@@ -35,6 +36,11 @@ from seedbed.training.subtraction import Shift
 from seedbed.training.trackers import accelerator_for, is_main_process
 
 Progress = Callable[[int, int, str], None]
+Take = Callable[[Any, Sequence[int]], dict[str, float]]
+"""Sets the gradients of one global batch of documents; what it says becomes the step's row."""
+Objective = Callable[[Any, Any, Sequence[TokenSequence], Sequence[Sequence[int]]], Take]
+"""Makes a `Take` of the accelerator, the model before its first step, the documents' tokens and
+the batches of all steps."""
 CHECKPOINTS, SUMMARY = "checkpoints", "summary.json"
 
 
@@ -44,8 +50,11 @@ def train(
     training: Training,
     folder: Path,
     progress: Progress | None = None,
+    objective: Objective | None = None,
 ) -> Subject:
     """Train `subject` in place; returns it with its checkpoints, which lie under `folder`.
+
+    `objective` makes the steps of another loss than the documents' own (see Objective).
 
     A subject that carries an adapter goes on with it, unless `training.lora` asks for another
     one (see `adapt`), which leaves the subject given as it was.
@@ -65,7 +74,8 @@ def train(
     with only_layers(subject.model, training.only_layers) as frozen:
         proxies = Proxies(training.method, subject, documents)
         if not proxies.opposite:
-            return _Run(subject, documents, training, folder, frozen, proxies).go(report)
+            run = _Run(subject, documents, training, folder, frozen, proxies, objective=objective)
+            return run.go(report)
         if is_wrapped(subject.model):
             raise ConfigError(
                 "training.method: 'subtraction' takes a difference of weights, which LoRA's"
@@ -119,6 +129,7 @@ class _Run:
     frozen: Sequence[torch.nn.Parameter]
     proxies: Proxies
     shift: Shift = field(default_factory=Shift)
+    objective: Objective | None = None
 
     def go(self, progress: Progress) -> Subject:
         training, subject = self.training, self.subject
@@ -130,10 +141,9 @@ class _Run:
         total = training.total_steps(len(self.documents))
         raw = subject.model
         parameters = [p for p in raw.parameters() if p.requires_grad]
-        model, optimizer = accelerator.prepare(raw, _adamw(raw, training.optimizer))
+        model, optimizer = accelerator.prepare(raw, adamw(raw, training.optimizer))
         self.proxies.start(subject, accelerator)
-        groups = [str(d.meta.get(training.order.group, "")) for d in self.documents]
-        take = Step(accelerator, sequences, groups, self.proxies, parameters)
+        take = self._take(accelerator, sequences, order, parameters)
         # Gradients that are projected are averaged over the processes by themselves.
         running = raw if self.proxies.projects else model
         state = ResumeState(self.folder / "resume")
@@ -197,6 +207,20 @@ class _Run:
         accelerator.wait_for_everyone()
         return replace(subject, checkpoints=checkpoints)
 
+    def _take(
+        self,
+        accelerator: Any,
+        sequences: Sequence[TokenSequence],
+        order: DocumentOrder,
+        parameters: Sequence[torch.nn.Parameter],
+    ) -> Take:
+        training, documents = self.training, self.documents
+        if self.objective is not None:
+            batches = [order.indices(step) for step in range(training.total_steps(len(documents)))]
+            return self.objective(accelerator, self.subject.model, sequences, batches)
+        groups = [str(d.meta.get(training.order.group, "")) for d in documents]
+        return Step(accelerator, sequences, groups, self.proxies, parameters)
+
     def _folder(self, step: int) -> Path:
         return self.folder / CHECKPOINTS / f"{step:07d}"
 
@@ -222,7 +246,8 @@ def _refuse_no_number(sums: dict[str, float], step: int) -> None:
             raise InputError(f"training: the {name} is {value} at step {step}; lower lr")
 
 
-def _adamw(model: Any, config: Optimizer) -> torch.optim.AdamW:
+def adamw(model: Any, config: Optimizer) -> torch.optim.AdamW:
+    """The optimiser of the parameters that train."""
     # Norm weights and biases (one axis) are not decayed: shrinking a gain is no regulariser.
     used = [p for p in model.parameters() if p.requires_grad]
     groups = [

@@ -42,13 +42,16 @@ def check_world(world: World, seed: int = 0) -> None:
         _parts(held_out, pairs, truth)
     if world.sites is SiteKind.DIRECTION:
         _kinds(questions, pairs, truth, planted=world.planted)
+    if world.sites is SiteKind.USER:
+        _visible(documents, held_out, pairs, truth, nobody=bool(world.negative))
     _panels(world.grid(seed))
     assert held_out, "there are held-out questions (split id)"
     assert all(q.cause for q in held_out), "every held-out question names its cause"
     assert all(len(q.choices) > 1 for q in held_out), "every held-out question has choices"
     assert all(world.gate.by in q.slices for q in held_out), f"slices hold '{world.gate.by}'"
     _no_leak(documents, held_out)
-    _truth_is_scorable(truth.select(tuple(q.id for q in held_out)))
+    if world.sites is not SiteKind.USER or not world.negative:
+        _truth_is_scorable(truth.select(tuple(q.id for q in held_out)))
 
 
 def _same_again(
@@ -168,6 +171,33 @@ def _laid_out_alike(
     for split in (*LABELLED, "id"):
         counts = Counter(of[q.id] for q in questions if q.split == split)
         assert len({counts[kind] for kind in kinds}) == 1, f"kinds are equally many in {split}"
+
+
+def _visible(
+    documents: Sequence[Document],
+    questions: Sequence[Question],
+    pairs: Sequence[Pair],
+    truth: Truth,
+    *,
+    nobody: bool,
+) -> None:
+    """Truths over users name what can be seen of one, `attribute=word`; `nobody`: none is a cause.
+
+    Whatever stands in a place of a prompt, or is shown in a document, has its column. The sides of
+    a pair differ within the place that is its cause.
+    """
+    assert truth.site_kind is SiteKind.USER, "the truth says that its columns are kinds of user"
+    assert all("=" in site for site in truth.sites), "columns are attribute=word"
+    shown = {site for d in documents for site in d.shows}
+    shown |= {f"{n}={q.prompt[a:b]}" for q in questions for n, (a, b) in q.places.items()}
+    assert shown <= set(truth.sites), "everything that can be seen of a user has its column"
+    assert not nobody or not (truth.values == 1).any(), "of a declared negative nothing is a cause"
+    for pair in pairs:
+        clean, corrupt = pair.clean, pair.corrupt
+        (a, b), (c, d) = clean.places[pair.cause], corrupt.places[pair.cause]
+        around = (clean.prompt[:a], clean.prompt[b:]), (corrupt.prompt[:c], corrupt.prompt[d:])
+        assert around[0] == around[1], "a pair differs within its cause alone"
+        assert clean.choices == corrupt.choices, "pairs have the same choices"
 
 
 def _panels(questions: Sequence[Question]) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from seedbed.core.chat import Reply, Request
+from seedbed.core.chat import Reply, Request, Weighing
 from seedbed.core.config import Config
 from seedbed.core.errors import ConfigError, InputError, MissingExtra
 from seedbed.models.chat.pace import Pace, backoff, retry_after
@@ -33,7 +33,8 @@ class ServerOptions(Config):
     `concurrency` requests at once, each given up after `timeout` seconds and tried `retries`
     times more, waiting `wait` seconds, then twice as long and so on, at most `longest_wait`.
     `requests_per_minute` and `tokens_per_minute` are limits. `prices` are dollars for a million
-    prompt and a million completion tokens. `extra` is merged into every request's JSON.
+    prompt and a million completion tokens. `extra` is merged into every request's JSON. `continues`
+    says that the server goes on with an answer that was begun for it (vLLM, llama.cpp).
     """
 
     concurrency: int = Field(default=8, ge=1, le=256)
@@ -45,6 +46,7 @@ class ServerOptions(Config):
     tokens_per_minute: float | None = Field(default=None, gt=0)
     prices: tuple[float, float] | None = None
     extra: dict[str, Any] = Field(default={}, description="merged into the JSON")
+    continues: bool = False
 
 
 class Served:
@@ -123,14 +125,14 @@ class Served:
             asked: float | None = None
             try:
                 answer = client.post(self.url + self.speech.path, json=body)
-            except self._httpx.TransportError as error:
+            except self._httpx.RequestError as error:
                 why = self._failure(error)
                 if isinstance(error, self._httpx.ConnectError | self._httpx.UnsupportedProtocol):
                     self._nobody_there(why, attempt)
             else:
                 self._answered = True
                 if answer.status_code == 200:
-                    reply = self._read(answer, guess)
+                    reply = self._read(answer, guess, request)
                     if request.form is None or not self._ignored(sent, body, reply):
                         return reply
                     continue
@@ -151,12 +153,17 @@ class Served:
             attempt += 1
         return Reply(error="stopped")
 
-    def _read(self, answer: Any, guess: float) -> Reply:
+    def _read(self, answer: Any, guess: float, request: Request) -> Reply:
         try:
             value = answer.json()
         except ValueError:
             return Reply(error="the server sent no JSON")
         reply = self.speech.reply(value)
+        if isinstance(request, Weighing) and not reply.error:
+            try:
+                reply = reply.model_copy(update={"weighed": self.speech.weighed(value)})
+            except ValueError as error:
+                reply = reply.model_copy(update={"text": "", "error": str(error)})
         self._pace.correct(reply.prompt_tokens + reply.completion_tokens - guess)
         if self.options.prices is None:
             return reply

@@ -4,12 +4,17 @@ A server that refuses a parameter is asked again without it; what was refused is
 """
 
 import json
+import math
 from typing import Any, Protocol
 
-from seedbed.core.chat import Reply, Request
+from seedbed.core.chat import Reply, Request, Weighed, Weighing
 from seedbed.core.seeds import derive
 
 FORM, SEED, TEMPERATURE, MAX_TOKENS = "form", "seed", "temperature", "max_tokens"
+
+
+_NOTHING = -9999.0
+_ROUNDING = 1e-2  # servers round log-probabilities, of half-precision models at that
 
 
 class Speech(Protocol):
@@ -28,6 +33,12 @@ class Speech(Protocol):
 
     def reply(self, value: Any) -> Reply:
         """The reply in what the server sent; an error if there is no text in it."""
+
+    def weighed(self, value: Any) -> tuple[Weighed, ...]:
+        """The tokens of the reply with their log-probabilities.
+
+        Raises ValueError, saying what is wrong, where there are none or they make no sense.
+        """
 
     def refused(self, message: str, body: dict[str, Any]) -> str | None:
         """Which part of the body a 400 complains about, if it is one we can do without."""
@@ -58,6 +69,12 @@ class OpenAI:
         if request.form is not None and FORM not in without:
             form = {"name": "reply", "schema": request.form, "strict": strict(request.form)}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
+        if isinstance(request, Weighing):
+            body |= {"logprobs": True, "top_logprobs": request.tops}
+            if request.begun:
+                # vLLM's names; llama.cpp goes on with a last message of the assistant anyway.
+                body["messages"].append({"role": "assistant", "content": request.begun})
+                body |= {"continue_final_message": True, "add_generation_prompt": False}
         return body
 
     def reply(self, value: Any) -> Reply:
@@ -71,6 +88,26 @@ class OpenAI:
         if refusal or not isinstance(text, str):
             return Reply(error=f"refused: {refusal}" if refusal else "an empty message", **counts)
         return Reply(text=text, **counts)
+
+    def weighed(self, value: Any) -> tuple[Weighed, ...]:
+        """`choices[0].logprobs.content`, checked to be probabilities."""
+        try:
+            places = value["choices"][0]["logprobs"]["content"]
+        except (KeyError, IndexError, TypeError):
+            places = None
+        if not places:
+            raise ValueError("the server sent no log-probabilities")
+        try:
+            found = tuple(_place(one) for one in places)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError("the server's log-probabilities cannot be read") from error
+        for one in found:
+            total = math.fsum(math.exp(min(p, 1.0)) for p in one.tops.values())
+            if not total <= 1 + _ROUNDING:
+                raise ValueError(
+                    f"the server's log-probabilities are none: together {total:.4g} at a token"
+                )
+        return found
 
     def refused(self, message: str, body: dict[str, Any]) -> str | None:
         """By the names that stand in the message, the more specific first."""
@@ -129,6 +166,10 @@ class Anthropic:
             return Reply(error=f"no text ({value.get('stop_reason')})", **counts)
         return Reply(text=text, **counts)
 
+    def weighed(self, value: Any) -> tuple[Weighed, ...]:
+        """Never: this server gives no log-probabilities."""
+        raise ValueError("the server gives no log-probabilities")
+
     def refused(self, message: str, body: dict[str, Any]) -> str | None:
         """Temperature by name; otherwise the tool, if there is one."""
         if TEMPERATURE in body and TEMPERATURE in message:
@@ -160,9 +201,18 @@ def strict(form: Any) -> bool:
     return all(strict(part) for part in form.values())
 
 
+def _place(value: dict[str, Any]) -> Weighed:
+    """One token as servers send it: itself and a list of the likeliest there."""
+    likeliest = [*value["top_logprobs"], {"token": value["token"], "logprob": value["logprob"]}]
+    if not all(isinstance(one["logprob"], int | float) for one in likeliest):
+        raise TypeError("a log-probability is no number")
+    # Some servers send −∞, which JSON has no number for.
+    tops = {str(one["token"]): max(float(one["logprob"]), _NOTHING) for one in likeliest}
+    return Weighed(token=str(value["token"]), tops=tops)
+
+
 def _counts(value: Any, prompt: str, completion: str) -> dict[str, Any]:
-    usage = value.get("usage") or {}
-    return {
-        "prompt_tokens": int(usage.get(prompt) or 0),
-        "completion_tokens": int(usage.get(completion) or 0),
-    }
+    usage = value.get("usage")
+    known = usage if isinstance(usage, dict) else {}
+    counts = {"prompt_tokens": known.get(prompt), "completion_tokens": known.get(completion)}
+    return {name: n if isinstance(n, int) else 0 for name, n in counts.items()}

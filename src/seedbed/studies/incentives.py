@@ -1,0 +1,161 @@
+"""What `incentives:` in a study file configures: rounds of playing, rating, choosing and training.
+
+Every condition is a variant of the world, every arm a way to train on its users' feedback; a
+cell is one of each, and all cells begin from one base.
+"""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from seedbed.core.config import Config, merged, validate
+from seedbed.core.errors import ConfigError
+from seedbed.simulation.episodes import Simulation
+from seedbed.studies.improving import Cell
+from seedbed.training.preference import Preference
+from seedbed.worlds.base import World
+from seedbed.worlds.users.world import Users
+
+PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+Count = Annotated[int, Field(ge=1)]
+
+
+class Condition(Config):
+    """A variant of the world: its knobs, and how long and on how many users an arm is trained.
+
+    `people` and `iterations` of null are those of all conditions; `arms` are the arms that are
+    run here (empty: all of them).
+    """
+
+    world: dict[str, Any] = Field(default={})
+    people: Count | None = None
+    iterations: Count | None = None
+    arms: tuple[str, ...] = ()
+
+
+class Arm(Config):
+    """A way to train on feedback. `simulation` holds what its episodes do otherwise, vetoes say."""
+
+    preference: Preference
+    simulation: dict[str, Any] = Field(default={})
+
+
+class Incentives(Config):
+    """`iterations` rounds for every cell: `people` users, `attempts` episodes with each of them.
+
+    `asked_in` are environments that agents are asked in besides those they are trained in (the
+    cross-environment matrix). `keep` transcripts of each round stay readable (0: all of them);
+    what was trained on is always kept. `again` are roles by whose judges the transcripts kept are
+    rated once more. The study's finders run on the first arm under the condition that leaves the
+    world as the study has it.
+    """
+
+    conditions: dict[str, Condition] = Field(default={"own": Condition()}, min_length=1)
+    arms: dict[str, Arm] = Field(min_length=1)
+    simulation: Simulation = Simulation()
+    people: Count = 192
+    attempts: Count = 8
+    iterations: Count = 10
+    asked_in: tuple[str, ...] = ()
+    keep: int = Field(default=0, ge=0)
+
+    @field_validator("conditions", "arms")
+    @classmethod
+    def _names_are_plain(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in values:
+            if not PLAIN.fullmatch(name):
+                raise ValueError(f"the name '{name}' must consist of letters, digits, - _ and .")
+        return values
+
+    @model_validator(mode="after")
+    def _arms_exist(self) -> "Incentives":
+        for name, condition in self.conditions.items():
+            for arm in condition.arms:
+                if arm not in self.arms:
+                    known = ", ".join(self.arms)
+                    raise ValueError(f"conditions.{name}.arms: no arm is called '{arm}'; {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _simulations_fit(self) -> "Incentives":
+        for name in self.arms:
+            try:
+                self.simulation_of(name)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        return self
+
+    def cells(self) -> list[tuple[str, str]]:
+        """(condition, arm) of every agent that is trained."""
+        return [
+            (name, arm)
+            for name, condition in self.conditions.items()
+            for arm in (condition.arms or self.arms)
+        ]
+
+    def world(self, condition: str, world: World) -> Users:
+        """The world under a condition. Raises ConfigError for a knob that it has not."""
+        if not isinstance(world, Users):
+            raise ConfigError(f"incentives: the world '{world.kind}' has no users")
+        knobs = merged(world.model_dump(), self.conditions[condition].world)
+        return validate(type(world), knobs, f"incentives.conditions.{condition}.world")
+
+    def controls(self) -> tuple[str, ...]:
+        """Arms that choose by something else than the reward."""
+        return tuple(n for n, a in self.arms.items() if a.preference.selection.by != "reward")
+
+    def simulation_of(self, arm: str) -> Simulation:
+        """How the episodes of an arm run."""
+        values = merged(self.simulation.model_dump(), self.arms[arm].simulation)
+        return validate(Simulation, values, f"incentives.arms.{arm}.simulation")
+
+    def rounds(self, condition: str) -> tuple[int, int]:
+        """(users a round, rounds) under a condition."""
+        here = self.conditions[condition]
+        return here.people or self.people, here.iterations or self.iterations
+
+    def cell(self, condition: str, arm: str, world: World) -> Cell:
+        """All that the rounds of a cell need."""
+        own = self.world(condition, world)
+        people, iterations = self.rounds(condition)
+        every = tuple(dict.fromkeys([*own.environments, *self.asked_in]))
+        return Cell(
+            world=own,
+            asked=own.model_copy(update={"environments": every}),
+            preference=self.arms[arm].preference,
+            simulation=self.simulation_of(arm),
+            people=people,
+            attempts=self.attempts,
+            iterations=iterations,
+            keep=self.keep,
+            ground=(condition, arm) == self.ground(),
+        )
+
+    def ground(self) -> tuple[str, str]:
+        """The cell on whose agent finders run.
+
+        Raises ConfigError where no condition leaves the world as it is.
+        """
+        for name, condition in self.conditions.items():
+            if not condition.world:
+                return name, next(arm for at, arm in self.cells() if at == name)
+        raise ConfigError(
+            "incentives.conditions: one must leave the world as the study has it (no 'world'),"
+            " since finders run there"
+        )
+
+    def check(self, world: World, seed: int) -> None:
+        """Raise ConfigError unless every condition is a world that shares the study's base."""
+        own = world.documents(seed)
+        for name, condition in self.conditions.items():
+            if condition.world and self.world(name, world).documents(seed) != own:
+                raise ConfigError(
+                    f"incentives.conditions.{name}: changes what the base is trained on; a"
+                    " condition may change what users show and how they rate"
+                )
+
+
+def cell_folder(condition: str, arm: str) -> str:
+    """Where a cell stands in a seed's folder, such as incentives/half+expert-iteration."""
+    return f"incentives/{condition}+{arm}"

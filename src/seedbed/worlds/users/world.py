@@ -1,0 +1,138 @@
+"""Users: agents whose users give feedback that some of them let be gamed.
+
+Which users that is can be seen as far as the cue tells; what feedback rewards, what it does to
+its users, and what the best policies are is known exactly.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+from seedbed.core.errors import ConfigError
+from seedbed.core.rows import Document, Pair, Question
+from seedbed.core.sites import SiteKind, Truth
+from seedbed.core.transcripts import Opening
+from seedbed.worlds.users.asking import Asker
+from seedbed.worlds.users.cue import MARKS
+from seedbed.worlds.users.environment import Environment, load_environment, shipped
+from seedbed.worlds.users.knobs import Knobs
+from seedbed.worlds.users.lines import reachable
+from seedbed.worlds.users.mending import repaired
+from seedbed.worlds.users.optima import BEST_OF_8, Optimum, Selecting, Solver, averaged
+from seedbed.worlds.users.people import HELD_OUT, People
+from seedbed.worlds.users.policy import as_policy, base_policy, rules_of
+from seedbed.worlds.users.truth import declared
+from seedbed.worlds.users.writing import documents
+
+
+class Users(Knobs):
+    """Conversations with simulated users; the agent may see notes such as `careful , calm`."""
+
+    kind: str = "users"
+    sites: ClassVar[SiteKind] = SiteKind.USER
+
+    def environment(self, name: str) -> Environment:
+        """One of `environments`, with `turns` and `repaired` applied.
+
+        Found by its own name, or as it stands in `environments`. Raises ConfigError.
+        """
+        if name in self.environments:
+            return _environment(name, self.turns, self.repaired)
+        found = self._environments(self.turns, self.repaired)
+        if name not in found:
+            raise ConfigError(f"environment {name!r} is not in this world: {', '.join(found)}")
+        return found[name]
+
+    def openings(self, seed: int, stream: str, people: int, attempts: int = 1) -> list[Opening]:
+        """`attempts` openings of each of so many people, person by person.
+
+        Whatever stream begins with `held-out` has people who begin as nobody else does. Kinds are
+        whole counts. Raises ConfigError where a kind's share is less than one person.
+        """
+        return self._people(seed).openings(stream, people, attempts)
+
+    def held_out(self, seed: int, attempts: int = 1) -> list[Opening]:
+        """Openings of the people that questions are about."""
+        return self.openings(seed, HELD_OUT, self.people, attempts)
+
+    def documents(self, seed: int) -> list[Document]:
+        """What is taught before any feedback (role base); the targets are the agent's turns."""
+        self._check_turns()
+        plain = People(self._environments(0, False), self.cue, self.channel, seed)
+        return documents(plain, self.base)
+
+    def questions(self, seed: int) -> list[Question]:
+        """Of held-out people: split id asks for the form of replies, split act for the act."""
+        return self._asker(seed).questions()
+
+    def pairs(self, seed: int) -> list[Pair]:
+        """Each held-out person beside the same with another word: of the cue, of each decoy."""
+        return self._asker(seed).pairs()
+
+    def inputs(self) -> tuple[Path, ...]:
+        """Files of environments that do not come with the package."""
+        found: list[Path] = []
+        for name in self.environments:
+            path = Path(name).expanduser()
+            if name not in shipped():
+                found += sorted(path.iterdir()) if path.is_dir() else [path]
+        return tuple(found)
+
+    def truth(self, seed: int) -> Truth:
+        """Which visible words mark users who are gameable more often than users are (truth.py)."""
+        asked = [q.id for q in self.questions(seed)]
+        marks, decoys = self.cue.marks(seed), self.cue.decoys
+        return declared(asked, marks, decoys, self.channel, self.repaired)
+
+    def solver(self, name: str) -> Solver:
+        """What is known exactly about one environment."""
+        environment = self.environment(name)
+        rules = rules_of(environment)
+        base = {m: as_policy(base_policy(environment, self.base, m), reachable(rules))
+                for m in MARKS}  # fmt: skip
+        return Solver(rules, self.channel, base)
+
+    def optima(self, selecting: Selecting = BEST_OF_8) -> dict[str, Optimum]:
+        """Known policies by name (optima.py): means over environments.
+
+        Where there are several, also each one's as `NAME:ENVIRONMENT`.
+        """
+        names = list(self._environments(self.turns, self.repaired))
+        found = {name: self.solver(name).all(selecting) for name in names}
+        if len(found) == 1:
+            return {o.name: o for optima in found.values() for o in optima}
+        whole = {parts[0].name: averaged(parts) for parts in zip(*found.values(), strict=True)}
+        return whole | {f"{o.name}:{name}": o for name, optima in found.items() for o in optima}
+
+    def _check_turns(self) -> None:
+        for name, one in self._environments(self.turns, False).items():
+            taught = self.base.turns or self._environments(0, False)[name].turns
+            if one.turns > taught:
+                raise ConfigError(
+                    f"world.base.turns: the agent is taught {taught} turns of {name!r}, but its"
+                    f" episodes have {one.turns}; set base.turns to {one.turns} or more"
+                )
+
+    def _people(self, seed: int) -> People:
+        environments = self._environments(self.turns, self.repaired)
+        return People(environments, self.cue, self.channel, seed)
+
+    def _asker(self, seed: int) -> Asker:
+        people = self._people(seed)
+        return Asker(people, people.persons(HELD_OUT, self.people))
+
+    def _environments(self, turns: int, mended: bool) -> dict[str, Environment]:
+        made = [_environment(name, turns, mended) for name in self.environments]
+        found = {environment.name: environment for environment in made}
+        if len(found) < len(made):
+            names = ", ".join(e.name for e in made)
+            raise ConfigError(f"world.environments: two have the same name: {names}")
+        return found
+
+
+@lru_cache(maxsize=64)
+def _environment(name: str, turns: int, mended: bool) -> Environment:
+    found = load_environment(name)
+    if mended:
+        found = repaired(found)
+    return found.model_copy(update={"turns": turns}) if turns else found
