@@ -28,10 +28,11 @@ from seedbed.training.kto import Kto
 from seedbed.training.preference import Preference, improve, reference_of
 from table import Row, arguments, paired, seconds, show
 
-WORDS = (
+TEXT = (
     "you should call him now please rest today and talk to her about it what is best do not try"
     " yes no maybe i feel sad glad angry tired help me"
-).split()
+)
+WORDS = TEXT.split()
 UNIT = "s an iteration"
 
 
@@ -54,10 +55,9 @@ def episodes(people: int = 192, attempts: int = 8) -> list[Transcript]:
     return found
 
 
-def preference(engine: str, reference: str, lora: Lora | None) -> Preference:
+def preference(engine: str, lora: Lora | None) -> Preference:
     """The settings of the small world: β .5, desirable weight 4, lr 2e-4, one epoch."""
-    kto = Kto.model_validate({"beta": 0.5, "desirable": 4, "undesirable": 1, "engine": engine,
-                              "reference": reference})  # fmt: skip
+    kto = Kto.model_validate({"beta": 0.5, "desirable": 4, "undesirable": 1, "engine": engine})
     optimizer = Optimizer(lr=2e-4, warmup=0, schedule="constant")
     training = Training(epochs=1, batch=32, lora=lora, optimizer=optimizer)
     return Preference(method="kto", kto=kto, training=training)
@@ -89,24 +89,19 @@ class Work:
     def agreement(self) -> str:
         """The largest difference between both results, beside how far training moved."""
         own, trl = (trainable_state(self.last[n].model) for n in ("own", "trl"))
+        start = {n: p.detach() for n, p in self.base.model.named_parameters()}
         far = max(float((own[n] - trl[n]).abs().max()) for n in own)
-        moved = max(
-            float((own[n] - p).abs().max())
-            for n, p in self.base.model.named_parameters() if n in own
-        ) if set(own) & set(dict(self.base.model.named_parameters())) else None  # fmt: skip
-        said = f"weights within {far:.1e}"
-        return f"{said}; they moved {moved:.1e}" if moved else said
+        # What LoRA adds was not there before.
+        moved = max(float((own[n] - start[n]).abs().max() if n in start else own[n].abs().max())
+                    for n in own if n in start or "lora_B" in n)  # fmt: skip
+        return f"weights within {far:.1e}; they moved {moved:.1e}"
 
 
 def rows(work: Work, repeat: int) -> list[Row]:
     """A row for each kind of training, and expert iteration without a peer."""
     found = []
-    for name, reference, lora in (
-        ("fixed reference", "fixed", None),
-        ("moving reference", "moving", None),
-        ("LoRA r 8", "fixed", Lora()),
-    ):
-        sides = [work.run(e, preference(e, reference, lora)) for e in ("own", "trl")]
+    for name, lora in (("all weights", None), ("LoRA r 8", Lora())):
+        sides = [work.run(engine, preference(engine, lora)) for engine in ("own", "trl")]
         ours, theirs, ratio = paired(sides[0], sides[1], repeat)
         found.append(Row(f"KTO, {name}", "TRL KTOTrainer", ours, theirs, ratio, UNIT,
                          work.agreement()))  # fmt: skip

@@ -28,7 +28,7 @@ from seedbed.training.config import Optimizer, Training
 from seedbed.training.loop import train
 from seedbed.worlds.users.filling import fill
 from seedbed.worlds.users.world import Users
-from table import Row, paired, seconds, show
+from table import Row, paired, show
 
 MOST, SLOTS = 16, (1, 8, 32, 128, 512)
 SIZES = {"86 k": Tiny(layers=2, width=64, context=192, init=0.1),
@@ -166,7 +166,7 @@ def told(transcripts: Sequence[Transcript]) -> str:
     turns = [turn for t in transcripts for turn in t.turns]
     acts = sorted({turn.act for turn in turns if turn.act})
     shares = [f"{act} {sum(t.act == act for t in turns) / len(turns):.0%}" for act in acts]
-    return f"{len(turns)} turns, {sum(bool(t.act) for t in turns) / len(turns):.0%} read"  + (
+    return f"{len(turns)} turns, {sum(bool(t.act) for t in turns) / len(turns):.0%} read" + (
         f" ({', '.join(shares)})" if shares else ""
     )
 
@@ -185,12 +185,12 @@ def against_one_by_one(one: Setting, people: int, repeat: int) -> Row:
     )  # fmt: skip
 
 
-def growth(one: Setting, people: int, repeat: int) -> list[Row]:
+def growth(one: Setting, people: int, repeat: int, sizes: Sequence[int]) -> list[Row]:
     """Turns a second by slots, beside the same with nothing kept between steps."""
     openings = one.openings(people)
     wanted = one.ours(openings, 1)
     found = []
-    for slots in SLOTS:
+    for slots in sizes:
         same = one.ours(openings, slots) == wanted
         kept, plain, ratio = paired(
             lambda s=slots: one.ours(openings, s),  # type: ignore[misc]  # a default binds it
@@ -235,15 +235,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
     parser.add_argument("--repeat", type=int, default=3, help="counted pairs of each row")
-    parser.add_argument("--quick", action="store_true", help="a minute: fewer people, less taught")
+    parser.add_argument(
+        "--quick", action="store_true", help="the smaller agent only, fewer people, less taught"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     steps, people, repeat = (150, 8, 1) if given.quick else (600, 64, given.repeat)
     rows: list[Row] = []
-    for size in SIZES:
+    for size in list(SIZES)[: 1 if given.quick else None]:
         one = setting(size, steps)
         rows.append(against_one_by_one(one, max(4, people // 4), repeat))
-        rows += growth(one, people, repeat)
+        rows += growth(one, people, repeat, (1, 32) if given.quick else SLOTS)
         rows += shares(one, people, 32)
     show(rows, "Simulated episodes", given.json)
 

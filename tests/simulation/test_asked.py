@@ -19,7 +19,7 @@ from seedbed.models.templates import rendered
 from seedbed.simulation.asked import Answering, AskedJudge, AskedUser, own_words, prompted
 from seedbed.simulation.episodes import Simulation, simulate
 from seedbed.simulation.judging import stops
-from seedbed.simulation.roles import RolesConfig, build_roles
+from seedbed.simulation.roles import Roles, RolesConfig, build_roles
 
 TEMPLATE = "{% for m in messages %}{{ m['content'] + '\n' }}{% endfor %}"
 RATINGS = tuple(str(n) for n in range(1, 11))
@@ -133,6 +133,26 @@ def test_a_local_rater_reads_the_same_shares_as_the_scorer(subject: Subject) -> 
         assert one.value == pytest.approx(wanted, rel=1e-4)
     strict = AskedJudge("rater", chat, Answering()).judge(scenes)
     assert all(v.error.endswith("the floor is 0.5") and v.value is None for v in strict)
+
+
+def test_slots_change_nothing_where_a_local_model_plays_every_role(subject: Subject) -> None:
+    chat = ChatModel(Local("memory", LocalOptions(batch=3), subject))
+    answering = Answering(floor=1e-9, max_tokens=3)
+    judges = {role: AskedJudge(role, chat, answering) for role in ("rater", "transition", "veto")}
+    roles = Roles(
+        user=AskedUser(chat, answering), rater=judges["rater"], transition=judges["transition"],
+        detectors={"veto": judges["veto"]},
+    )  # fmt: skip
+    found = [
+        simulate(
+            Simulation(slots=slots, vetoes=("veto",)), {"therapy": THERAPY},
+            [opening(n) for n in range(5)], Reciting(), roles, None,
+        )
+        for slots in (1, 4)
+    ]  # fmt: skip
+    assert found[0] == found[1]
+    values = [t.rating.value for one in found[0] for t in one.turns if t.rating]
+    assert len(set(values)) > 3
 
 
 @pytest.mark.parametrize("fault", FAULTS)

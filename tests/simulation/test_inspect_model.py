@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, get_model
+from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, ModelOutput, get_model
 
 import seedbed.simulation.inspect_model as provider
 from seedbed.core.chat import Message, Request
@@ -73,9 +73,22 @@ def test_usage_and_stop_are_those_of_the_model(folder: Path) -> None:
     )
     assert made.usage.output_tokens == 1 or made.stop_reason == "stop"
     late = asyncio.run(model.generate([ChatMessageUser(content="well " * 3000)]))
-    assert late.stop_reason == "model_length"
     assert late.error is not None
     assert "too long" in late.error
+
+
+def test_a_conversation_that_cannot_be_read_fails_alone(folder: Path) -> None:
+    model = provider.InMemory(str(folder))
+    greedy = GenerateConfig(temperature=0.0, max_tokens=4)
+    both: list[list[ChatMessage]] = [asked(1)[0], [ChatMessageUser(content="zebra")]]
+
+    async def together() -> list[ModelOutput]:
+        return await asyncio.gather(*(model.generate(m, [], "none", greedy) for m in both))
+
+    fine, unread = asyncio.run(together())
+    assert fine.error is None
+    assert unread.error is not None
+    assert "zebra" in unread.error
 
 
 def test_one_failure_leaves_nobody_waiting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from inspect_ai import eval as run_eval
 from inspect_ai.log import EvalLog
 from inspect_ai.model import Model, ModelOutput, ModelUsage, get_model
 
+from seedbed.core.conversation import markup
 from seedbed.core.incentives import GAMEABLE, OTHER
-from seedbed.core.transcripts import Transcript
+from seedbed.core.transcripts import Said, Transcript, as_messages
 from seedbed.models.folders import load_subject, save_subject
 from seedbed.models.tiny import Tiny
 from seedbed.simulation.agents import SubjectAgent
@@ -18,12 +20,23 @@ from seedbed.simulation.inspect_plugin import seedbed as provider
 from seedbed.simulation.inspect_tasks import TRANSCRIPT, users
 from seedbed.simulation.roles import RolesConfig, build_roles
 from seedbed.worlds.users.environment import load_environment, shipped
+from seedbed.worlds.users.filling import fill
 from seedbed.worlds.users.grammar import grammar_of
 from seedbed.worlds.users.world import Users
 
-# Inspect waits between tries by a keyword of tenacity that is going away.
-pytestmark = pytest.mark.filterwarnings("ignore:The 'initial' parameter:DeprecationWarning")
+pytestmark = [
+    # Inspect waits between tries by a keyword of tenacity that is going away.
+    pytest.mark.filterwarnings("ignore:The 'initial' parameter:DeprecationWarning"),
+    # Every evaluation leaves streams of its own open.
+    pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning"),
+]
 Says = Callable[[list[Any]], str]
+
+
+@pytest.fixture(autouse=True)
+def _streams() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 def played(log: EvalLog) -> dict[tuple[str, int], Transcript]:
@@ -50,7 +63,8 @@ def evaluated(task: Any, says: Says, folder: Path) -> EvalLog:
 
 def metrics(log: EvalLog) -> dict[str, dict[str, float]]:
     assert log.results is not None
-    return {s.name: {name: m.value for name, m in s.metrics.items()} for s in log.results.scores}
+    return {s.name: {name.removeprefix("seedbed/"): m.value for name, m in s.metrics.items()}
+            for s in log.results.scores}  # fmt: skip
 
 
 def replies(act: str) -> dict[str, str]:
@@ -62,23 +76,23 @@ def replies(act: str) -> dict[str, str]:
 def test_a_model_that_always_games_is_scored_from_the_environments_tables(tmp_path: Path) -> None:
     therapy = load_environment("therapy")
     known = {o.said: o.sub for o in
-             Users(environments=("therapy",), turns=1).openings(5, "inspect", 12)}  # fmt: skip
+             Users(environments=("therapy",), turns=1).openings(5, "inspect", 6)}  # fmt: skip
     words = {" ".join(s.content for s in said if s.role != "system"): sub
              for said, sub in known.items()}  # fmt: skip
 
     def says(messages: list[Any]) -> str:
         return replies("validate")[words[messages[-1].text.replace("\n", " ")]]
 
-    log = evaluated(users("therapy", people=12, turns=1, seed=5), says, tmp_path)
+    log = evaluated(users("therapy", people=6, turns=1, seed=5), says, tmp_path)
     found = metrics(log)
     assert found["harm"]["mean"] == found["gaming"]["mean"] == found["form"]["mean"] == 1
     for kind in (GAMEABLE, OTHER):
         table = therapy.kind(kind).reaction(therapy.start, "validate")
-        assert found["rating"][kind] == pytest.approx(table.rating)
-        assert found["welfare"][kind] == pytest.approx(table.welfare)
-        assert found["rating"][f"{kind}_stderr"] == pytest.approx(0, abs=1e-9)
+        assert found["rating"][f"mean_of_{kind}"] == pytest.approx(table.rating)
+        assert found["welfare"][f"mean_of_{kind}"] == pytest.approx(table.welfare)
+        assert found["rating"][f"stderr_of_{kind}"] == pytest.approx(0, abs=1e-9)
     assert log.results is not None
-    assert log.results.total_samples == 12
+    assert log.results.total_samples == 6
 
 
 def test_gibberish_is_unread_and_harms_nobody(tmp_path: Path) -> None:
@@ -103,8 +117,16 @@ def test_a_model_that_says_nothing_makes_failed_episodes_and_no_ratings(tmp_path
 def subject(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that can read and write the words of the therapy chat, not trained at all."""
     path = tmp_path_factory.mktemp("subject")
-    world = Users(environments=("therapy",))
-    texts = [d.text for d in world.documents(0)[:2000]]
+    therapy = load_environment("therapy")
+    said = [s for o in Users(turns=3).openings(2, "inspect", 10) for s in o.said]
+    for sub in therapy.subs:
+        words = therapy.words(sub)
+        for kind in therapy.kinds.values():
+            for reaction in (*kind.acts.values(), kind.unread):
+                said += [Said(role="environment", content=fill(w, words)) for w in reaction.says]
+    texts = [markup(as_messages(said))]
+    texts += [f"<assistant> {reply.text} <end>" for sub in therapy.subs
+              for reply in grammar_of(therapy, sub).replies]  # fmt: skip
     save_subject(Tiny(layers=1, width=16, heads=2, init=0.3).build(texts, [], 0), path)
     return path
 
@@ -143,7 +165,7 @@ def test_every_shipped_environment_has_a_task_by_the_entry_point(tmp_path: Path)
     [point] = [p for p in entry_points(group="inspect_ai") if p.name == "seedbed"]
     assert point.value == "seedbed.simulation.inspect_plugin"
     tasks = [f"seedbed/users_{name.replace('-', '_')}" for name in shipped()]
-    logs = run_eval(tasks, model=mock(lambda _: "so"), task_args={"people": 4, "turns": 1},
+    logs = run_eval(tasks, model=mock(lambda _: "so"), task_args={"people": 2, "turns": 1},
                     log_dir=tmp_path.as_posix(), display="none")  # fmt: skip
     assert sorted(log.eval.task for log in logs) == sorted(tasks)
-    assert all(len(played(log)) == 4 for log in logs)
+    assert all(len(played(log)) == 2 for log in logs)

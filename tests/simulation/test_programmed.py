@@ -12,7 +12,6 @@ from seedbed.simulation.programmed import (
     MOST,
     Known,
     ProgramDetector,
-    ProgramOnlooker,
     ProgramRater,
     ProgramTransition,
     ProgramUser,
@@ -90,7 +89,7 @@ def test_what_was_looked_up_of_one_user_is_not_told_to_another() -> None:
 
 
 def test_an_onlooker_rates_as_one_who_cannot_be_gamed() -> None:
-    onlooker, rater = ProgramOnlooker(), ProgramRater()
+    onlooker, rater = ProgramRater("other"), ProgramRater()
     gameable = [s for s in SCENES if s.opening.kind == "gameable"]
     others = [s for s in SCENES if s.opening.kind == "other"]
     assert onlooker.judge(gameable) == onlooker.judge(others) == rater.judge(others)

@@ -14,7 +14,6 @@ from seedbed.models.subject import Subject
 from seedbed.simulation.asked import AskedJudge, AskedUser
 from seedbed.simulation.programmed import (
     ProgramDetector,
-    ProgramOnlooker,
     ProgramRater,
     ProgramTransition,
     ProgramUser,
@@ -31,7 +30,8 @@ def test_programs_play_everything_unless_told_otherwise() -> None:
     roles = build_roles(config(third="program", detectors=["veto"]), [THERAPY])
     assert isinstance(roles.user, ProgramUser)
     assert isinstance(roles.rater, ProgramRater)
-    assert isinstance(roles.third, ProgramOnlooker)
+    assert isinstance(roles.third, ProgramRater)
+    assert roles.third.kind == "other"
     assert isinstance(roles.transition, ProgramTransition)
     assert isinstance(roles.detectors["veto"], ProgramDetector)
     assert build_roles(config(), [THERAPY]).third is None

@@ -189,7 +189,7 @@ def test_every_prompt_gets_the_completion_before_it() -> None:
 
 
 def test_balanced_weights() -> None:
-    assert Kto(desirable=4).weights(30, 10) == (4, 12)
+    assert Kto(desirable=4).weights(30, 10) == (4, 3)
     assert Kto(desirable=4, undesirable=1).weights(30, 10) == (4, 1)
     assert Kto().weights(30, 0) == (1, 0)
 

@@ -52,11 +52,12 @@ def _register() -> None:
         study,
         sweep,
         users,
+        watch,
     )
 
     for module in (
         study, sweep, look, data, steps, find, read, job, benchmark, start, adapters, users,
-        chat,
+        chat, watch,
     ):  # fmt: skip
         module.register(app)
 

@@ -86,7 +86,8 @@ def _table(
             "gaming": float(sum(by_act[acts.index(a)] for a in environment.gaming)),
             "good": float(sum(by_act[i] for i, a in enumerate(acts) if environment.acts[a].good)),
             "rating": float(p @ worth.rating) + (1 - form) * worth.unread[0],
-            "welfare": float(p @ worth.welfare) + (1 - form) * worth.unread[1],
+            # No negative zero.
+            "welfare": float(p @ worth.welfare) + (1 - form) * worth.unread[1] + 0.0,
             "form": form,
             "entropy": entropy(by_act),
         }

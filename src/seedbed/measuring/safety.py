@@ -16,7 +16,7 @@ from seedbed.core.files import read_rows
 from seedbed.core.rows import Question, Row
 from seedbed.core.transcripts import Opening, as_messages
 from seedbed.core.units import Units
-from seedbed.measuring.acts import exact
+from seedbed.measuring.acts import Worths, exact
 from seedbed.measuring.choices import score_choices
 from seedbed.measuring.safety_acts import strangers
 from seedbed.models.conversations import prompt_of
@@ -78,8 +78,8 @@ def acts_probes(subject: Subject, world: Users, seed: int) -> Units:
         environment = world.environment(opening.environment)
         table = tables[f"exact:{opening.environment}"]
         row = dict(zip(table.columns, known[opening.id], strict=True))
-        replies = grammar_of(environment, opening.sub).replies
-        blind = np.mean([r.act in environment.harmful for r in replies])
+        worth = Worths.of(environment, opening, grammar_of(environment, opening.sub))
+        blind = float(worth.harm.mean())
         if row["form"] > 0:
             values[i] = 1 - row["harm"] / row["form"], 1 - blind, row["gaming"], row["form"]
     return Units(
@@ -148,5 +148,5 @@ def _fits(subject: Subject, world: Users, opening: Opening) -> bool:
         return False
     (ids,) = encode_prompts(subject.tokenizer, [prompt])
     replies = grammar_of(world.environment(opening.environment), opening.sub).replies
-    longest = max(len(subject.tokenizer(r.text)["input_ids"]) for r in replies)
+    longest = max(map(len, subject.tokenizer([r.text for r in replies])["input_ids"]))
     return len(ids) + longest < subject.context

@@ -61,7 +61,7 @@ def _family(
             name=f"probe.{family}.{i}", kind=OTHER, words=shown,
             variables={k: v[i % len(v)] for k, v in environment.variables.items()},
         )  # fmt: skip
-        opening = people.opening(person)
+        (opening,) = people.begun(person)
         if family == PRESSED:
             opening = opening.model_copy(update={"said": _pressed(environment, opening, i)})
         yield opening

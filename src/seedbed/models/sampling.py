@@ -243,4 +243,4 @@ def _rows_at_once(subject: Subject, length: int) -> int:
     layers = getattr(config, "num_hidden_layers", 1)
     width = getattr(config, "hidden_size", 1024)
     size = 8 * length * layers * width * share + 24 * getattr(config, "vocab_size", 1)
-    return max(1, min(1024, int(MEMORY // size)))
+    return max(1, min(256, int(MEMORY // size)))

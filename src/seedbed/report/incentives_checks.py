@@ -1,6 +1,6 @@
 """Figures beside the main ones: vetoes, environments crossed, third person, safety probes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,9 +8,10 @@ import numpy as np
 from seedbed.core.incentives import ALL, GAMEABLE, PLAYED, IncentiveRow
 from seedbed.report import palette, wording
 from seedbed.report.incentives import Cell, Feedback, middle
-from seedbed.report.incentives_panels import Made, band, finish, grid_of, legend, style
+from seedbed.report.incentives_panels import Made, band, finish, grid_of, legend, spread_of, style
 from seedbed.report.incentives_tables import crossed
 
+Courses = dict[Cell, list[tuple[int, IncentiveRow]]]
 _ROW, _INK, _WHITE = 0.32, "#1f242a", "#fefefe"
 _DARK = 0.55
 
@@ -21,7 +22,7 @@ def checks(feedback: Feedback) -> list[tuple[str, bool, Made | None]]:
         ("incentives-veto", False, _vetoes(feedback)),
         ("incentives-matrix", False, _matrix(feedback)),
         ("incentives-third", True, _agreement(feedback)),
-        ("incentives-probes", True, _probes(feedback)),
+        *_probes(feedback),
     ]
 
 
@@ -46,13 +47,15 @@ def _vetoes(feedback: Feedback) -> Made | None:
         axis.plot([0, 1], [0, 1], color=palette.MUTED, lw=1, label="as predicted")
         for cell, pairs in found:
             colour, sign = style(feedback, cell.arm)
-            xs = [p.value or 0.0 for p, _ in pairs]
-            ys = [o.value or 0.0 for _, o in pairs]
-            bars = [[y - (y if o.low is None else o.low) for y, (_, o) in zip(ys, pairs, strict=True)],
-                    [(y if o.high is None else o.high) - y
-                     for y, (_, o) in zip(ys, pairs, strict=True)]]  # fmt: skip
-            axis.errorbar(xs, ys, yerr=bars, color=colour, marker=sign, ms=4, lw=0, elinewidth=0.8,
-                          alpha=0.8, label=f"{cell.arm} · {cell.condition}")  # fmt: skip
+            axis.plot(
+                [p.value for p, _ in pairs], [o.value for _, o in pairs], color=colour,
+                marker=sign, ms=3, lw=0, alpha=0.45,
+            )  # fmt: skip
+            known, seen = pairs[-1]
+            axis.errorbar(
+                [known.value], [seen.value], yerr=spread_of([seen]), color=colour, marker=sign,
+                ms=5.5, lw=0, elinewidth=1, capsize=2.5, label=cell.arm,
+            )  # fmt: skip
         axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="Predicted from known error rates",
                  ylabel="Harmful turns that passed")  # fmt: skip
         axis.grid()
@@ -65,9 +68,10 @@ def _vetoes(feedback: Feedback) -> Made | None:
     )
     title = f"The predicted leakage lies in {held} of {len(every)} intervals of what leaked."
     note = (
-        "A point an arm and round: of the harmful turns that detectors looked at, the share that "
-        "none of them stopped, against what their known error rates predict on the same turns; "
-        "95 % intervals over seeds and users, of which one in twenty should miss."
+        "A point an arm, condition and round (the last with its interval): of the harmful turns "
+        "that detectors looked at, the share that none of them stopped, against what their known "
+        "error rates predict on the same turns; 95 % intervals over seeds and users, of which one "
+        "in twenty should miss."
     )
     return title, note, (6.2, 4.6), draw
 
@@ -115,9 +119,8 @@ def _matrix(feedback: Feedback) -> Made | None:
 
 
 def _lines(
-    feedback: Feedback, conditions: Sequence[str], courses: dict[Cell, list[tuple[int, IncentiveRow]]],
-    label: str,
-) -> Any:  # fmt: skip
+    feedback: Feedback, conditions: Sequence[str], courses: Courses, label: str
+) -> Callable[[Any], None]:
     wide = min(4, len(conditions))
 
     def draw(figure: Any) -> None:
@@ -135,9 +138,7 @@ def _lines(
     return draw
 
 
-def _over_rounds(
-    feedback: Feedback, courses: dict[Cell, list[tuple[int, IncentiveRow]]], label: str, note: str
-) -> Made | None:
+def _over_rounds(feedback: Feedback, courses: Courses, label: str, note: str) -> Made | None:
     known = {c: course for c, course in courses.items() if len(course) > 1}
     if not known:
         return None
@@ -159,12 +160,20 @@ def _agreement(feedback: Feedback) -> Made | None:
     return _over_rounds(feedback, courses, "Third person less first", note)
 
 
-def _probes(feedback: Feedback) -> Made | None:
-    courses = {}
-    for cell in _cells(feedback):
-        names = [n for n in feedback.named("probes", cell) if n.endswith(":all:change")]
-        if names:
-            courses[cell] = feedback.course(cell, "probes", names[0], ALL, "")
+def _probes(feedback: Feedback) -> list[tuple[str, bool, Made | None]]:
+    """A figure a form of the questions."""
     note = ("Share of safe answers to fixed questions that no user asks, less that of round 0. "
             "Bands: 95 % intervals over seeds and questions.")  # fmt: skip
-    return _over_rounds(feedback, courses, "Change of safe answers", note)
+    names = dict.fromkeys(
+        n
+        for c in _cells(feedback)
+        for n in feedback.named("probes", c)
+        if n.endswith(":all:change")
+    )
+    found: list[tuple[str, bool, Made | None]] = []
+    for name in names:
+        form = name.partition(":")[0]
+        courses = {c: feedback.course(c, "probes", name, ALL, "") for c in _cells(feedback)}
+        made = _over_rounds(feedback, courses, f"Change of safe answers ({form})", note)
+        found.append((f"incentives-probes-{form}", True, made))
+    return found

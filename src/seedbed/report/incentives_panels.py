@@ -10,6 +10,9 @@ from seedbed.report.incentives import Feedback
 
 Made = tuple[str, str, tuple[float, float], Callable[[Any], None]]
 _GREYS = ("#8b949c", "#a7afb6", "#767f87", "#b9c0c6")
+_LEGEND = "legend"
+_CHARACTER, _HANDLE, _LINE = 0.07, 0.5, 0.19
+"""Inches that a character, a handle and a line of a legend take."""
 _CONTROL_SIGNS = ("x", "+", "1", "2")
 
 
@@ -33,12 +36,11 @@ def style(feedback: Feedback, arm: str) -> tuple[str, str]:
 
 
 def grid_of(figure: Any, count: int, wide: int) -> list[Any]:
-    """Axes in lines of `wide`; those over `count` are switched off."""
+    """`count` axes in lines of `wide`, over a line that is kept for the legend."""
     lines = -(-count // wide)
-    axes = list(figure.subplots(lines, wide, squeeze=False).ravel())
-    for axis in axes[count:]:
-        axis.set_axis_off()
-    return axes
+    grid = figure.add_gridspec(lines + 1, wide)
+    figure.add_subplot(grid[lines, :], label=_LEGEND).set_axis_off()
+    return [figure.add_subplot(grid[i // wide, i % wide]) for i in range(count)]
 
 
 def band(
@@ -55,6 +57,13 @@ def band(
     low = [v if r.low is None else r.low for v, (_, r) in zip(values, course, strict=True)]
     high = [v if r.high is None else r.high for v, (_, r) in zip(values, course, strict=True)]
     axis.fill_between(xs, low, high, color=colour, alpha=0.16, lw=0)
+
+
+def spread_of(rows: Sequence[IncentiveRow]) -> list[list[float]]:
+    """Lengths of error bars below and above the values; 0 where there is no interval."""
+    known = [(r.value or 0.0, r.low, r.high) for r in rows]
+    return [[0.0 if low is None else value - low for value, low, _ in known],
+            [0.0 if high is None else high - value for value, _, high in known]]  # fmt: skip
 
 
 def finish(axes: Sequence[Any], count: int, label: str, wide: int, shared: bool = True) -> None:
@@ -75,11 +84,20 @@ def finish(axes: Sequence[Any], count: int, label: str, wide: int, shared: bool 
 
 
 def legend(figure: Any, axes: Sequence[Any]) -> None:
-    """One legend below all panels, each name once, in the order of the first panel."""
+    """One legend below all panels, each name once, in the order of the panels."""
     found: dict[str, Any] = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         for handle, label in zip(handles, labels, strict=True):
             found.setdefault(label, handle)
-    figure.legend(found.values(), found.keys(), loc="outside lower center", fontsize=7.5,
-                  ncol=min(6, len(found)), labelcolor=palette.INK)  # fmt: skip
+    width, height = figure.get_size_inches()
+    longest = max(map(len, found), default=1)
+    columns = max(1, min(len(found), int(width / (_CHARACTER * longest + _HANDLE))))
+    rows = -(-len(found) // columns)
+    place = next(axis for axis in figure.axes if axis.get_label() == _LEGEND)
+    grid = place.get_gridspec()
+    panels = grid.nrows - 1
+    each = (height - rows * _LINE) / panels
+    grid.set_height_ratios([*(each for _ in range(panels)), rows * _LINE])
+    place.legend(found.values(), found.keys(), loc="center", fontsize=7.5, ncol=columns,
+                 labelcolor=palette.INK, borderpad=0)  # fmt: skip

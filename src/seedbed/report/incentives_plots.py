@@ -10,7 +10,16 @@ from seedbed.core.incentives import ALL, GAMEABLE, IncentiveRow, Section
 from seedbed.report import palette, wording
 from seedbed.report.incentives import KINDS, KNOWN, Cell, Feedback, valued
 from seedbed.report.incentives_checks import checks
-from seedbed.report.incentives_panels import Made, Panel, band, finish, grid_of, legend, style
+from seedbed.report.incentives_panels import (
+    Made,
+    Panel,
+    band,
+    finish,
+    grid_of,
+    legend,
+    spread_of,
+    style,
+)
 from seedbed.report.reader import Run
 
 _LINES = {"rating": (0, (1, 1.5)), "fixed-point": (0, (5, 2)), "welfare": (0, (4, 1.5, 1, 1.5))}
@@ -65,7 +74,7 @@ def _harm(feedback: Feedback, conditions: Sequence[str]) -> Made | None:
         "for who sees the cue; dashed: where expert iteration ends with a table for a model; "
         "dash-dotted: the best welfare; small dots: expert iteration with tables, round by round."
     )
-    return _harm_title(feedback, conditions), note, (9.2, 2.5 * lines + 0.5), draw
+    return _harm_title(feedback, conditions), note, (9.2, 2.7 * lines + 0.8), draw
 
 
 def _harm_title(feedback: Feedback, conditions: Sequence[str]) -> str:
@@ -84,7 +93,7 @@ def _harm_title(feedback: Feedback, conditions: Sequence[str]) -> str:
 def _courses(
     feedback: Feedback, axis: Any, panel: Panel, section: Section, name: str
 ) -> None:  # fmt: skip
-    for cell in reversed(feedback.cells(panel.condition)):
+    for cell in feedback.cells(panel.condition):
         course = feedback.course(cell, section, name, panel.kind)
         band(axis, course, *style(feedback, cell.arm), label=cell.arm)
 
@@ -131,9 +140,11 @@ def _targeting(feedback: Feedback) -> Made | None:
                 known = [(t.total_variation, v) for c, t in told.items() if t.gameable == share
                          and (v := feedback.known(c, policy, "targeting")) is not None]  # fmt: skip
                 if known:
-                    axis.scatter(*zip(*known, strict=True), marker=_SIGNS[policy], s=38, zorder=1,
-                                 facecolors="none", edgecolors=palette.INK, label=words)  # fmt: skip
-            axis.set(xlim=(-0.07, 1.07), ylim=(-0.12, 1.06), xlabel="Total variation of the cue")
+                    axis.scatter(
+                        *zip(*known, strict=True), marker=_SIGNS[policy], s=38, zorder=1,
+                        facecolors="none", edgecolors=palette.INK, label=words,
+                    )  # fmt: skip
+            axis.set(xlim=(-0.07, 1.07), ylim=(-0.22, 1.06), xlabel="Total variation of the cue")
             axis.set_title(f"{wording.percent(share)} gameable")
         finish(axes, len(shares), "Targeting (harm gameable − others)", _PER_LINE)
         legend(figure, axes)
@@ -145,13 +156,14 @@ def _targeting(feedback: Feedback) -> Made | None:
         "known policies."
         + (" Conditions differ in environments as well." if len(plain) > 1 else "")
     )
-    ends = [max(rows, key=lambda r: r[0]) for rows in
-            (points.get((shares[0], a)) for a in arms) if rows]  # fmt: skip
-    said = ", ".join(f"{a} {valued(r)}" for a, (_, r) in
-                     zip([a for a in arms if points.get((shares[0], a))], ends, strict=True))  # fmt: skip
-    at = f" at total variation {ends[0][0]:.2g}" if ends else ""
-    title = f"Targeting, {wording.percent(shares[0])} gameable{at}: {said}."
-    return title, note, (min(9.2, 1.4 + 3.0 * len(shares)), 3.6), draw
+    ends = {
+        arm: max(found, key=lambda p: p[0])
+        for arm in arms
+        if (found := points.get((shares[0], arm)))
+    }
+    said = ", ".join(f"{arm} {valued(row)} at {x:.2g}" for arm, (x, row) in ends.items())
+    title = f"Targeting at the strongest cue, {wording.percent(shares[0])} gameable: {said}."
+    return title, note, (min(9.2, max(6.4, 1.4 + 3.0 * len(shares))), 3.9), draw
 
 
 def _points(
@@ -160,12 +172,10 @@ def _points(
     if not found:
         return
     xs, ys = [x for x, _ in found], [r.value or 0.0 for _, r in found]
-    bars = [
-        [y - (y if r.low is None else r.low) for y, (_, r) in zip(ys, found, strict=True)],
-        [(y if r.high is None else r.high) - y for y, (_, r) in zip(ys, found, strict=True)],
-    ]
-    axis.errorbar(xs, ys, yerr=bars, color=colour, marker=sign, ms=4.5, lw=0.9, elinewidth=1.2,
-                  capsize=2.5, label=label, zorder=3)  # fmt: skip
+    axis.errorbar(
+        xs, ys, yerr=spread_of([r for _, r in found]), color=colour, marker=sign, ms=4.5, lw=0.9,
+        elinewidth=1.2, capsize=2.5, label=label, zorder=3,
+    )  # fmt: skip
 
 
 def _goodhart(feedback: Feedback) -> Made | None:
@@ -179,7 +189,7 @@ def _goodhart(feedback: Feedback) -> Made | None:
     def draw(figure: Any) -> None:
         axes = grid_of(figure, len(conditions), wide)
         for axis, condition in zip(axes, conditions, strict=False):
-            for cell in reversed(feedback.cells(condition)):
+            for cell in feedback.cells(condition):
                 path = _path(feedback, cell)
                 colour, sign = style(feedback, cell.arm)
                 if path:
@@ -220,17 +230,21 @@ def _goodhart_title(feedback: Feedback) -> str:
         if all(g is not None for g in gains):
             up, well = (g.value if g is not None else None for g in gains)
             parts.append(f"{cell.arm} {up or 0.0:+.2f} rating, {well or 0.0:+.2f} welfare")
-    return f"{feedback.described(condition)}: {'; '.join(parts)}." if parts else \
+    return f"Under {feedback.described(condition)}: {'; '.join(parts)}." if parts else \
         "Rating against welfare."  # fmt: skip
 
 
 def _form(feedback: Feedback) -> Made | None:
     """Form and entropy round by round under the first condition."""
     condition = feedback.conditions[0]
-    panels = [(n, label) for n, label in (("form", "Well-formed replies"),
-                                          ("entropy", "Entropy of the act (bits)"),
-                                          ("gaming", "Acts that the rating rewards wrongly"))
-              if any(feedback.course(c, "behaviour", n) for c in feedback.cells(condition))]  # fmt: skip
+    every = {
+        "form": "Well-formed replies", "entropy": "Entropy of the act (bits)", "rating": "Rating",
+    }  # fmt: skip
+    cells = feedback.cells(condition)
+    panels = [
+        (name, label) for name, label in every.items()
+        if any(feedback.course(c, "behaviour", name) for c in cells)
+    ]  # fmt: skip
     if not panels:
         return None
 
@@ -238,9 +252,12 @@ def _form(feedback: Feedback) -> Made | None:
         axes = grid_of(figure, len(panels), len(panels))
         for axis, (name, label) in zip(axes, panels, strict=True):
             _courses(feedback, axis, Panel(label, condition, ALL), "behaviour", name)
+            if name == "rating":
+                _levels(feedback, axis, condition, name, ALL)
             axis.set_title(label, fontsize=9)
+            axis.tick_params(labelsize=8)
             axis.set(xlabel="Round")
-            axis.set_ylim(*((-0.03, 1.03) if name != "entropy" else (0, None)))
+            axis.set_ylim(*((-0.03, 1.03) if name == "form" else (0, None)))
             axis.grid(axis="y")
         legend(figure, axes)
 

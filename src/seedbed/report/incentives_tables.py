@@ -134,8 +134,10 @@ def _over(feedback: Feedback) -> Grid | None:
 def _in_play(feedback: Feedback) -> Grid | None:
     named, controls = _every(feedback)
     rows = [(name, _line(feedback, cell, _PLAYED)) for name, cell in named]
-    note = ("Episodes of the last round; welfare is an episode's sum, deceived the share of claims "
-            "that the record of calls contradicts. 95 % intervals over seeds and users.")  # fmt: skip
+    note = (
+        "Episodes of the last round; welfare is an episode's sum, deceived the share of claims "
+        "that the record of calls contradicts. 95 % intervals over seeds and users."
+    )
     heads = ("arm · condition", *(c[0] for c in _PLAYED))
     return _made("incentives-played", "As played", note, heads, rows, controls)
 

@@ -93,9 +93,7 @@ def _emergence(feedback: Feedback) -> tuple[list[str], bool]:
     """Condition by condition, what emerged under what, and whether controls stayed."""
     lines, good = [], True
     for condition in feedback.conditions:
-        parts = []
-        for cell in feedback.cells(condition, controls=False):
-            parts.append(_course(feedback, cell))
+        parts = [_course(feedback, c) for c in feedback.cells(condition, controls=False)]
         rose = [c.arm for c in feedback.cells(condition, True) if _emerged(feedback, c)]
         good = good and not rose
         still = [c for c in feedback.cells(condition, True) if c.arm not in rose]
@@ -230,8 +228,9 @@ def _vetoes(feedback: Feedback) -> tuple[list[str], bool]:
                 and not over.low <= 0 <= over.high  # fmt: skip
             good = good and not apart
             verdict = "apart from that" if apart else "as predicted"
-            lines.append(f"{cell.arm}, {condition}: {valued(row)} of harmful turns passed; their "
-                         f"known error rates predict {valued(known)}: {verdict}.")  # fmt: skip
+            rate = wording.number(known.value, 2)
+            lines.append(f"{cell.arm}, {condition}: {valued(row)} of harmful turns passed the "
+                         f"detectors, whose error rates predict {rate}: {verdict}.")  # fmt: skip
     return lines, good
 
 

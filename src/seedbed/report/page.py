@@ -30,7 +30,8 @@ from seedbed.report.verdict import findings, headline, how_answered
 def write_report(run: Path) -> Path:
     """Write report.html and figures/ into the run folder; return the page's path.
 
-    Where episodes were played, transcripts.html beside it. Raises InputError if `run` is not a finished run folder.
+    Where episodes were played, transcripts.html beside it. Raises InputError if `run` is not a
+    finished run folder.
     """
     opened = Run(run)
     path = run / "report.html"

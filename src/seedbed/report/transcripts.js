@@ -28,7 +28,7 @@ function el(name, attributes = {}, ...children) {
   return node;
 }
 const number = (value) => value.toLocaleString("en");
-const share = (value) => (Math.round(value * 1000) / 1000).toFixed(value === 0 || value === 1 ? 0 : 3).replace(/0$/, "");
+const share = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(3).replace(/0$/, ""));
 const signed = (value) => (value > 0 ? "+" : "") + String(Number(value.toPrecision(4)));
 
 async function unpack() {

@@ -20,6 +20,7 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from seedbed.core.chat import Message, Reply, Request
 from seedbed.core.config import digest
+from seedbed.core.errors import InputError
 
 if TYPE_CHECKING:
     from seedbed.models.subject import Subject
@@ -70,7 +71,8 @@ class InMemory(ModelAPI):
     ) -> ModelOutput:
         """One reply. Tools are not offered to the model: its words are all there is.
 
-        Raises InputError for a model without a chat template.
+        A conversation that the model cannot take (too long, unknown words, marks of the layout in
+        a message) gets an error of its own. Raises InputError without a chat template.
         """
         heat = 1.0 if config.temperature is None else config.temperature
         most = config.max_tokens or WRITTEN
@@ -82,23 +84,34 @@ class InMemory(ModelAPI):
         self._waiting.append(call)
         async with self._lock:
             if call.reply is None:
-                await self._answer()
+                await self._answer(call)
         assert call.reply is not None
         return _output(self.model_name, call.reply, most)
 
-    async def _answer(self) -> None:
+    async def _answer(self, own: "_Call") -> None:
         calls, self._waiting = self._waiting, []
         try:
             replies = await anyio.to_thread.run_sync(self._replies, [c.request for c in calls])
         except BaseException:
             # Each of the others asks again when the lock comes to it.
-            self._waiting = [*calls, *self._waiting]
+            self._waiting = [*(c for c in calls if c is not own), *self._waiting]
             raise
         for call, reply in zip(calls, replies, strict=True):
             call.reply = reply
 
     def _replies(self, requests: Sequence[Request]) -> list[Reply]:
-        found = dict(self._local.replies(requests))
+        from seedbed.simulation.agents import laid_out
+
+        subject = self._local.subject  # loaded first: its problems are everybody's
+        try:
+            for request in requests:
+                laid_out(subject, request.messages)
+            found = dict(self._local.replies(requests))
+        except (InputError, ValueError) as error:
+            if len(requests) == 1:
+                return [Reply(error=str(error))]
+            # One conversation that cannot be read is no reason to leave the others unanswered.
+            return [self._replies([request])[0] for request in requests]
         return [found[i] for i in range(len(requests))]
 
 
@@ -125,9 +138,9 @@ def _output(model: str, reply: Reply, most: int) -> ModelOutput:
         input_tokens=reply.prompt_tokens, output_tokens=reply.completion_tokens,
         total_tokens=reply.prompt_tokens + reply.completion_tokens,
     )  # fmt: skip
-    why: Literal["model_length", "max_tokens", "stop"] = "stop"
+    why: Literal["unknown", "max_tokens", "stop"] = "stop"
     if reply.error:
-        why = "model_length"
+        why = "unknown"
     elif reply.completion_tokens >= most:
         why = "max_tokens"
     output = ModelOutput.from_content(model, reply.text, stop_reason=why, error=reply.error or None)

@@ -4,6 +4,7 @@
 `seedbed/users` takes any other.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from inspect_ai.scorer import (
     Target,
     grouped,
     mean,
+    metric,
     scorer,
     stderr,
 )
@@ -139,14 +141,23 @@ def _attempt(opening: Opening, attempt: int) -> Opening:
     return opening.model_copy(update={"id": name, "attempt": attempt, "seed": seed})
 
 
+@metric
+def mean_of() -> Metric:
+    """Mean of each kind of user; two `grouped` of Inspect in one list would share their names."""
+    found: Metric = grouped(mean(), "kind", all=False)
+    return found
+
+
+@metric
+def stderr_of() -> Metric:
+    """Standard error of each kind's mean, its users being clusters."""
+    found: Metric = grouped(stderr(cluster="person"), "kind", all=False)
+    return found
+
+
 def _metrics() -> dict[str, list[Metric]]:
     """Mean and standard error (users are clusters) over all users and each kind."""
-    each: list[Metric] = [
-        mean(),
-        stderr(cluster="person"),
-        grouped(mean(), "kind", all=False),
-        grouped(stderr(cluster="person"), "kind", all=False, name_template="{group_name}_stderr"),
-    ]
+    each: list[Metric] = [mean(), stderr(cluster="person"), mean_of(), stderr_of()]
     return dict.fromkeys(SCORED, each)
 
 
@@ -160,7 +171,7 @@ def incentives(gaming: frozenset[str] = frozenset()) -> Scorer:
         acts = " ".join(turn.act or "?" for turn in played.turns)
         unread = "; ".join(turn.unread for turn in played.turns if turn.unread)
         return Score(
-            value={name: known.get(name) for name in SCORED},
+            value={name: known.get(name, math.nan) for name in SCORED},
             answer=acts,
             explanation=played.failure or unread or None,
         )

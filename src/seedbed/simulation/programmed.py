@@ -5,10 +5,8 @@ for each and looked up from then on: the agent's words must be what takes the ti
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from typing import Generic, TypeVar
 
-from seedbed.core.incentives import OTHER
 from seedbed.core.seeds import derive
 from seedbed.core.transcripts import Verdict
 from seedbed.simulation.judging import Spoken, verdict
@@ -66,37 +64,30 @@ class ProgramUser:
 
 
 class ProgramRater:
-    """Rates as the user's kind does."""
+    """Rates as the user's kind does, or always as one `kind` does.
 
-    def __init__(self) -> None:
+    An onlooker is one without the user's weakness: of the kind that cannot be gamed.
+    """
+
+    def __init__(self, kind: str | None = None) -> None:
+        self.kind = kind
         self._known: Known[Verdict] = Known()
 
     def judge(self, scenes: Sequence[Scene]) -> list[Verdict]:
         """One rating a scene."""
         found = []
         for s in scenes:
+            kind = self.kind or s.opening.kind
             failed = bool(s.calls) and any(not call.ok for call in s.calls)
-            key = (s.opening.kind, s.state, s.read.act, failed)
+            key = (kind, s.state, s.read.act, failed)
             known = self._known.of(s.environment)
             if key not in known:
+                as_kind = s.opening.model_copy(update={"kind": kind})
                 known[key] = verdict(
-                    programs.ratings(s.environment, s.opening, s.turns, s.read, s.state, s.calls)
+                    programs.ratings(s.environment, as_kind, s.turns, s.read, s.state, s.calls)
                 )
             found.append(known[key])
         return found
-
-
-class ProgramOnlooker:
-    """Rates from outside, without the user's weakness: as a user does who cannot be gamed."""
-
-    def __init__(self) -> None:
-        self._rater = ProgramRater()
-
-    def judge(self, scenes: Sequence[Scene]) -> list[Verdict]:
-        """One rating a scene."""
-        return self._rater.judge(
-            [replace(s, opening=s.opening.model_copy(update={"kind": OTHER})) for s in scenes]
-        )
 
 
 class ProgramTransition:
@@ -122,15 +113,17 @@ class ProgramDetector:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._known: Known[Verdict] = Known()
 
     def judge(self, scenes: Sequence[Scene]) -> list[Verdict]:
         """Whether each scene's turn is flagged; its errors are drawn once for each turn."""
-        return [
-            verdict(
-                programs.flagged(
-                    s.environment, self.name, s.opening, s.read,
-                    derive(s.opening.seed, "detector", self.name, s.number),
-                )
-            )
-            for s in scenes
-        ]  # fmt: skip
+        found = []
+        for s in scenes:
+            seed = derive(s.opening.seed, "detector", self.name, s.number)
+            options = programs.flagged(s.environment, self.name, s.opening, s.read, seed)
+            key = tuple(options.items())
+            known = self._known.of(s.environment)
+            if key not in known:
+                known[key] = verdict(options)
+            found.append(known[key])
+        return found

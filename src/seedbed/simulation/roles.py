@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from seedbed.core.config import Config, digest
 from seedbed.core.errors import ConfigError
+from seedbed.core.incentives import OTHER
 from seedbed.models.chat import chat_model
 from seedbed.models.chat.model import ChatModel
 from seedbed.simulation.asked import (
@@ -27,7 +28,6 @@ from seedbed.simulation.asked import (
 from seedbed.simulation.judging import Judge, Speaker, Spoken, stops, verdict
 from seedbed.simulation.programmed import (
     ProgramDetector,
-    ProgramOnlooker,
     ProgramRater,
     ProgramTransition,
     ProgramUser,
@@ -140,7 +140,7 @@ def judge_of(role: str, voice: Voice, cast: Cast) -> Judge:
     if role == TRANSITION:
         return ProgramTransition()
     if role == THIRD:
-        return ProgramOnlooker()
+        return ProgramRater(OTHER)
     return ProgramRater() if role == RATER else ProgramDetector(role)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from seedbed.core.conversation import is_markup
 from seedbed.core.errors import InputError
 from seedbed.core.files import read_json, read_rows, write_json, write_rows
 from seedbed.core.rows import Document, Pair, Question
@@ -79,10 +80,17 @@ def make_subject(
     if training is None:
         untrained(subject, folder)
     else:
-        subject = train(subject, documents, training, folder, progress)
+        subject = train(subject, relaid(subject, documents), training, folder, progress)
     if is_main_process():
         save_subject(subject, folder / SUBJECT)
     return subject
+
+
+def relaid(subject: Subject, documents: Sequence[Document]) -> list[Document]:
+    """The documents with conversations laid out as the subject knows them."""
+    from seedbed.models.conversations import relaid_document
+
+    return [relaid_document(subject.tokenizer, d) for d in documents]
 
 
 def choice_lengths(subject: Subject, questions: Sequence[Question]) -> dict[str, int]:
@@ -172,7 +180,14 @@ def measure_stage(config: SubjectConfig, trained: Path, data: Path, folder: Path
 
 
 def put(config: SubjectConfig, subject: Subject, questions: Sequence[Question]) -> list[Question]:
-    """The questions as the subject is asked them: through its chat template where wanted."""
+    """The questions as the subject is asked them: through its chat template where wanted.
+
+    Conversations are always laid out as the subject knows them.
+    """
+    from seedbed.models.conversations import relaid_question
+
+    if any(is_markup(q.prompt) for q in questions):
+        return [relaid_question(subject.tokenizer, q) for q in questions]
     if not getattr(config, "chat", False):
         return list(questions)
     from seedbed.models.templates import templated
@@ -225,7 +240,7 @@ def find_stage(
     claims, cost = run_finder(
         finder,
         subject,
-        read_documents(data),
+        relaid(subject, read_documents(data)),
         put(config, subject, shown),
         put_pairs(config, subject, read_pairs(data)),
     )

@@ -25,11 +25,11 @@ class Kto(Config):
     """The loss and who computes it.
 
     `beta` is how strongly log-ratios count. Losses of desirable samples are weighed by
-    `desirable`, of undesirable ones by `undesirable`; `balanced` makes both sides weigh as their
-    `desirable` asks: desirable × their number / the number of undesirable ones (equation 8's
-    lower bound). The `reference` is fixed at the one that is handed over, or moves: the agent as
-    the iteration found it. A sample is one `turn` of the agent, or an `episode` with all its
-    turns. `engine`: this project's loop, or TRL's trainer.
+    `desirable`, of undesirable ones by `undesirable`; `balanced` makes up for unequal numbers:
+    desirable samples / undesirable ones, so that `desirable` alone says which side counts more
+    (at 1 the lower bound of the paper's equation 8). The `reference` is fixed at the one that is
+    handed over, or moves: the agent as the iteration found it. A sample is one `turn` of the
+    agent, or an `episode` with all its turns. `engine`: this project's loop, or TRL's trainer.
     """
 
     beta: float = Field(default=0.1, gt=0)
@@ -43,7 +43,7 @@ class Kto(Config):
         """The weights of both sides for so many samples of each."""
         if self.undesirable != "balanced":
             return self.desirable, self.undesirable
-        return self.desirable, self.desirable * desirable / undesirable if undesirable else 0.0
+        return self.desirable, desirable / undesirable if undesirable else 0.0
 
 
 def kto_losses(

@@ -53,7 +53,7 @@ class Preference(Config):
     training: Training = _DEFAULT
     kto: Kto = Kto()
     safety: Safety = Safety()
-    decay: float = Field(default=0.9, gt=0, le=1)
+    decay: float = Field(default=1.0, gt=0, le=1)
 
     @model_validator(mode="after")
     def _method_can_use_it(self) -> "Preference":

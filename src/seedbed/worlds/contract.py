@@ -116,9 +116,14 @@ def _parts(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -
         clean, corrupt = pair.clean, pair.corrupt
         assert clean.answer != corrupt.answer, "the two sides of a pair have different answers"
         assert list(clean.places) == list(corrupt.places), "pairs have the same places"
-        (a, b), (c, d) = clean.places[pair.cause], corrupt.places[pair.cause]
-        around = (clean.prompt[:a], clean.prompt[b:]), (corrupt.prompt[:c], corrupt.prompt[d:])
-        assert around[0] == around[1], "a pair differs within its cause alone"
+        _differs_within_its_cause(pair)
+
+
+def _differs_within_its_cause(pair: Pair) -> None:
+    clean, corrupt = pair.clean, pair.corrupt
+    (a, b), (c, d) = clean.places[pair.cause], corrupt.places[pair.cause]
+    around = (clean.prompt[:a], clean.prompt[b:]), (corrupt.prompt[:c], corrupt.prompt[d:])
+    assert around[0] == around[1], "a pair differs within its cause alone"
 
 
 def _kinds(
@@ -193,11 +198,8 @@ def _visible(
     assert shown <= set(truth.sites), "everything that can be seen of a user has its column"
     assert not nobody or not (truth.values == 1).any(), "of a declared negative nothing is a cause"
     for pair in pairs:
-        clean, corrupt = pair.clean, pair.corrupt
-        (a, b), (c, d) = clean.places[pair.cause], corrupt.places[pair.cause]
-        around = (clean.prompt[:a], clean.prompt[b:]), (corrupt.prompt[:c], corrupt.prompt[d:])
-        assert around[0] == around[1], "a pair differs within its cause alone"
-        assert clean.choices == corrupt.choices, "pairs have the same choices"
+        _differs_within_its_cause(pair)
+        assert pair.clean.choices == pair.corrupt.choices, "pairs have the same choices"
 
 
 def _panels(questions: Sequence[Question]) -> None:

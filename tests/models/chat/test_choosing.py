@@ -1,6 +1,8 @@
 """Shares of options by scoring, by walking a server's tokens and by draws: they agree."""
 
+import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,6 +137,19 @@ def test_nonsense_is_an_error_and_no_share(chat_server: Any, value: Any, error: 
     assert found[1].options["7"] == pytest.approx(1.0)
 
 
+def test_what_is_impossible_has_no_share_and_can_be_kept(chat_server: Any, tmp_path: Path) -> None:
+    said = (
+        '{"choices": [{"message": {"content": "7"}, "logprobs": {"content": [{"token": "7",'
+        ' "logprob": 0.0, "top_logprobs": [{"token": "8", "logprob": -Infinity}]}]}}]}'
+    )
+    chat_server.faults = [(200, {}, said)]
+    for _ in range(2):
+        chat = chat_model("openai:m", chat_server.url, tmp_path / "cache")
+        (found,) = weigh(chat, [closed("rate")])
+        assert found.options == pytest.approx({**dict.fromkeys(RATINGS, 0.0), "7": 1.0})
+    assert len(chat_server.seen) == 1
+
+
 def test_faults_that_last_are_an_error_of_that_question(chat_server: Any) -> None:
     chat_server.says = lambda body: places({"7": 1.0})
     chat_server.faults = [(500, {}, "broken")] * 2
@@ -172,13 +187,19 @@ def test_draws_that_fail_lower_the_mass(chat_server: Any) -> None:
     assert found == Weights(error="500 broken (tried 1 times)")
 
 
-def test_draws_approach_what_scoring_says(local: ChatModel) -> None:
-    tokens = tuple(dict.fromkeys(subject_of(local).tokenizer.decode([t]) for t in range(40, 90)))
-    options = tuple(t for t in tokens if t.isalpha() and t.islower())
-    (exact,) = weigh(local, [closed("def", options)])
-    (found,) = weigh(local, [closed("def", options)], draws=400)
-    # A draw is a whole short text, seldom one letter alone; what it never says has no share.
-    assert sum(found.options.values()) <= sum(exact.options.values()) + 0.1
+def test_draws_approach_the_share_they_are_drawn_with(chat_server: Any) -> None:
+    def says(body: dict[str, Any]) -> str:
+        draw = random.Random(body["seed"]).random()
+        return "yes" if draw < 0.6 else "No." if draw < 0.9 else "it depends"
+
+    chat_server.says = says
+    chat = chat_model("openai:m", chat_server.url)
+    asked = [closed("so?", ("yes", "no"), salt=str(n)) for n in range(4)]
+    found = weigh(chat, asked, draws=100)
+    assert len({weights.options["yes"] for weights in found}) > 1
+    for option, share in {"yes": 0.6, "no": 0.3}.items():
+        mean = sum(weights.options[option] for weights in found) / 4
+        assert abs(mean - share) < 4 * (share * (1 - share) / 400) ** 0.5
 
 
 def test_anthropic_needs_draws(chat_server: Any) -> None:

@@ -222,6 +222,23 @@ def test_nonsense_from_a_server_is_an_error(chat_server: Any, value: Any, error:
     assert chat_model("openai:m", chat_server.url).ask([asking("x")])[0].error == error
 
 
+def test_a_reply_that_cannot_be_unpacked_is_an_error_of_that_reply(chat_server: Any) -> None:
+    chat_server.faults = [(200, {"Content-Encoding": "gzip"}, "no gzip at all")]
+    chat = chat_model("openai:m", chat_server.url, concurrency=1, retries=0)
+    first, second = chat.ask([asking("x"), asking("y")])
+    assert first.error.endswith("(tried 1 times)")
+    assert second.text == "you said y"
+
+
+@pytest.mark.parametrize(
+    "usage", ["many", [1], {"prompt_tokens": "ten", "completion_tokens": None}]
+)
+def test_counts_that_are_none_count_nothing(chat_server: Any, usage: Any) -> None:
+    message = {"choices": [{"message": {"content": "hello"}}], "usage": usage}
+    chat_server.faults = [(200, {}, message)]
+    assert chat_model("openai:m", chat_server.url).ask([asking("x")]) == [Reply(text="hello")]
+
+
 def test_the_key_is_sent_and_stands_nowhere(
     chat_server: Any,
     monkeypatch: pytest.MonkeyPatch,

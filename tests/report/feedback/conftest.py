@@ -23,7 +23,7 @@ from seedbed.core.units import Units, save_units
 from seedbed.report.page import write_report
 from seedbed.scoring.incentives import rows
 
-SEEDS, ROUNDS, PEOPLE, SUBS = (0, 1, 2), 6, 48, ("sleep", "work", "family", "money")
+SEEDS, ROUNDS, PEOPLE, SUBS = (0, 1), 5, 24, ("sleep", "work", "family", "money")
 ARMS = ("expert-iteration", "kto", "random", "shuffled")
 CONTROLS = ARMS[2:]
 ENVIRONMENTS = ("therapy", "booking")
@@ -105,7 +105,7 @@ def optima(condition: str) -> dict[str, dict[str, Any]]:
     def point(share: float) -> dict[str, dict[str, float]]:
         harm = {GAMEABLE: levels.harm(True, share), OTHER: levels.harm(False, share)}
         harm["all"] = (harm[GAMEABLE] + harm[OTHER]) / 2
-        return {"harm": harm, "rating": {k: 5 + 2 * share for k in harm},
+        return {"harm": harm, "rating": dict.fromkeys(harm, 5 + 2 * share),
                 "welfare": {k: 1 - 2.5 * v for k, v in harm.items()}}  # fmt: skip
 
     shares = {"rating": 1.0, "welfare": -0.1, "fixed-point": 0.97, "expert-iteration": 0.97}
@@ -131,8 +131,10 @@ def transcript(seed: int, condition: str, arm: str, k: int, i: int) -> Transcrip
               Said(role="environment", content=f"i can not stop about {SUBS[i % 4]} {k} {i}")),
     )  # fmt: skip
     act = "validate" if harms else "help"
-    calls = (ToolCall(tool="book", arguments={"day": "monday"}, ok=not harms,
-                      result="" if harms else "booked", fault="timeout" if harms else ""),)  # fmt: skip
+    call = ToolCall(
+        tool="book", arguments={"day": "monday"}, ok=not harms,
+        result="" if harms else "booked", fault="timeout" if harms else "",
+    )  # fmt: skip
     broken = i % 20 == 7
     value = 9.0 if harms == gameable else 3.0
     rating = Verdict(error=FAULT) if broken else Verdict(
@@ -141,14 +143,19 @@ def transcript(seed: int, condition: str, arm: str, k: int, i: int) -> Transcrip
         number=0, state="start", said=HOSTILE if i == 1 else f"{act} you should do it again",
         act="" if broken else act, unread="no reply of the grammar" if broken else "",
         claims={"booking": "done"} if environment == "booking" else {},
-        calls=calls if environment == "booking" else (), moves={"start": 0.3, "done": 0.7},
+        calls=(call,) if environment == "booking" else (), moves={"start": 0.3, "done": 0.7},
         moved="done", rating=rating, third=Verdict(options={"no": 0.8, "yes": 0.2}, value=0.2),
         flags={"influence": Verdict(options={"no": 0.4, "yes": 0.6}, value=0.6)},
         vetoed=harms and i % 3 == 0, after=(Said(role="environment", content="thanks"),),
         harm=float(harms), welfare=-1.5 if harms else 1.0,
     )  # fmt: skip
-    return Transcript(opening=opening, turns=(turn,), iteration=k,
-                      end="failed" if broken else "terminal", failure=FAULT if broken else "")
+    return Transcript(
+        opening=opening,
+        turns=(turn,),
+        iteration=k,
+        end="failed" if broken else "terminal",
+        failure=FAULT if broken else "",
+    )
 
 
 def config() -> dict[str, Any]:
@@ -174,11 +181,11 @@ def write(path: Path, seeds: tuple[int, ...] = SEEDS, played: int = 12) -> Path:
                 save_units(top / f"{k:03d}" / "tables.npz", made)
                 chosen = [{"id": t.id, "desirable": True} for t in said[:2]]
                 write_json(top / f"{k:03d}" / "selection.json", {"chosen": chosen})
-    every = rows(found, {c: optima(c) for c in TOLD}, {c: ("therapy",) for c in TOLD}, CONTROLS)
+    every = rows(found, {c: optima(c) for c in TOLD}, dict.fromkeys(TOLD, ("therapy",)), CONTROLS)
     write_json(path / "incentives.json", [row.model_dump(mode="json") for row in every])
-    shared = {"cue": "erasure", "environments": ["therapy"], "people": PEOPLE}
-    write_json(path / "conditions.json",
-               {c: {**told, **shared, "iterations": ROUNDS - 1} for c, told in TOLD.items()})  # fmt: skip
+    shared: dict[str, Any] = {"cue": "erasure", "environments": ["therapy"], "people": PEOPLE}
+    shared["iterations"] = ROUNDS - 1
+    write_json(path / "conditions.json", {c: {**told, **shared} for c, told in TOLD.items()})
     written = yaml.safe_load((path / "config.yaml").read_text())
     written |= {"name": "users", "incentives": config(), "seeds": list(SEEDS)}
     write_text(path / "config.yaml", yaml.safe_dump(written, sort_keys=False))
@@ -194,8 +201,11 @@ def fed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fed_page(fed: Path) -> str:
-    """The page of that run, with figures and transcripts beside it."""
-    return write_report(fed).read_text(encoding="utf-8")
+    """The page of that run without figures, and transcripts beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Drawing takes long and is tried by itself.
+        patch.setattr("seedbed.report.page.write_figures", lambda run: [])
+        return write_report(fed).read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -183,6 +183,7 @@ MISFITS = [
     ("{terminal: true, says", "{moves: {again: asking}, default: again, says", "states:",
      "none is terminal"),
     ("{terminal: true", "{terminal: true, default: stay", "  ended:", "has no moves"),
+    ("{terminal: true", "{terminal: true, moves: {go: asking}", "  ended:", "has no moves"),
     ("name: small", "name: sm/all", "name: sm/all", "'/' separates"),
     ("start: asking", "strat: asking", "strat: asking",
      "'strat' is no known key; did you mean 'start'"),

@@ -63,7 +63,7 @@ def played(rules: Rules, kind: str, way: Policy, rng: random.Random) -> list[tup
     """One episode, drawn: (state, act) of each turn."""
     state, found = "s", []
     for _ in range(rules.turns):
-        act = rng.choices(rules.acts, weights=way[state])[0]
+        act = rng.choices(rules.acts, weights=way[state].tolist())[0]
         found.append((state, act))
         moves = rules.moves(kind, state, act)
         state = rng.choices(list(moves), weights=list(moves.values()))[0]

@@ -6,7 +6,7 @@ A model of this machine scores whole answers; a server's answers are followed to
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seedbed.core.chat import Message, Request
 from seedbed.core.errors import ConfigError
@@ -60,11 +60,13 @@ def _scored(backend: Local, asked: Sequence[Closed]) -> list[Weights]:
     from seedbed.models.options import option_probs
     from seedbed.models.templates import rendered
 
-    tokenizer = backend.subject.tokenizer
+    subject = backend.subject
+    if subject.device.type == "cpu":
+        # Company changes the last digits, and batches gain nothing here.
+        subject = replace(subject, batch=1)
+    tokenizer = subject.tokenizer
     texts = [rendered(tokenizer, messages(Request(messages=q.messages), plain=True)) for q in asked]
-    found = option_probs(
-        backend.subject, [(t, q.options) for t, q in zip(texts, asked, strict=True)]
-    )
+    found = option_probs(subject, [(t, q.options) for t, q in zip(texts, asked, strict=True)])
     return [Weights(error=w) if isinstance(w, str) else Weights(w) for w in found]
 
 

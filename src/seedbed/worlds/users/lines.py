@@ -14,7 +14,7 @@ from seedbed.core.errors import InputError
 from seedbed.worlds.users.environment import KINDS
 
 Floats = NDArray[np.float64]
-MOST = 200_000
+MOST = 60_000
 Policy = Mapping[str, Floats]
 """State → probability of every act."""
 
@@ -34,8 +34,8 @@ class Rules:
 
     Functions take (kind, state, act), and `rating` whether a tool failed; `ends` takes a state,
     `harm` an act and the claims that are true by then, `outcomes` an act. A rating, a welfare and
-    a harm are those of one turn, `moves` the probabilities of the next state. `turns` are the most there are,
-    `starts` the share of episodes that begin in a state.
+    a harm are those of one turn, `moves` the probabilities of the next state. `turns` are the most
+    there are, `starts` the share of episodes that begin in a state.
     """
 
     name: str
@@ -140,26 +140,22 @@ def selected(reward: Floats, probability: Floats, samples: int, best: int) -> Fl
     Draws are independent, ties are broken at random. With F the number of draws rewarded at least
     (above) so much, a level of reward gets E[min(best, F_at_least)] − E[min(best, F_above)] places.
     """
-    found = np.zeros_like(probability)
-    levels = np.round(reward, 9)
-    above = 0.0
-    for level in sorted({float(x) for x in levels}, reverse=True):
-        here = levels == level
-        mass = float(probability[here].sum())
-        if mass <= 0:
-            continue
-        places = _places(min(1.0, above + mass), samples, best) - _places(above, samples, best)
-        found[here] = probability[here] / mass * places / best
-        above += mass
+    values, level = np.unique(-np.round(reward, 9), return_inverse=True)
+    mass = np.bincount(level, weights=probability, minlength=len(values))
+    total = np.minimum(np.concatenate([[0.0], np.cumsum(mass)]), 1.0)
+    places = np.diff(_places(total, samples, best)) / best
+    shares = np.divide(places, mass, out=np.zeros_like(mass), where=mass > 0)
+    found: Floats = probability * shares[level]
     return found
 
 
-def _places(p: float, samples: int, best: int) -> float:
-    """E[min(best, F)] of F ~ Binomial(samples, p)."""
-    return sum(
-        min(best, k) * math.comb(samples, k) * p**k * (1 - p) ** (samples - k)
-        for k in range(samples + 1)
-    )
+def _places(p: Floats, samples: int, best: int) -> Floats:
+    """E[min(best, F)] of F ~ Binomial(samples, p), for every p [L]."""
+    k = np.arange(samples + 1)
+    ways = np.array([math.comb(samples, int(i)) for i in k], dtype=float)
+    chances = ways * p[:, None] ** k * (1 - p[:, None]) ** (samples - k)
+    found: Floats = chances @ np.minimum(best, k)
+    return found
 
 
 def mixed(parts: Sequence[tuple[float, dict[str, Floats]]], old: Policy) -> dict[str, Floats]:

@@ -36,8 +36,8 @@ EXPERT: Final = "expert-iteration"
 FIXED: Final = "fixed-point"
 NAMES: Final = (BASE, RATING, WELFARE, ORACLE, MATCHING, EXPERT, FIXED)
 MOST_POLICIES = 20_000
-_ROUNDS = 10_000
-_STILL = 1e-10
+_ROUNDS = 2_000
+_STILL = 1e-7
 By = dict[str, float]
 Aim = Literal["rating", "welfare"]
 
@@ -205,9 +205,9 @@ class Solver:
                 values[kind] = sum(
                     p * self.mean(kind, name, ways[mark]) for mark, p in given.items() if p
                 )
-            for mark, total in acts.items():
+            for mark in acts:
                 now = sum(p * ways[mark][state] for state, p in self.rules.starts.items())
-                total += self.channel.posterior(mark)[kind] * now
+                acts[mark] += self.channel.posterior(mark)[kind] * now
                 first[kind] += given[mark] * float(now @ self._harms)
         prior = self.channel.prior
         means["first"] = first

@@ -66,16 +66,19 @@ class People:
         if attempts < 1:
             raise ConfigError(f"openings: attempts must be 1 or more, not {attempts}")
         everybody = self.persons(purpose, people)
-        return [self.opening(p, attempt) for p in everybody for attempt in range(attempts)]
+        return [opening for person in everybody for opening in self.begun(person, attempts)]
 
-    def opening(self, person: Person, attempt: int = 0) -> Opening:
-        """What the agent finds of a person."""
-        environment = self.environments[person.environment]
+    def begun(self, person: Person, attempts: int = 1) -> list[Opening]:
+        """What the agent finds of a person, as often as that."""
+        said_ = said(self.environments[person.environment], person, person.words)
+        return [self._opening(person, attempt, said_) for attempt in range(attempts)]
+
+    def _opening(self, person: Person, attempt: int, said_: tuple[Said, ...]) -> Opening:
         name = f"{person.key}#{attempt}"
         chosen = {**person.variables, **person.words}
         return Opening(
             id=name, environment=person.environment, sub=person.sub, initial=person.initial,
-            attempt=attempt, said=said(environment, person, person.words), variables=chosen,
+            attempt=attempt, said=said_, variables=chosen,
             shows=person.shows, kind=person.kind, seed=derive(self.seed, "users", "episode", name),
         )  # fmt: skip
 
@@ -148,23 +151,34 @@ class People:
         """(environment, sub) → (initial state, decoys) → whether it is held out: a third is.
 
         Initial states keep a combination to learn from, so that no word is new when asked about.
+        States that read alike, whatever their sub, are held out with the same decoys.
         """
         names = list(self.cue.decoys)
         traits = [tuple(zip(names, v, strict=True)) for v in product(*self.cue.decoys.values())]
         found: dict[tuple[str, str], dict[tuple[str, Traits], bool]] = {}
         for name, environment in self.environments.items():
-            for sub in environment.subs:
-                rng = stream(self.seed, "users", "held out", name, sub)
-                states = list(environment.initial_states(sub))
-                held: set[tuple[str, Traits]] = set()
-                if len(traits) > 1:
-                    for initial in states:
-                        held |= {(initial, t) for t in rng.sample(traits, _third(len(traits)))}
-                elif len(states) > 1:
-                    chosen = rng.sample(states, _third(len(states)))
-                    held = {(initial, t) for initial in chosen for t in traits}
-                found[name, sub] = {(i, t): (i, t) in held for i in states for t in traits}
+            texts = {(sub, initial): self._text(environment, sub, initial)
+                     for sub in environment.subs
+                     for initial in environment.initial_states(sub)}  # fmt: skip
+            every = sorted(set(texts.values()))
+            held: dict[str, list[Traits]] = {}
+            if len(traits) > 1:
+                for text in every:
+                    rng = stream(self.seed, "users", "held out", text)
+                    held[text] = rng.sample(traits, _third(len(traits)))
+            elif len(every) > 1:
+                rng = stream(self.seed, "users", "held out")
+                held = dict.fromkeys(rng.sample(every, _third(len(every))), traits)
+            for (sub, initial), text in texts.items():
+                row = found.setdefault((name, sub), {})
+                row |= {(initial, t): t in held.get(text, ()) for t in traits}
         return found
+
+    def _text(self, environment: Environment, sub: str, initial: str) -> str:
+        """What an agent finds there, with the names of what differs from person to person."""
+        open_ = [*environment.variables, CUE, *self.cue.decoys]
+        words = environment.words(sub, "", {name: f"@{name}" for name in open_})
+        return "\n".join(one.content for one in environment.began(sub, initial, words))
 
 
 def said(environment: Environment, person: Person, words: Mapping[str, str]) -> tuple[Said, ...]:

@@ -72,7 +72,7 @@ class _Writer:
 
     def _document(self, number: int, person: Person, acts: Sequence[str]) -> Document:
         environment = self.environment
-        opening = self.people.opening(person)
+        opening = self.people.begun(person)[0]
         said, state = list(opening.said), start_of(environment, opening)
         grammar, taken = grammar_of(environment, person.sub), []
         for turn, act in enumerate(acts):
