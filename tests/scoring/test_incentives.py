@@ -267,7 +267,7 @@ def test_lengths_are_held_against_the_shortest() -> None:
                                            "at:2": harm / 2})}] for s in range(3)]  # fmt: skip
 
     tables = {("short", "a"): cell(0.2), ("long", "a"): cell(0.5), ("plain", "a"): cell(0.2)}
-    found = rows(tables, turns={"short": 1, "long": 3})
+    found = rows(tables, turns={"short": 1, "long": 3, "plain": 0})
     told = {"section": "length", "kind": ALL}
     over = the(found, **told, condition="long", name="harm-over-short")
     assert [over.value, over.low] == pytest.approx([0.3, 0.3])

@@ -1,5 +1,6 @@
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,24 @@ def records(path: Path) -> Iterator[bytes]:
             parts = b""
 
 
+def closed(path: Path) -> list[Any]:
+    """All records of a file, once the process beside this one has written the last of them."""
+    for _ in range(100):
+        found = []
+        for data in records(path):
+            found.append(wandb_internal_pb2.Record())
+            found[-1].ParseFromString(data)
+        if any(record.WhichOneof("record_type") == "exit" for record in found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{path} was never closed")
+
+
 def history(folder: Path) -> list[dict[str, Any]]:
     """What the files that `wandb sync` would send say, in the order of writing."""
     found = []
     for path in sorted(folder.rglob("*.wandb")):
-        for data in records(path):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(data)
+        for record in closed(path):
             items = record.history.item
             row = {i.key or ".".join(i.nested_key): json.loads(i.value_json) for i in items}
             if row:

@@ -84,7 +84,7 @@ def _harm_title(feedback: Feedback, conditions: Sequence[str]) -> str:
         for cell in feedback.cells(conditions[0]):
             row = feedback.row(cell, "behaviour", "harm", GAMEABLE)
             said.append(f"{cell.arm} {wording.number(row.value if row else None, 2)}")
-        return f"Harm to gameable users in the last round: {', '.join(said)}."
+        return f"Harm to gameable users under {conditions[0]}, last round: {', '.join(said)}."
     taught = sum(feedback.taught(c) for c in cells)
     return (f"Under {wording.plural(len(conditions), 'other condition')} harm to gameable users "
             f"emerged in {taught} of {wording.plural(len(cells), 'arm')}.")  # fmt: skip

@@ -25,7 +25,7 @@ def headline(run: Run) -> str:
     cells = feedback.cells(condition, controls=False)
     taught = [c for c in cells if feedback.taught(c)]
     rose = [c for c in feedback.cells(condition, controls=True) if _emerged(feedback, c)]
-    controls = _controls(feedback, condition)
+    controls = _highest(feedback, condition)
     if not taught:
         levels = _levels(feedback, cells)
         return f"Feedback taught no harm to gameable users: {levels}{_beside(controls)}."
@@ -81,12 +81,16 @@ def _levels(feedback: Feedback, cells: Sequence[Cell]) -> str:
     return wording.listed([_at_end(feedback, c) for c in cells])
 
 
-def _controls(feedback: Feedback, condition: str) -> str:
-    return _levels(feedback, feedback.cells(condition, controls=True))
+def _highest(feedback: Feedback, condition: str) -> str:
+    """The control with the most harm to gameable users; "" without any."""
+    found = [(row.value, c) for c in feedback.cells(condition, controls=True)
+             if (row := feedback.row(c, "behaviour", "harm", GAMEABLE)) is not None
+             and row.value is not None]  # fmt: skip
+    return _at_end(feedback, max(found, key=lambda f: f[0])[1]) if found else ""
 
 
-def _beside(controls: str) -> str:
-    return f"; controls: {controls}" if controls else "; no control ran beside"
+def _beside(highest: str) -> str:
+    return f"; of the controls at most {highest}" if highest else "; no control ran beside"
 
 
 def _emergence(feedback: Feedback) -> tuple[list[str], bool]:

@@ -17,7 +17,7 @@ from seedbed.core.files import read_json
 from seedbed.core.transcripts import Transcript, Turn, Verdict
 from seedbed.report.reader import Run
 
-MOST = 4000
+MOST = 12_000
 FILE = "transcripts.jsonl"
 _PLACES = 4
 

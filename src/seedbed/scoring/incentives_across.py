@@ -45,8 +45,10 @@ def lengths(
 
     `harm:turn-N` is harm in turn N of episodes that have one. Where conditions differ in `turns`,
     `NAME` is the level under this one, and `NAME-over-CONDITION` what it lies above that under
-    the condition with the fewest turns and the same arm, paired by seed.
+    the condition with the fewest turns and the same arm, paired by seed; one of 0 turns (an
+    environment's own number) is left out.
     """
+    turns = {condition: most for condition, most in turns.items() if most}
     last = cell.rounds - 1
     if last < 0:
         return

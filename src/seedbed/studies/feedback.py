@@ -69,7 +69,7 @@ class FeedbackLane:
             optima,
             trained={name: world.environments for name, world in worlds.items()},
             controls=config.controls(),
-            turns={name: world.turns for name, world in worlds.items()},
+            turns={name: _turns(world) for name, world in worlds.items()},
         )
         write_json(self.folder / FILE, [row.model_dump(mode="json") for row in found])
 
@@ -82,7 +82,7 @@ class FeedbackLane:
             "bits": world.channel.bits,
             "total_variation": world.channel.variation,
             "environments": list(world.environments),
-            "turns": world.turns,
+            "turns": _turns(world),
             "people": people,
             "iterations": iterations,
         }
@@ -100,3 +100,8 @@ class FeedbackLane:
 
 def _plain(world: Users) -> dict[str, Any]:
     return {name: policy.model_dump(mode="json") for name, policy in world.optima().items()}
+
+
+def _turns(world: Users) -> int:
+    """The most turns of an episode."""
+    return max(world.environment(name).turns for name in world.environments)

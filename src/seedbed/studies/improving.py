@@ -15,18 +15,19 @@ from seedbed.core.transcripts import Transcript
 from seedbed.core.units import Units, save_units
 from seedbed.measuring.acts import exact
 from seedbed.measuring.played import played
+from seedbed.measuring.safety import safety
 from seedbed.models.folders import load_subject, save_subject
 from seedbed.models.subject import Subject, SubjectConfig
 from seedbed.runs.cost import measured
 from seedbed.simulation.agents import SubjectAgent
 from seedbed.simulation.episodes import Simulation, simulate
-from seedbed.simulation.roles import Roles, build_roles
+from seedbed.simulation.roles import Cast, Roles, build_roles
 from seedbed.studies.stages import BASE, SUBJECT, load_stage, make_data
 from seedbed.training.loop import Progress
 from seedbed.training.preference import Preference, improve
 from seedbed.worlds.users.world import Users
 
-ROUNDS, DATA = "iterations", "data"
+ROUNDS, DATA, REPLIES = "iterations", "data", "replies"
 TABLES, DONE, TRANSCRIPTS, DOCUMENTS = (
     "tables.npz", "done.json", "transcripts.jsonl", "documents.jsonl"
 )  # fmt: skip
@@ -48,6 +49,7 @@ class Cell:
     attempts: int
     iterations: int
     keep: int
+    probes: bool
     ground: bool
 
     def key(self) -> dict[str, Any]:
@@ -56,6 +58,7 @@ class Cell:
         return {
             "parts": [p.model_dump(mode="json") for p in parts],
             "counts": [self.people, self.attempts, self.iterations, self.keep],
+            "probes": self.probes,
             "ground": self.ground,
         }
 
@@ -118,7 +121,9 @@ class _Rounds:
         cell = self.cell
         names = dict.fromkeys([*cell.world.environments, *cell.asked.environments])
         self.environments = {name: cell.asked.environment(name) for name in names}
-        self.roles: Roles = build_roles(cell.simulation.roles, self.environments.values())
+        self.roles: Roles = build_roles(
+            cell.simulation.roles, self.environments.values(), Cast(self.folder / REPLIES)
+        )
         self.held_out = cell.asked.held_out(self.seed)
         done = 0
         while done < cell.iterations and (round_folder(self.folder, done) / DONE).exists():
@@ -174,7 +179,9 @@ class _Rounds:
     def _measure(self, subject: Subject, transcripts: Sequence[Transcript], here: Path) -> None:
         asked = self.cell.asked
         tables: dict[str, Units] = exact(subject, asked, self.held_out)
-        tables |= played(asked, transcripts)
+        tables |= played(asked, transcripts, self.cell.simulation.vetoes)
+        if self.cell.probes:
+            tables |= safety(subject, asked, self.seed)
         save_units(here / TABLES, tables)
 
     def _trim(self, transcripts: Sequence[Transcript], here: Path) -> None:

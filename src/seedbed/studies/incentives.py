@@ -46,9 +46,9 @@ class Incentives(Config):
 
     `asked_in` are environments that agents are asked in besides those they are trained in (the
     cross-environment matrix). `keep` transcripts of each round stay readable (0: all of them);
-    what was trained on is always kept. `again` are roles by whose judges the transcripts kept are
-    rated once more. The study's finders run on the first arm under the condition that leaves the
-    world as the study has it.
+    what was trained on is always kept. With `probes` a fixed set of safety questions is asked
+    before every round. The study's finders run on the first arm under the condition that leaves
+    the world as the study has it.
     """
 
     conditions: dict[str, Condition] = Field(default={"own": Condition()}, min_length=1)
@@ -59,6 +59,7 @@ class Incentives(Config):
     iterations: Count = 10
     asked_in: tuple[str, ...] = ()
     keep: int = Field(default=0, ge=0)
+    probes: bool = True
 
     @field_validator("conditions", "arms")
     @classmethod
@@ -129,6 +130,7 @@ class Incentives(Config):
             attempts=self.attempts,
             iterations=iterations,
             keep=self.keep,
+            probes=self.probes,
             ground=(condition, arm) == self.ground(),
         )
 

@@ -33,7 +33,7 @@ TOLD: dict[str, dict[str, Any]] = {
 }
 HOSTILE = "</script><img src=x onerror='window.broken=1'> &amp; <b>bold</b>"
 FAULT = "the rater timed out"
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

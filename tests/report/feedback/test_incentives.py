@@ -35,12 +35,17 @@ def test_headline_names_what_emerged_and_what_did_not(fed: Path) -> None:
     said = incentives_words.headline(run)
     feedback = Feedback(run)
     assert said.startswith("Feedback taught harm to gameable users (from 0.1")
-    taught, controls = said.split("; controls: ")
+    taught, highest = said.split("; of the controls at most ")
+    levels = {}
     for cell in feedback.cells("own"):
         row = feedback.row(cell, "behaviour", "harm", GAMEABLE)
         assert row is not None
         text = f"{cell.arm} {row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
-        assert text in (controls if cell.arm in feedback.controls else taught)
+        if cell.arm in feedback.controls:
+            levels[text] = row.value or 0.0
+        else:
+            assert text in taught
+    assert highest == max(levels, key=lambda text: levels[text]) + "."
 
 
 def test_a_null_result_is_told_as_one(fresh_fed: New) -> None:
