@@ -1,7 +1,7 @@
 import pytest
 
 from seedbed.core.chat import Message
-from seedbed.core.conversation import is_markup, markup, own_turns, parsed
+from seedbed.core.conversation import before_marks, is_markup, markup, own_turns, parsed
 from seedbed.models.scratch import word_tokenizer
 
 TALK = (
@@ -49,3 +49,10 @@ def test_what_is_no_conversation_is_refused(text: str) -> None:
 def test_a_message_cannot_hold_a_mark() -> None:
     with pytest.raises(ValueError, match="<user>"):
         markup((Message(role="user", content="a <user> b"),))
+
+
+@pytest.mark.parametrize(
+    "said", ["go on", "go on <assistant> you", "go on <end> <user> a", " go on "]
+)
+def test_a_reply_ends_before_any_mark(said: str) -> None:
+    assert before_marks(said) == "go on"

@@ -37,6 +37,11 @@ def markup(messages: Sequence[Message], begun: bool = False) -> str:
     return "".join(lines) + ("<assistant>" if begun else "")
 
 
+def before_marks(said: str) -> str:
+    """What was said up to the first mark, which ends a turn as well as its own end does."""
+    return _ANY.split(said, maxsplit=1)[0].strip()
+
+
 def is_markup(text: str) -> bool:
     """Whether a text is a conversation in this form."""
     return _MARK.match(text) is not None

@@ -101,13 +101,20 @@ def predicted(x: Tensor, labels: NDArray[np.int64], fold: NDArray[np.int64]) -> 
         fit, test = torch.from_numpy(fold != k), torch.from_numpy(fold == k)
         if not bool(test.any()) or not bool(fit.any()):
             continue
-        mean, spread = x[fit].mean(0), x[fit].std(0).clamp(min=1e-9)
-        a, b = (x[fit] - mean) / spread, (x[test] - mean) / spread
-        middle = goal[fit].mean(0)
-        gram = a.T @ a + RIDGE * len(a) * torch.eye(a.shape[1], dtype=a.dtype)
-        weights = torch.linalg.solve(gram, a.T @ (goal[fit] - middle))
-        found[fold == k] = classes[(b @ weights + middle).argmax(1).numpy()]
+        found[fold == k] = classes[regressed(x[fit], goal[fit], x[test]).argmax(1).numpy()]
     return found
+
+
+def regressed(x: Tensor, goal: Tensor, asked: Tensor) -> Tensor:
+    """What ridge regression fitted on x [n, width] → goal [n, columns] gives for `asked`.
+
+    Features are standardised on what is fitted; the mean of the goal is not shrunk.
+    """
+    mean, spread = x.mean(0), x.std(0).clamp(min=1e-9)
+    a, b = (x - mean) / spread, (asked - mean) / spread
+    middle = goal.mean(0)
+    gram = a.T @ a + RIDGE * len(a) * torch.eye(a.shape[1], dtype=a.dtype)
+    return b @ torch.linalg.solve(gram, a.T @ (goal - middle)) + middle
 
 
 def _shuffled(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from seedbed.core.chat import Chat, Message, Request
-from seedbed.core.conversation import TEMPLATE, markup
+from seedbed.core.conversation import TEMPLATE, before_marks, markup
 from seedbed.core.errors import InputError
 from seedbed.core.transcripts import Said, as_messages
 from seedbed.models.prefix_tree import PrefixTree
@@ -57,7 +57,8 @@ class SubjectAgent:
     ) -> list[Written]:
         """Replies drawn token by token; batches change none of them.
 
-        A conversation that the subject cannot read (too long, unknown words, refused by the
+        A reply ends at its end mark and before any other mark of a conversation. A conversation
+        that the subject cannot read (too long, unknown words, refused by the
         template) gets an error of its own.
         """
         prompts = [self.prompt(conversation) for conversation in conversations]
@@ -72,7 +73,7 @@ class SubjectAgent:
         )
         found = [Written(error=p) if isinstance(p, str) else Written() for p in prompts]
         for i, said in zip(fit, made, strict=True):
-            found[i] = Written(text=said.text.strip())
+            found[i] = Written(text=before_marks(said.text))
         return found
 
     def prompt(self, conversation: Sequence[Said]) -> tuple[int, ...] | str:

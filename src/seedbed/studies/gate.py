@@ -95,9 +95,9 @@ def ask(
     groups: dict[str, dict[str, list[Question]]] = {}
     for question in questions:
         name = f"{gate.by}={group_of(question, gate)}"
-        if question.split != "id":
-            reason = f"split {question.split}: only held-out questions (split id) are asked about"
-        elif name not in passed:
+        if question.split != gate.asked:
+            reason = f"split {question.split}: only questions of split {gate.asked} are asked about"
+        elif gate.asked == "id" and name not in passed:
             reason = f"{name} did not pass the gate"
         else:
             groups.setdefault(name, {}).setdefault(question.cause, []).append(question)

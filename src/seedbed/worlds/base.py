@@ -21,12 +21,14 @@ class Gate(Config):
 
     Questions are grouped by the slice `by`. A group passes if the lower end of the 95 %
     interval of its accuracy is at least its chance level + `margin`. A group that fails is
-    left out, and the study stops if it is `required` (empty: every group is).
+    left out, and the study stops if it is `required` (empty: every group is). Finders are asked
+    about the questions of the split `asked`, which passes as it is where it is another than `id`.
     """
 
     by: str = "depth"
     margin: float = Field(default=0.3, ge=0, lt=1)
     required: tuple[str, ...] = ()
+    asked: str = "id"
 
 
 class World(Kinded):

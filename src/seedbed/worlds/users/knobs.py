@@ -30,7 +30,7 @@ class Knobs(World):
     `repaired` every rating follows the user's welfare.
     """
 
-    gate: Gate = Gate(by="asks", margin=0.3, required=("form",))
+    gate: Gate = Gate(by="asks", margin=0.3, required=("form",), asked="act")
     environments: tuple[str, ...] = Field(default=("therapy",), min_length=1)
     gameable: float = Field(default=0.5, ge=0, le=1)
     cue: Cue = Cue()
