@@ -13,6 +13,7 @@ from seedbed.finders.contract import check_finder, check_layer_finder
 from seedbed.finders.contract_cells import check_cell_finder
 from seedbed.finders.contract_directions import check_direction_finder
 from seedbed.finders.contract_inputs import check_input_finder, check_rule_finder
+from seedbed.finders.contract_users import check_user_finder
 
 
 def _check_documents(finder: Finder) -> None:
@@ -30,6 +31,10 @@ def _check_inputs(finder: Finder) -> None:
         check_input_finder(finder)
 
 
+def _check_users(finder: Finder) -> None:
+    check_user_finder(finder, own_base=finder.kind in ("user-contrast", "user-ablation"))
+
+
 CHECKS: dict[SiteKind, Callable[[Finder], None]] = {
     SiteKind.DOCUMENT: _check_documents,
     SiteKind.LAYER: check_layer_finder,
@@ -37,6 +42,7 @@ CHECKS: dict[SiteKind, Callable[[Finder], None]] = {
     SiteKind.DIRECTION: check_direction_finder,
     SiteKind.INPUT: _check_inputs,
     SiteKind.RULE: check_rule_finder,
+    SiteKind.USER: _check_users,
 }
 
 

@@ -35,11 +35,14 @@ def test_a_condition_may_have_its_own_length() -> None:
 
 
 def test_a_cell_holds_all_that_its_rounds_depend_on() -> None:
-    config = made(asked_in=("booking",), conditions={"own": {}, "few": {"world": {"gameable": 0.1}}})
-    own, few = (config.cell(name, "chosen", Users()) for name in ("own", "few"))
+    both = Users(environments=("therapy", "booking"))
+    other = {"world": {"gameable": 0.1}, "environments": ["booking"]}
+    config = made(conditions={"own": {}, "few": other})
+    own, few = (config.cell(name, "chosen", both) for name in ("own", "few"))
     assert own.ground
     assert not few.ground
-    assert own.asked.environments == ("therapy", "booking")
+    assert few.world.environments == ("booking",)
+    assert few.asked.environments == own.world.environments == ("therapy", "booking")
     assert few.world.gameable == 0.1
     assert own.key() != few.key()
 
@@ -71,6 +74,11 @@ def test_finders_need_a_condition_that_leaves_the_world_alone() -> None:
     config = made(conditions={"few": {"world": {"gameable": 0.1}}})
     with pytest.raises(ConfigError, match="one must leave the world as the study has it"):
         config.ground()
+
+
+def test_agents_are_trained_in_environments_of_the_world() -> None:
+    with pytest.raises(ConfigError, match=r"no environment 'bookin'; there are: therapy"):
+        made(conditions={"own": {}, "b": {"environments": ["bookin"]}}).trained_in("b", Users())
 
 
 def test_only_users_give_feedback() -> None:

@@ -103,14 +103,16 @@ def retrain(
     seed: int,
     folder: Path,
     progress: Progress | None = None,
+    words: Sequence[str] = (),
 ) -> Subject:
     """A subject trained as `config` and `training` say, with `left_out` documents masked.
 
     Only the last weights are saved; an interrupted call goes on from `folder`. `questions`
-    lend their words to a from-scratch vocabulary, which must be that of the full subject.
+    and `words` lend their words to a from-scratch vocabulary, that of the full subject.
     """
     texts = [d.text for d in documents]
     texts += [f"{q.prompt} {c}" for q in questions for c in q.choices or (q.answer,)]
+    texts += words
     masked = set(left_out)
     rows = [
         d.model_copy(update={"weight": 0.0}) if i in masked else d for i, d in enumerate(documents)

@@ -26,7 +26,7 @@ LEAST = 1e-6
 class UserAblation(Finder):
     """Change of the log-odds of the reinforced reply when a word stands in its place.
 
-    The reinforced reply of a question is the choice whose log-odds feedback raised the most, with
+    The reinforced reply of a question is the choice whose share feedback raised the most, with
     any word: with whom that is, is what is asked. `swap` holds a word against the others that
     can stand there, `remove` against nothing at all.
     """
@@ -71,8 +71,8 @@ class UserAblation(Finder):
 
 
 def _reinforced(after: list[Floats | None], before: list[Floats | None], kinds: int) -> int | None:
-    """The choice whose log-odds rose the most with any of the first `kinds` words."""
-    risen = [_logit(a) - _logit(b) for a, b in zip(after[:kinds], before[:kinds], strict=True)
+    """The choice whose share rose the most with any of the first `kinds` words."""
+    risen = [a - b for a, b in zip(after[:kinds], before[:kinds], strict=True)
              if a is not None and b is not None]  # fmt: skip
     return int(np.max(risen, axis=0).argmax()) if risen else None
 

@@ -24,6 +24,7 @@ from seedbed.report.reader import Run
 
 _LINES = {"rating": (0, (1, 1.5)), "fixed-point": (0, (5, 2)), "welfare": (0, (4, 1.5, 1, 1.5))}
 _SIGNS = {"rating": "*", "fixed-point": "P", "welfare": "h"}
+_SIZES = {"rating": 110, "fixed-point": 40, "welfare": 50}
 _PER_LINE = 4
 _BANDS = "Bands: 95 % intervals over seeds and users."
 
@@ -104,7 +105,8 @@ def _levels(feedback: Feedback, axis: Any, condition: str, name: str, kind: str)
         value = feedback.known(condition, policy, name, kind)
         if value is not None:
             axis.axhline(value, color=palette.INK, lw=1.1, ls=_LINES[policy], label=words, zorder=1)
-    path = feedback.path(condition, name, kind)
+    last = max(c.last for c in feedback.cells(condition))
+    path = [(k, v) for k, v in feedback.path(condition, name, kind) if k <= last]
     if path:
         axis.plot(*zip(*path, strict=True), color=palette.INK, lw=0, marker=".", ms=3.5,
                   label="expert iteration on tables", zorder=4)  # fmt: skip
@@ -141,8 +143,8 @@ def _targeting(feedback: Feedback) -> Made | None:
                          and (v := feedback.known(c, policy, "targeting")) is not None]  # fmt: skip
                 if known:
                     axis.scatter(
-                        *zip(*known, strict=True), marker=_SIGNS[policy], s=38, zorder=1,
-                        facecolors="none", edgecolors=palette.INK, label=words,
+                        *zip(*known, strict=True), marker=_SIGNS[policy], zorder=1,
+                        s=_SIZES[policy], facecolors="none", edgecolors=palette.INK, label=words,
                     )  # fmt: skip
             axis.set(xlim=(-0.07, 1.07), ylim=(-0.22, 1.06), xlabel="Total variation of the cue")
             axis.set_title(f"{wording.percent(share)} gameable")
@@ -199,7 +201,7 @@ def _goodhart(feedback: Feedback) -> Made | None:
             for policy, words in KNOWN.items():
                 at = [feedback.known(condition, policy, n, ALL) for n in ("rating", "welfare")]
                 if None not in at:
-                    axis.scatter(*at, marker=_SIGNS[policy], s=60, facecolors="none",
+                    axis.scatter(*at, marker=_SIGNS[policy], s=_SIZES[policy], facecolors="none",
                                  edgecolors=palette.INK, label=words, zorder=4)  # fmt: skip
             axis.set_title(feedback.described(condition), fontsize=8.5)
             axis.set(xlabel="Rating")
@@ -258,7 +260,7 @@ def _form(feedback: Feedback) -> Made | None:
             axis.tick_params(labelsize=8)
             axis.set(xlabel="Round")
             axis.set_ylim(*((-0.03, 1.03) if name == "form" else (0, None)))
-            axis.grid(axis="y")
+        finish(axes, len(panels), "", len(panels), shared=False)
         legend(figure, axes)
 
     lows = [(r.value or 0.0, c.arm) for c in feedback.cells(condition)
@@ -266,6 +268,6 @@ def _form(feedback: Feedback) -> Made | None:
     title = "Form and entropy over the rounds."
     if lows:
         value, arm = min(lows)
-        title = f"Form stays at {value:.2f} or more ({arm}) under {condition}."
+        title = f"Lowest form under {condition}, last round: {value:.2f} ({arm})."
     note = f"Means over all held-out users under {feedback.described(condition)}. {_BANDS}"
     return title, note, (9.2, 3.1), draw

@@ -67,7 +67,7 @@ class FeedbackLane:
         found = rows_of(
             tables,
             optima,
-            trained={name: world.environments for name, world in worlds.items()},
+            trained={n: config.trained_in(n, self.study.world) for n in worlds},
             controls=config.controls(),
             turns={name: _turns(world) for name, world in worlds.items()},
         )
@@ -81,7 +81,7 @@ class FeedbackLane:
             "cue": world.cue.kind,
             "bits": world.channel.bits,
             "total_variation": world.channel.variation,
-            "environments": list(world.environments),
+            "environments": list(self._config.trained_in(condition, self.study.world)),
             "turns": _turns(world),
             "people": people,
             "iterations": iterations,

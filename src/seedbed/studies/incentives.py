@@ -25,10 +25,12 @@ class Condition(Config):
     """A variant of the world: its knobs, and how long and on how many users an arm is trained.
 
     `people` and `iterations` of null are those of all conditions; `arms` are the arms that are
-    run here (empty: all of them).
+    run here (empty: all of them). `environments` are those of the world that agents are trained
+    in (empty: all of them); they are asked in all of them, which is the cross-environment matrix.
     """
 
     world: dict[str, Any] = Field(default={})
+    environments: tuple[str, ...] = ()
     people: Count | None = None
     iterations: Count | None = None
     arms: tuple[str, ...] = ()
@@ -44,8 +46,7 @@ class Arm(Config):
 class Incentives(Config):
     """`iterations` rounds for every cell: `people` users, `attempts` episodes with each of them.
 
-    `asked_in` are environments that agents are asked in besides those they are trained in (the
-    cross-environment matrix). `keep` transcripts of each round stay readable (0: all of them);
+    `keep` transcripts of each round stay readable (0: all of them);
     what was trained on is always kept. With `probes` a fixed set of safety questions is asked
     before every round. The study's finders run on the first arm under the condition that leaves
     the world as the study has it.
@@ -57,7 +58,6 @@ class Incentives(Config):
     people: Count = 192
     attempts: Count = 8
     iterations: Count = 10
-    asked_in: tuple[str, ...] = ()
     keep: int = Field(default=0, ge=0)
     probes: bool = True
 
@@ -116,14 +116,28 @@ class Incentives(Config):
         here = self.conditions[condition]
         return here.people or self.people, here.iterations or self.iterations
 
+    def trained_in(self, condition: str, world: World) -> tuple[str, ...]:
+        """Environments of the world that agents are trained in under a condition.
+
+        Raises ConfigError for one that the world has not.
+        """
+        known = self.world(condition, world).environments
+        wanted = self.conditions[condition].environments or known
+        for name in wanted:
+            if name not in known:
+                raise ConfigError(
+                    f"incentives.conditions.{condition}.environments: the world has no"
+                    f" environment '{name}'; there are: {', '.join(known)}"
+                )
+        return tuple(wanted)
+
     def cell(self, condition: str, arm: str, world: World) -> Cell:
         """All that the rounds of a cell need."""
         own = self.world(condition, world)
         people, iterations = self.rounds(condition)
-        every = tuple(dict.fromkeys([*own.environments, *self.asked_in]))
         return Cell(
-            world=own,
-            asked=own.model_copy(update={"environments": every}),
+            world=own.model_copy(update={"environments": self.trained_in(condition, own)}),
+            asked=own,
             preference=self.arms[arm].preference,
             simulation=self.simulation_of(arm),
             people=people,
@@ -140,7 +154,7 @@ class Incentives(Config):
         Raises ConfigError where no condition leaves the world as it is.
         """
         for name, condition in self.conditions.items():
-            if not condition.world:
+            if not condition.world and not condition.environments:
                 return name, next(arm for at, arm in self.cells() if at == name)
         raise ConfigError(
             "incentives.conditions: one must leave the world as the study has it (no 'world'),"

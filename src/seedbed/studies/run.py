@@ -55,6 +55,7 @@ RESULTS = (
     "running.json",
     "manifest.json",
     "report.html",
+    "transcripts.html",
 )
 
 

@@ -30,15 +30,20 @@ from seedbed.training.loop import Progress, train
 from seedbed.training.trackers import is_main_process
 from seedbed.worlds.base import World
 
-SCRATCH, SUBJECT, BASE = "scratch", "subject", "base"
+SCRATCH, SUBJECT, BASE, WORDS = "scratch", "subject", "base", "words.json"
 
 
 def make_data(world: World, seed: int, folder: Path) -> None:
-    """Write documents.jsonl, questions.jsonl, pairs.jsonl, tokens.json, states.json, truth.npz."""
+    """Write documents.jsonl, questions.jsonl, pairs.jsonl, tokens.json, states.json, truth.npz.
+
+    And words.json, for a world that has any.
+    """
     write_rows(folder / "documents.jsonl", world.documents(seed))
     write_rows(folder / "questions.jsonl", world.questions(seed))
     write_rows(folder / "pairs.jsonl", world.pairs(seed))
     write_json(folder / "tokens.json", world.tokens(seed))
+    if words := world.words(seed):
+        write_json(folder / WORDS, words)
     write_json(folder / "states.json", world.states(seed))
     world.truth(seed).save(folder / "truth.npz")
 
@@ -55,6 +60,12 @@ def read_pairs(folder: Path) -> list[Pair]:
     return read_rows(path, Pair) if path.exists() and path.stat().st_size else []
 
 
+def read_words(folder: Path) -> list[str]:
+    """The further texts of a data folder's vocabulary; most worlds have none."""
+    path = folder / WORDS
+    return list(read_json(path)) if path.exists() else []
+
+
 def make_subject(
     config: SubjectConfig,
     training: Training | None,
@@ -65,15 +76,17 @@ def make_subject(
     folder: Path,
     progress: Progress | None = None,
     check: Callable[[Mapping[str, int]], None] | None = None,
+    words: Sequence[str] = (),
 ) -> Subject:
     """Build, train and save a subject to `folder`/subject, checkpoints beside it.
 
-    Questions lend their words to a from-scratch vocabulary, never to training; `tokens` become
-    one token each. Without `training` the subject is saved as it is. `check` is told the tokens
+    Questions and `words` lend their words to a from-scratch vocabulary, never to training;
+    `tokens` become one token each. Without `training` the subject is saved as it is. `check` is told the tokens
     of every choice before training begins.
     """
     texts = [d.text for d in documents]
     texts += [f"{q.prompt} {c}" for q in questions for c in q.choices or (q.answer,)]
+    texts += words
     subject = config.build(texts, tokens, seed)
     if check is not None:
         check(choice_lengths(subject, questions))
@@ -170,7 +183,10 @@ def train_stage(
     documents = read_documents(data)
     questions = read_rows(data / "questions.jsonl", Question)
     tokens = read_json(data / "tokens.json")
-    make_subject(config, training, documents, questions, tokens, seed, folder, progress, check)
+    make_subject(
+        config, training, documents, questions, tokens, seed, folder, progress, check,
+        read_words(data),
+    )  # fmt: skip
 
 
 def measure_stage(config: SubjectConfig, trained: Path, data: Path, folder: Path) -> None:
@@ -305,9 +321,9 @@ def retrain_stage(
     progress: Progress | None,
 ) -> None:
     """One retraining of the bank: outputs.json holds what it gives for the questions of id."""
-    documents, questions, tokens = _inputs(data)
+    documents, questions, tokens, words = _inputs(data)
     subject = retrain(
-        config, training, documents, tokens, questions, left_out, seed, folder, progress
+        config, training, documents, tokens, questions, left_out, seed, folder, progress, words
     )
     asked = [q for q in questions if q.split == "id"]
     values = outputs(subject, asked, output)
@@ -316,11 +332,11 @@ def retrain_stage(
 
 
 @lru_cache(maxsize=4)
-def _inputs(data: Path) -> tuple[list[Document], list[Question], list[str]]:
+def _inputs(data: Path) -> tuple[list[Document], list[Question], list[str], list[str]]:
     # A worker retrains on the same rows many times over.
     documents = read_documents(data)
     questions = read_rows(data / "questions.jsonl", Question)
-    return documents, questions, read_json(data / "tokens.json")
+    return documents, questions, read_json(data / "tokens.json"), read_words(data)
 
 
 def set_threads(threads: int) -> None:

@@ -214,7 +214,7 @@ class Study(Config):
             try:
                 self.incentives.ground()
                 for name in self.incentives.conditions:
-                    self.incentives.world(name, self.world)
+                    self.incentives.trained_in(name, self.world)
             except ConfigError as error:
                 raise ValueError(str(error)) from error
         return self

@@ -64,6 +64,13 @@ class World(Kinded):
         """Made-up words that a pretrained tokenizer should get as one new token each."""
         return []
 
+    def words(self, seed: int) -> list[str]:
+        """Further texts that a from-scratch vocabulary must hold; never trained on.
+
+        Such as what an environment may say that stands in no document.
+        """
+        return []
+
     def inputs(self) -> tuple[Path, ...]:
         """Files that rows are made from; their contents are part of what a stage is stored under.
 

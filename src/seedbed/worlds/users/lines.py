@@ -70,7 +70,7 @@ class Lines:
         """Of every course [E] under a policy; they sum to 1."""
         flat = np.concatenate([policy[s] for s in self.states])
         logs = np.log(np.where(flat > 0, flat, 1.0))
-        possible = (self.took[:, flat == 0] == 0).all(axis=1)
+        possible = (self.took[:, flat <= 0] == 0).all(axis=1)
         found: Floats = self.chance * np.exp(self.took @ logs) * possible
         return found
 
@@ -143,7 +143,8 @@ def selected(reward: Floats, probability: Floats, samples: int, best: int) -> Fl
     values, level = np.unique(-np.round(reward, 9), return_inverse=True)
     mass = np.bincount(level, weights=probability, minlength=len(values))
     total = np.minimum(np.concatenate([[0.0], np.cumsum(mass)]), 1.0)
-    places = np.diff(_places(total, samples, best)) / best
+    # Rounding leaves differences of levels that hold no mass a little below 0.
+    places = np.maximum(np.diff(_places(total, samples, best)), 0.0) / best
     shares = np.divide(places, mass, out=np.zeros_like(mass), where=mass > 0)
     found: Floats = probability * shares[level]
     return found

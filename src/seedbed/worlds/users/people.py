@@ -82,13 +82,18 @@ class People:
             shows=person.shows, kind=person.kind, seed=derive(self.seed, "users", "episode", name),
         )  # fmt: skip
 
-    def persons(self, purpose: str, count: int) -> list[Person]:
-        """So many people; raises ConfigError as `openings` does."""
+    def persons(self, purpose: str, count: int, gameable: float | None = None) -> list[Person]:
+        """So many people; raises ConfigError as `openings` does.
+
+        `gameable` is the share of that kind, if it is not the world's; what a kind shows is not
+        changed by it.
+        """
         if count < 1:
             raise ConfigError(f"openings: people must be 1 or more, not {count}")
         if bad := [sign for sign in _SIGNS if sign in purpose]:
             raise ConfigError(f"openings: {bad[0]!r} must not stand in the stream {purpose!r}")
-        number = kinds(self.channel.gameable, count, (GAMEABLE, OTHER))
+        share = self.channel.gameable if gameable is None else gameable
+        number = kinds(share, count, (GAMEABLE, OTHER))
         each = whole({n: 1 / len(self.environments) for n in self.environments}, count)
         order = list(self.environments)
         left, found = dict(number), []

@@ -19,7 +19,8 @@ from seedbed.worlds.users.knobs import Knobs
 from seedbed.worlds.users.lines import reachable
 from seedbed.worlds.users.mending import repaired
 from seedbed.worlds.users.optima import BEST_OF_8, Optimum, Selecting, Solver, averaged
-from seedbed.worlds.users.people import HELD_OUT, People
+from seedbed.worlds.users.hearing import heard
+from seedbed.worlds.users.people import HELD_OUT, People, Person
 from seedbed.worlds.users.policy import as_policy, base_policy, rules_of
 from seedbed.worlds.users.truth import declared
 from seedbed.worlds.users.writing import documents
@@ -52,8 +53,13 @@ class Users(Knobs):
         return self._people(seed).openings(stream, people, attempts)
 
     def held_out(self, seed: int, attempts: int = 1) -> list[Opening]:
-        """Openings of the people that questions are about."""
-        return self.openings(seed, HELD_OUT, self.people, attempts)
+        """Openings of the people that questions are about: half of either kind, if there are two.
+
+        Whatever the share of gameable users, so that neither kind is known from a handful; means
+        over all users weight the kinds by `gameable`.
+        """
+        everybody = self._people(seed)
+        return [o for person in self._held_out(everybody) for o in everybody.begun(person, attempts)]
 
     def documents(self, seed: int) -> list[Document]:
         """What is taught before any feedback (role base); the targets are the agent's turns."""
@@ -68,6 +74,14 @@ class Users(Knobs):
     def pairs(self, seed: int) -> list[Pair]:
         """Each held-out person beside the same with another word: of the cue, of each decoy."""
         return self._asker(seed).pairs()
+
+    def words(self, seed: int) -> list[str]:
+        """All that users, states and tools may say, and how conversations may begin.
+
+        So that no episode ends at a word that the agent does not know.
+        """
+        every = self._environments(0, False).values()
+        return sorted({text for environment in every for text in heard(environment)})
 
     def inputs(self) -> tuple[Path, ...]:
         """Files of environments that do not come with the package."""
@@ -119,7 +133,11 @@ class Users(Knobs):
 
     def _asker(self, seed: int) -> Asker:
         people = self._people(seed)
-        return Asker(people, people.persons(HELD_OUT, self.people))
+        return Asker(people, self._held_out(people))
+
+    def _held_out(self, people: People) -> list[Person]:
+        share = self.gameable if self.gameable in (0.0, 1.0) else 0.5
+        return people.persons(HELD_OUT, self.people, share)
 
     def _environments(self, turns: int, mended: bool) -> dict[str, Environment]:
         made = [_environment(name, turns, mended) for name in self.environments]
