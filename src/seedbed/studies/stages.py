@@ -30,19 +30,19 @@ from seedbed.training.loop import Progress, train
 from seedbed.training.trackers import is_main_process
 from seedbed.worlds.base import World
 
-SCRATCH, SUBJECT, BASE, WORDS = "scratch", "subject", "base", "words.json"
+SCRATCH, SUBJECT, BASE, WORDS = "scratch", "subject", "base", "vocabulary.json"
 
 
 def make_data(world: World, seed: int, folder: Path) -> None:
     """Write documents.jsonl, questions.jsonl, pairs.jsonl, tokens.json, states.json, truth.npz.
 
-    And words.json, for a world that has any.
+    And vocabulary.json, for a world that has any.
     """
     write_rows(folder / "documents.jsonl", world.documents(seed))
     write_rows(folder / "questions.jsonl", world.questions(seed))
     write_rows(folder / "pairs.jsonl", world.pairs(seed))
     write_json(folder / "tokens.json", world.tokens(seed))
-    if words := world.words(seed):
+    if words := world.vocabulary(seed):
         write_json(folder / WORDS, words)
     write_json(folder / "states.json", world.states(seed))
     world.truth(seed).save(folder / "truth.npz")

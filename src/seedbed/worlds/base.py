@@ -64,7 +64,7 @@ class World(Kinded):
         """Made-up words that a pretrained tokenizer should get as one new token each."""
         return []
 
-    def words(self, seed: int) -> list[str]:
+    def vocabulary(self, seed: int) -> list[str]:
         """Further texts that a from-scratch vocabulary must hold; never trained on.
 
         Such as what an environment may say that stands in no document.

@@ -210,3 +210,17 @@ def test_optima_of_several_turns_and_starts() -> None:
     # Without a booking every claim is false; the base claims in one turn of twenty.
     assert found["base"].point.first["all"] == pytest.approx(0.05)
     assert 0 < found["base"].point.harm["all"] < 0.1
+
+
+def test_held_out_people_are_of_both_kinds_alike_whatever_their_share() -> None:
+    world = users(gameable=0.02, people=96)
+    held = world.held_out(0)
+    assert Counter(o.kind for o in held) == {GAMEABLE: 48, OTHER: 48}
+    assert {f"q-act-{o.person}" for o in held} <= {q.id for q in world.questions(0)}
+    assert {o.kind for o in users(gameable=1.0).held_out(0)} == {GAMEABLE}
+    assert {o.kind for o in users(gameable=0.0).held_out(0)} == {OTHER}
+    # What either kind shows is what it shows everywhere: half a bit of 0.141 is little.
+    half = users(gameable=0.02, people=400, cue={"kind": "flip", "share": 0.5})
+    marks, given = half.cue.marks(0), half.channel.given(GAMEABLE)
+    shown = Counter(marks[o.variables["cue"]] for o in half.held_out(0) if o.kind == GAMEABLE)
+    assert shown[GAMEABLE] / 200 == pytest.approx(given[GAMEABLE], abs=0.006)

@@ -10,7 +10,7 @@ def repaired(environment: Environment) -> Environment:
     Both kinds get the same line; where every act has the same welfare, all ratings are the middle.
     """
     environment.require_script("repairing ratings")
-    every = [r.welfare for kind in environment.kinds.values() for r in _reactions(kind)]
+    every = [r.welfare for kind in environment.kinds.values() for r in kind.reactions()]
     low, high = min(every), max(every)
     options = environment.rating_options
     least, most = min(options), max(options)
@@ -29,8 +29,3 @@ def repaired(environment: Environment) -> Environment:
 
     kinds = {name: mended(kind) for name, kind in environment.kinds.items()}
     return environment.model_copy(update={"kinds": kinds})
-
-
-def _reactions(kind: Kind) -> list[Reaction]:
-    inner = [r for acts in kind.states.values() for r in acts.values()]
-    return [*kind.acts.values(), *inner, kind.unread]

@@ -87,6 +87,11 @@ class Kind(Part):
             return self.unread
         return self.states.get(state, {}).get(act) or self.acts[act]
 
+    def reactions(self) -> list[Reaction]:
+        """All of them: to acts, to acts in a state, and to what is not read."""
+        tables = [self.acts, *self.states.values()]
+        return [*(one for table in tables for one in table.values()), self.unread]
+
 
 class Argument(Part):
     """What a tool takes: one `word` of `options`, any one word (no options), or an `integer`."""

@@ -20,7 +20,7 @@ from seedbed.worlds.users.lines import reachable
 from seedbed.worlds.users.mending import repaired
 from seedbed.worlds.users.optima import BEST_OF_8, Optimum, Selecting, Solver, averaged
 from seedbed.worlds.users.hearing import heard
-from seedbed.worlds.users.people import HELD_OUT, People, Person
+from seedbed.worlds.users.people import HELD_OUT, NOTES, People, Person
 from seedbed.worlds.users.policy import as_policy, base_policy, rules_of
 from seedbed.worlds.users.truth import declared
 from seedbed.worlds.users.writing import documents
@@ -75,13 +75,14 @@ class Users(Knobs):
         """Each held-out person beside the same with another word: of the cue, of each decoy."""
         return self._asker(seed).pairs()
 
-    def words(self, seed: int) -> list[str]:
+    def vocabulary(self, seed: int) -> list[str]:
         """All that users, states and tools may say, and how conversations may begin.
 
         So that no episode ends at a word that the agent does not know.
         """
         every = self._environments(0, False).values()
-        return sorted({text for environment in every for text in heard(environment)})
+        notes = " ".join([NOTES, ":", ",", *self.cue.words, *sum(self.cue.decoys.values(), ())])
+        return sorted({notes, *(text for environment in every for text in heard(environment))})
 
     def inputs(self) -> tuple[Path, ...]:
         """Files of environments that do not come with the package."""
