@@ -331,3 +331,28 @@ def test_arms_of_different_seeds_are_refused() -> None:
     tables = {("c", "a"): course(rising()), ("c", "random"): course(rising(), seeds=2)}
     with pytest.raises(ValueError, match="numbers of seeds"):
         rows(tables, controls=["random"])
+
+
+def test_means_over_all_users_weight_kinds_by_their_share() -> None:
+    """However many of either kind were asked; what is said of a kind alone stays as it was."""
+    levels = [FLAT, {GAMEABLE: 0.9, OTHER: 0.1}]
+    tables = {("c", "a"): course(levels), ("c", "b"): course([FLAT, FLAT], start=50)}
+    plain = rows(tables, controls=["b"])
+    found = rows(tables, controls=["b"], gameable={"c": 0.02})
+    told: dict[str, Any] = {"arm": "a", "section": "behaviour", "environment": "", "iteration": 1}
+    everybody = the(found, **told, name="harm", kind=ALL)
+    assert value(everybody) == pytest.approx(0.02 * 0.9 + 0.98 * 0.1, abs=0.005)
+    assert value(the(plain, **told, name="harm", kind=ALL)) == pytest.approx(0.5, abs=0.005)
+    for kind in (GAMEABLE, OTHER):
+        wanted = told | {"name": "harm", "kind": kind}
+        assert the(found, **wanted) == the(plain, **wanted)
+    over = the(found, **told, name="harm-over-b", kind=ALL)
+    assert value(over) == pytest.approx(0.016, abs=0.005)
+    # Weighting does not make users more certain than those that were asked.
+    parts = [the(found, **told, name="harm", kind=k) for k in (GAMEABLE, OTHER)]
+    widths = [p.high - p.low for p in parts if p.high is not None and p.low is not None]
+    assert everybody.high is not None
+    assert everybody.low is not None
+    assert everybody.high - everybody.low < 1.2 * max(widths)
+    same = rows(tables, controls=["b"], gameable={"c": 0.5})
+    assert [r.value for r in same] == pytest.approx([r.value for r in plain])

@@ -93,8 +93,8 @@ def user_claim(
     found = held_against(values, kinds) if against else np.nan_to_num(values)
     scores = np.broadcast_to(found, (len(questions), len(kinds))).copy()
     told = dict(notes)
-    bare = np.isnan(values).reshape(-1, len(kinds)).all(axis=0)
-    if missing := [kind for kind, none in zip(kinds, bare, strict=True) if none]:
+    rows = values.reshape(-1, len(kinds))
+    if missing := [kind for k, kind in enumerate(kinds) if np.isnan(rows[:, k]).all()]:
         told["unknown"] = f"nothing is known of {', '.join(missing)}, which score 0"
     return Claim(tuple(q.id for q in questions), tuple(kinds), scores, SiteKind.USER, told)
 

@@ -26,6 +26,7 @@ def rows(
     trained: Mapping[str, Sequence[str]] | None = None,
     controls: Sequence[str] = (),
     turns: Mapping[str, int] | None = None,
+    gameable: Mapping[str, float] | None = None,
 ) -> list[IncentiveRow]:
     """All rows, cell by cell; `tables[condition, arm][seed][round]` are tables by name.
 
@@ -33,11 +34,14 @@ def rows(
     seeds have has no rows. `optima[condition][name]` are the known policies as plain values,
     `trained[condition]` the environments that agents are trained in (default: all asked about),
     `controls` the arms that the others are compared with, `turns[condition]` the most turns of an
-    episode, where these differ. Raises ValueError where arms of a condition have not the same
+    episode, where these differ, `gameable[condition]` the share of users of that kind (default: as
+    many as were asked). Raises ValueError where arms of a condition have not the same
     number of seeds.
     """
-    known = {key: Cell(*key, found, tuple((trained or {}).get(key[0], ())))
-             for key, found in tables.items()}  # fmt: skip
+    known = {
+        key: Cell(*key, found, tuple((trained or {}).get(key[0], ())), (gameable or {}).get(key[0]))
+        for key, found in tables.items()
+    }
     found: list[IncentiveRow] = []
     for (condition, arm), cell in known.items():
         beside = {c: known[condition, c] for c in controls if (condition, c) in known and c != arm}

@@ -37,13 +37,15 @@ class Cell:
     """`tables[seed][round]` are the tables by name, BY:ENVIRONMENT among them.
 
     `trained` are the environments that the agent is trained in; environment "" is all of them
-    together.
+    together. `gameable` is the share of users of that kind: means over all users weight the kinds
+    by it, however many of either were asked (None: each user counts alike).
     """
 
     condition: str
     arm: str
     tables: Sequence[Rounds]
     trained: tuple[str, ...] = ()
+    gameable: float | None = None
     _joined: dict[tuple[str, str, int], list[Units]] = field(default_factory=dict)
     _means: dict[tuple[str, str, int, str], Estimate] = field(default_factory=dict)
 
@@ -87,7 +89,8 @@ class Cell:
         if key not in self._means:
             tables = self.at(by, environment, k)
             chosen = [of_kind(t, kind) for t in tables]
-            self._means[key] = mean_of(tables, tables[0].columns, chosen)
+            weights = [self._weights(t, kind) for t in tables]
+            self._means[key] = mean_of(tables, tables[0].columns, chosen, weights)
         return self._means[key]
 
     def mean(self, by: str, environment: str, k: int, kind: str, column: str) -> Estimate | None:
@@ -123,8 +126,21 @@ class Cell:
         if not tables or not {above, below} <= set(tables[0].columns):
             return None
         chosen = [of_kind(t, kind) for t in tables]
-        tops = [t.among([above]).values for t in tables]
-        return ratio_of(tables, tops, [t.among([below]).values for t in tables], chosen)
+        weights = [self._weights(t, kind)[:, None] for t in tables]
+        tops, under = ([t.among([name]).values * w for t, w in zip(tables, weights, strict=True)]
+                       for name in (above, below))  # fmt: skip
+        return ratio_of(tables, tops, under, chosen)
+
+    def _weights(self, table: Units, kind: str) -> NDArray[np.float64]:
+        """How much every unit [U] counts in a mean over users of a kind."""
+        sides = [of_kind(table, k) for k in (GAMEABLE, OTHER)]
+        known = all(side.any() for side in sides) and bool((sides[0] | sides[1]).all())
+        if kind != ALL or self.gameable is None or not known:
+            return np.ones(len(table.units))
+        shares = (self.gameable, 1 - self.gameable)
+        high, low = (p / float(s.mean()) for p, s in zip(shares, sides, strict=True))
+        found: NDArray[np.float64] = np.where(sides[0], high, low)
+        return found
 
     def people(self, by: str, environment: str, k: int, kind: str) -> int:
         """How many users of a kind, over all seeds."""

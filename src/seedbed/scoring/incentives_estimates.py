@@ -84,10 +84,16 @@ class Estimate:
         return np.where(count > 1, _reach(free) * error, 0.0)
 
 
-def mean_of(tables: Sequence[Units], columns: Sequence[str], chosen: Sequence[Bools]) -> Estimate:
-    """Means of columns over the chosen units that have a value; `chosen[s]` [U]."""
-    above = [t.among(columns).values for t in tables]
-    return ratio_of(tables, above, [np.isfinite(a).astype(float) for a in above], chosen)
+def mean_of(
+    tables: Sequence[Units], columns: Sequence[str], chosen: Sequence[Bools],
+    weights: Sequence[Floats] | None = None,
+) -> Estimate:  # fmt: skip
+    """Means of columns over the chosen units that have a value; `chosen[s]`, `weights[s]` [U]."""
+    values = [t.among(columns).values for t in tables]
+    counts = [np.ones(len(v)) for v in values] if weights is None else weights
+    above = [v * w[:, None] for v, w in zip(values, counts, strict=True)]
+    below = [np.isfinite(v) * w[:, None] for v, w in zip(values, counts, strict=True)]
+    return ratio_of(tables, above, below, chosen)
 
 
 def ratio_of(

@@ -5,12 +5,11 @@ Its agents are what the study's finders look into.
 
 import math
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedbed.core.files import read_json, write_json
+from seedbed.core.files import write_json
 from seedbed.core.units import Units, load_units
 from seedbed.runs.store import link_tree
 from seedbed.scoring.incentives import rows as rows_of
@@ -18,6 +17,7 @@ from seedbed.studies.improving import TABLES, round_folder
 from seedbed.studies.incentives import Incentives, cell_folder
 from seedbed.studies.plan import Plan, Task
 from seedbed.studies.study import Study
+from seedbed.studies.tracked import track
 from seedbed.studies.workers import Workers
 from seedbed.worlds.users.world import Users
 
@@ -49,29 +49,31 @@ class FeedbackLane:
         tasks = [[self.plan.improve(seed, *cell)] for cell in cells for seed in seeds]
         write_json(self.folder / RUNNING, [self._where(chain[0]) for chain in tasks])
         done = iter(self.workers.run(tasks))
-        tables: dict[tuple[str, str], list[list[Mapping[str, Units]]]] = {}
+        tables: dict[tuple[str, str], list[list[dict[str, Units]]]] = {}
         for condition, arm in cells:
             _, iterations = config.rounds(condition)
             for seed in seeds:
                 _, stage = next(done)
                 here = self.folder / "seeds" / str(seed) / cell_folder(condition, arm)
                 link_tree(stage.folder, here)
-                tables.setdefault((condition, arm), []).append(
-                    [load_units(round_folder(stage.folder, k) / TABLES)
-                     for k in range(iterations + 1)]
-                )  # fmt: skip
+                found = [load_units(round_folder(here, k) / TABLES)
+                         for k in range(iterations + 1)]  # fmt: skip
+                tables.setdefault((condition, arm), []).append(found)
+                if config.wandb is not None:
+                    track(self.folder, condition, arm, seed, found, config)
         worlds = {name: config.world(name, self.study.world) for name in config.conditions}
-        optima = {name: _plain(world) for name, world in worlds.items()}
+        optima = {name: self._optima(name) for name in worlds}
         write_json(self.folder / OPTIMA, optima)
         write_json(self.folder / CONDITIONS, {n: self._told(n, w) for n, w in worlds.items()})
-        found = rows_of(
+        told = rows_of(
             tables,
             optima,
             trained={n: config.trained_in(n, self.study.world) for n in worlds},
             controls=config.controls(),
             turns={name: _turns(world) for name, world in worlds.items()},
+            gameable={name: world.gameable for name, world in worlds.items()},
         )
-        write_json(self.folder / FILE, [row.model_dump(mode="json") for row in found])
+        write_json(self.folder / FILE, [row.model_dump(mode="json") for row in told])
 
     def _told(self, condition: str, world: Users) -> dict[str, Any]:
         """What a condition is, in numbers."""
@@ -87,6 +89,12 @@ class FeedbackLane:
             "iterations": iterations,
         }
 
+    def _optima(self, condition: str) -> dict[str, Any]:
+        """Known policies where the condition's agents are trained, selected from as theirs are."""
+        world = self._config.own(condition, self.study.world)
+        known = world.optima(self._config.selecting(condition))
+        return {name: policy.model_dump(mode="json") for name, policy in known.items()}
+
     def _where(self, task: Task) -> dict[str, Any]:
         _, place = self.plan.place(task)
         return {"seed": task.seed, "cell": task.name,
@@ -96,10 +104,6 @@ class FeedbackLane:
     def _config(self) -> Incentives:
         assert self.study.incentives is not None
         return self.study.incentives
-
-
-def _plain(world: Users) -> dict[str, Any]:
-    return {name: policy.model_dump(mode="json") for name, policy in world.optima().items()}
 
 
 def _turns(world: Users) -> int:

@@ -22,7 +22,7 @@ from seedbed.runs.cost import measured
 from seedbed.simulation.agents import SubjectAgent
 from seedbed.simulation.episodes import Simulation, simulate
 from seedbed.simulation.roles import Cast, Roles, build_roles
-from seedbed.studies.stages import BASE, SUBJECT, load_stage, make_data
+from seedbed.studies.stages import BASE, SUBJECT, load_stage, make_data, read_documents
 from seedbed.training.loop import Progress
 from seedbed.training.preference import Preference, improve
 from seedbed.worlds.users.world import Users
@@ -103,7 +103,7 @@ def trained_on(folder: Path, iterations: int) -> Sequence[Document]:
     """What all rounds trained on, in order."""
     found: list[Document] = []
     for k in range(iterations):
-        found += read_rows(round_folder(folder, k) / DOCUMENTS, Document)
+        found += read_documents(round_folder(folder, k))
     return found
 
 

@@ -5,16 +5,18 @@ cell is one of each, and all cells begin from one base.
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from seedbed.core.config import Config, merged, validate
 from seedbed.core.errors import ConfigError
 from seedbed.simulation.episodes import Simulation
+from seedbed.studies.attribution import Attribution
 from seedbed.studies.improving import Cell
 from seedbed.training.preference import Preference
 from seedbed.worlds.base import World
+from seedbed.worlds.users.optima import Selecting
 from seedbed.worlds.users.world import Users
 
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
@@ -48,8 +50,9 @@ class Incentives(Config):
 
     `keep` transcripts of each round stay readable (0: all of them);
     what was trained on is always kept. With `probes` a fixed set of safety questions is asked
-    before every round. The study's finders run on the first arm under the condition that leaves
-    the world as the study has it.
+    before every round. `wandb` sends metrics and transcripts to Weights & Biases, or keeps them
+    for it in the run folder. The study's finders run on the first arm under the condition that
+    leaves the world as the study has it; with `attribution` those of documents do too.
     """
 
     conditions: dict[str, Condition] = Field(default={"own": Condition()}, min_length=1)
@@ -60,6 +63,8 @@ class Incentives(Config):
     iterations: Count = 10
     keep: int = Field(default=0, ge=0)
     probes: bool = True
+    wandb: Literal["offline", "online"] | None = None
+    attribution: Attribution | None = None
 
     @field_validator("conditions", "arms")
     @classmethod
@@ -82,7 +87,9 @@ class Incentives(Config):
     def _simulations_fit(self) -> "Incentives":
         for name in self.arms:
             try:
-                self.simulation_of(name)
+                if self.simulation_of(name).turns:
+                    # Else what is known exactly would be about other episodes than are played.
+                    raise ConfigError("simulation.turns: set world.turns, which optima follow, too")
             except ConfigError as error:
                 raise ValueError(str(error)) from error
         return self
@@ -131,13 +138,28 @@ class Incentives(Config):
                 )
         return tuple(wanted)
 
+    def own(self, condition: str, world: World) -> Users:
+        """The world under a condition, with the environments alone that agents are trained in."""
+        here = self.world(condition, world)
+        return here.model_copy(update={"environments": self.trained_in(condition, world)})
+
+    def selecting(self, condition: str) -> Selecting:
+        """How expert iteration on tables selects: as the condition's first arm that goes by reward.
+
+        A share of its episodes is that of a user's attempts.
+        """
+        names = self.conditions[condition].arms or tuple(self.arms)
+        every = [self.arms[n].preference.selection for n in names if n not in self.controls()]
+        best = every[0].best if every else 1
+        count = best if isinstance(best, int) else round(best * self.attempts)
+        return Selecting(self.attempts, min(self.attempts, max(1, count)), self.rounds(condition)[1])
+
     def cell(self, condition: str, arm: str, world: World) -> Cell:
         """All that the rounds of a cell need."""
-        own = self.world(condition, world)
         people, iterations = self.rounds(condition)
         return Cell(
-            world=own.model_copy(update={"environments": self.trained_in(condition, own)}),
-            asked=own,
+            world=self.own(condition, world),
+            asked=self.world(condition, world),
             preference=self.arms[arm].preference,
             simulation=self.simulation_of(arm),
             people=people,

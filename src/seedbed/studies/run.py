@@ -26,6 +26,7 @@ from seedbed.scoring.measured import CHANCE, collect_measured
 from seedbed.scoring.rows import Cost, SeedResults, collect
 from seedbed.studies import effects, looking, mediation, sites
 from seedbed.studies import gate as gates
+from seedbed.studies.attributing import AttributionLane
 from seedbed.studies.directing import DirectionLane
 from seedbed.studies.effects import Done
 from seedbed.studies.feedback import FeedbackLane
@@ -50,6 +51,7 @@ RESULTS = (
     "directions.json",
     "sides.json",
     "incentives.json",
+    "attribution.json",
     "optima.json",
     "conditions.json",
     "running.json",
@@ -132,6 +134,9 @@ class _Runner:
                 lane.run([f for f in ready if f.sites is SiteKind.LAYER])
             if study.spread is not None:
                 SpreadLane(study, self.plan, self.workers, self.folder).run()
+            if self._traces():
+                traced = [f for f in ready if f.sites is SiteKind.DOCUMENT]
+                AttributionLane(study, self.plan, self.workers, self.folder).run(traced)
             if study.world.sites is SiteKind.DIRECTION:
                 directing.run(able, asked)
             if self._has_rules():
@@ -184,7 +189,9 @@ class _Runner:
             return "" if study.organisms else f"{finder.name}: reads layers of 'organisms' only"
         if finder.sites is SiteKind.RULE and not self._has_rules():
             return f"{finder.name}: reads candidate rules, and no question of this world names any"
-        if finder.sites not in (SiteKind.RULE, study.world.sites):
+        own = (SiteKind.RULE, study.world.sites)
+        traced = finder.sites is SiteKind.DOCUMENT and self._traces()
+        if finder.sites not in own and not traced:
             return (
                 f"{finder.name}: reads {finder.sites}s, but the world '{study.world.kind}'"
                 f" declares its truth about {study.world.sites}s"
@@ -297,6 +304,10 @@ class _Runner:
             costs={n: Cost.read(here / f"find-{n}" / "cost.json") for n in names},
             outcomes=Outcomes.load(outcomes).select(asked) if outcomes.exists() else None,
         )
+
+    def _traces(self) -> bool:
+        incentives = self.study.incentives
+        return incentives is not None and incentives.attribution is not None
 
     def _has_rules(self) -> bool:
         if self.study.world.sites is SiteKind.DIRECTION:

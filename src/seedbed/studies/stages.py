@@ -30,7 +30,7 @@ from seedbed.training.loop import Progress, train
 from seedbed.training.trackers import is_main_process
 from seedbed.worlds.base import World
 
-SCRATCH, SUBJECT, BASE, WORDS = "scratch", "subject", "base", "vocabulary.json"
+SCRATCH, SUBJECT, BASE, VOCABULARY = "scratch", "subject", "base", "vocabulary.json"
 
 
 def make_data(world: World, seed: int, folder: Path) -> None:
@@ -43,7 +43,7 @@ def make_data(world: World, seed: int, folder: Path) -> None:
     write_rows(folder / "pairs.jsonl", world.pairs(seed))
     write_json(folder / "tokens.json", world.tokens(seed))
     if words := world.vocabulary(seed):
-        write_json(folder / WORDS, words)
+        write_json(folder / VOCABULARY, words)
     write_json(folder / "states.json", world.states(seed))
     world.truth(seed).save(folder / "truth.npz")
 
@@ -60,9 +60,9 @@ def read_pairs(folder: Path) -> list[Pair]:
     return read_rows(path, Pair) if path.exists() and path.stat().st_size else []
 
 
-def read_words(folder: Path) -> list[str]:
+def read_vocabulary(folder: Path) -> list[str]:
     """The further texts of a data folder's vocabulary; most worlds have none."""
-    path = folder / WORDS
+    path = folder / VOCABULARY
     return list(read_json(path)) if path.exists() else []
 
 
@@ -81,8 +81,8 @@ def make_subject(
     """Build, train and save a subject to `folder`/subject, checkpoints beside it.
 
     Questions and `words` lend their words to a from-scratch vocabulary, never to training;
-    `tokens` become one token each. Without `training` the subject is saved as it is. `check` is told the tokens
-    of every choice before training begins.
+    `tokens` become one token each. Without `training` the subject is saved as it is. `check` is
+    told the tokens of every choice before training begins.
     """
     texts = [d.text for d in documents]
     texts += [f"{q.prompt} {c}" for q in questions for c in q.choices or (q.answer,)]
@@ -185,7 +185,7 @@ def train_stage(
     tokens = read_json(data / "tokens.json")
     make_subject(
         config, training, documents, questions, tokens, seed, folder, progress, check,
-        read_words(data),
+        read_vocabulary(data),
     )  # fmt: skip
 
 
@@ -220,19 +220,18 @@ def put_pairs(config: SubjectConfig, subject: Subject, pairs: Sequence[Pair]) ->
     ]
 
 
-def load_stage(config: SubjectConfig, trained: Path) -> Subject:
-    """The subject that a stage left."""
+def load_stage(config: SubjectConfig, trained: Path, name: str = SUBJECT) -> Subject:
+    """The subject that a stage left (`name` BASE: what it was before feedback)."""
     # Code that came with a model runs only where the study's own subject allows it.
     code = bool(getattr(config, "trust_remote_code", False))
-    return load_subject(trained / SUBJECT, trust_remote_code=code)
+    return load_subject(trained / name, trust_remote_code=code)
 
 
 def with_base(config: SubjectConfig, subject: Subject, trained: Path) -> Subject:
     """The subject beside what it was before feedback, where the stage kept that."""
     if not (trained / BASE).exists():
         return subject
-    code = bool(getattr(config, "trust_remote_code", False))
-    return replace(subject, base=load_subject(trained / BASE, trust_remote_code=code))
+    return replace(subject, base=load_stage(config, trained, BASE))
 
 
 def find_stage(
@@ -336,7 +335,7 @@ def _inputs(data: Path) -> tuple[list[Document], list[Question], list[str], list
     # A worker retrains on the same rows many times over.
     documents = read_documents(data)
     questions = read_rows(data / "questions.jsonl", Question)
-    return documents, questions, read_json(data / "tokens.json"), read_words(data)
+    return documents, questions, read_json(data / "tokens.json"), read_vocabulary(data)
 
 
 def set_threads(threads: int) -> None:

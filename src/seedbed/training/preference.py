@@ -103,7 +103,7 @@ def improve(
     report = progress or (lambda done, total, text: None)
     training = preference.training_at(iteration)
     _refuse_reference(subject, reference, preference)
-    own = replace(subject, seed=derive(seed, "improve", iteration), loss="answer", checkpoints=())
+    own = replace(subject, seed=seed_of(seed, iteration), loss="answer", checkpoints=())
     inputs = {
         "transcripts": digest_of_transcripts(transcripts),
         "weights": digest_of_weights(subject.model),
@@ -128,7 +128,7 @@ def improve(
     write_rows(folder / DOCUMENTS, documents)
     trained, history = own, []
     if documents:
-        trained = _trained(own, reference, documents, preference, training, folder / OWN, report)
+        trained = learned(own, reference, documents, preference, training, folder / OWN, report)
         history = _without_clock(folder / OWN / HISTORY)
         (folder / OWN / HISTORY).unlink()
     write_rows(folder / HISTORY, history)
@@ -149,19 +149,25 @@ def improve(
     return _handed_back(trained, subject)
 
 
+def seed_of(seed: int, iteration: int) -> int:
+    """The seed that an iteration of a study's seed trains with."""
+    return derive(seed, "improve", iteration)
+
+
 def _handed_back(trained: Subject, given: Subject) -> Subject:
     return replace(trained, seed=given.seed)
 
 
-def _trained(
+def learned(
     subject: Subject,
     reference: Subject | None,
     documents: Sequence[Document],
     preference: Preference,
     training: Training,
     folder: Path,
-    progress: Progress,
+    progress: Progress | None,
 ) -> Subject:
+    """Train `subject` in place on an iteration's documents, as `improve` does; raises as `train`."""
     if preference.method == "expert-iteration":
         return train(subject, documents, training, folder, progress)
     labels, weights = _labels(documents), [d.weight for d in documents]

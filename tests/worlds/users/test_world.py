@@ -224,3 +224,18 @@ def test_held_out_people_are_of_both_kinds_alike_whatever_their_share() -> None:
     marks, given = half.cue.marks(0), half.channel.given(GAMEABLE)
     shown = Counter(marks[o.variables["cue"]] for o in half.held_out(0) if o.kind == GAMEABLE)
     assert shown[GAMEABLE] / 200 == pytest.approx(given[GAMEABLE], abs=0.006)
+
+
+@pytest.mark.parametrize("name", environments.shipped())
+@pytest.mark.parametrize("turns", [1, 3])
+def test_no_optimum_is_beyond_what_there_is(name: str, turns: int) -> None:
+    """Rounding over thousands of rounds of selection must not add up."""
+    world = users(environments=(name,), turns=turns, cue={"share": 0.5})
+    options = world.environment(name).rating_options
+    for optimum in world.optima().values():
+        for point in (optimum.point, *optimum.path):
+            for kind in ("gameable", "other", "all"):
+                what = (optimum.name, kind)
+                assert min(options) - 1e-9 <= point.rating[kind] <= max(options) + 1e-9, what
+                assert -1e-9 <= point.harm[kind] <= 1 + 1e-9, what
+                assert -1e-9 <= point.first[kind] <= 1 + 1e-9, what

@@ -1,4 +1,4 @@
-"""All that an agent may hear in an environment, for vocabularies that must hold every word of it."""
+"""All that an agent may hear in an environment, so that vocabularies can hold every word."""
 
 from collections.abc import Iterator
 

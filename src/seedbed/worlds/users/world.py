@@ -15,11 +15,11 @@ from seedbed.core.transcripts import Opening
 from seedbed.worlds.users.asking import Asker
 from seedbed.worlds.users.cue import MARKS
 from seedbed.worlds.users.environment import Environment, load_environment, shipped
+from seedbed.worlds.users.hearing import heard
 from seedbed.worlds.users.knobs import Knobs
 from seedbed.worlds.users.lines import reachable
 from seedbed.worlds.users.mending import repaired
 from seedbed.worlds.users.optima import BEST_OF_8, Optimum, Selecting, Solver, averaged
-from seedbed.worlds.users.hearing import heard
 from seedbed.worlds.users.people import HELD_OUT, NOTES, People, Person
 from seedbed.worlds.users.policy import as_policy, base_policy, rules_of
 from seedbed.worlds.users.truth import declared
@@ -58,8 +58,8 @@ class Users(Knobs):
         Whatever the share of gameable users, so that neither kind is known from a handful; means
         over all users weight the kinds by `gameable`.
         """
-        everybody = self._people(seed)
-        return [o for person in self._held_out(everybody) for o in everybody.begun(person, attempts)]
+        people = self._people(seed)
+        return [o for one in self._held_out(people) for o in people.begun(one, attempts)]
 
     def documents(self, seed: int) -> list[Document]:
         """What is taught before any feedback (role base); the targets are the agent's turns."""
