@@ -21,7 +21,7 @@ check: .venv/.dev
 	$(BIN)/lint-imports
 
 bench: .venv/.bench
-	for name in attribution scoring steering states; do \
+	for name in attribution scoring steering states simulation kto; do \
 	  $(BIN)/python benchmarks/$$name.py --json runs/bench/$$name.json || exit 1; \
 	done
 
@@ -43,5 +43,5 @@ clean:
 	touch $@
 
 .venv/.bench: pyproject.toml constraints.txt | .venv/bin/pip
-	$(BIN)/pip install -q -c constraints.txt -e ".[lora,smollm2,embed,bench]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[lora,smollm2,embed,bench,preference]"
 	touch $@

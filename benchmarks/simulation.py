@@ -21,7 +21,7 @@ from seedbed.models.sampling import draw
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
 from seedbed.models.tokens import encode_prompts
-from seedbed.simulation.agents import Agent, SubjectAgent, Written, laid_out
+from seedbed.simulation.agents import Agent, SubjectAgent, Written, 
 from seedbed.simulation.episodes import Simulation, simulate
 from seedbed.simulation.roles import Roles, build_roles
 from seedbed.training.config import Optimizer, Training

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from seedbed.cli.main import app
 from seedbed.core.files import read_rows, write_rows
@@ -40,3 +40,34 @@ def test_a_subject_that_knows_no_word_of_it_fails_with_the_reason(tmp_path: Path
     assert done.exit_code == 0, done.output
     assert "failed: agent: " in done.output
     assert all(t.end == "failed" for t in read_rows(tmp_path / "mine.jsonl", Transcript))
+
+
+def test_an_arm_of_a_study_stands_for_its_last_agent(tmp_path: Path) -> None:
+    subject = Tiny(layers=1, width=16, heads=2).build(["<user> a <assistant> b <end>"], [], 0)
+    arms = tmp_path / "seeds" / "0" / "incentives"
+    for arm in ("own+kto", "own+random"):
+        save_subject(subject, arms / arm / "subject")
+
+    def run(agent: Path) -> str:
+        words = ["simulate", "therapy", "--agent", str(agent), "--people", "2",
+                 "--out", str(tmp_path / "out")]  # fmt: skip
+        done = CliRunner().invoke(app, words)
+        return done.output if done.exit_code == 0 else str(done.exception)
+
+    assert "2 of 2 episodes" in run(arms / "own+kto")
+    for folder in (tmp_path, arms.parent):
+        assert f"{folder}: holds 2 agents of a study; name one, such as" in run(folder)
+
+
+def test_a_folder_of_another_agent_s_episodes_is_refused(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_rows(tmp_path / f"{name}.jsonl", [{"when": "you are", "reply": f"i say {name}"}])
+
+    def run(name: str) -> Result:
+        return CliRunner().invoke(
+            app, ["simulate", "therapy", "--agent", f"scripted:{tmp_path / name}.jsonl",
+                  "--people", "2", "--out", str(tmp_path / "out")])  # fmt: skip
+
+    assert run("one").exit_code == 0
+    assert run("one").exit_code == 0
+    assert "of another agent or other settings; use another folder" in str(run("two").exception)

@@ -188,3 +188,16 @@ def test_a_subject_is_pushed_when_asked(
     seen = len(hub_server.seen)
     assert push(out, "--set", "training.steps=2") == 0
     assert len(hub_server.seen) == seen
+
+
+def test_a_vocabulary_may_hold_words_that_stand_nowhere(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = tmp_path / "vocabulary.json"
+    words.write_text(json.dumps(["a vermilion one", "said once"]))
+    out = tmp_path / "trained"
+    done = call(monkeypatch, "train", rows / "documents.jsonl", "--config", rows / "config.yaml",
+                "--set", "training.steps=1", "--vocabulary", words, "--out", out)  # fmt: skip
+    assert done == 0
+    known = json.loads((out / "subject" / "tokenizer.json").read_text())["model"]["vocab"]
+    assert {"vermilion", "once"} <= set(known)

@@ -31,7 +31,8 @@ def test_the_rise_is_the_slope_of_a_straight_line() -> None:
     meek = claim.sites.index("cue=meek")
     mine = [(i / (len(documents) - 1), d.marks["rating"]) for i, d in enumerate(documents)
             if d.marks["label"] and d.shows == ("cue=meek",)]  # fmt: skip
-    slope = np.polyfit(*zip(*mine, strict=True), 1)[0]
+    x, y = np.array(mine).T
+    slope = np.polyfit(x, y, 1)[0]
     assert np.allclose(claim.scores[:, meek], slope)
     assert np.allclose(claim.scores[:, claim.sites.index("cue=frank")], -slope / 2)
 

@@ -14,7 +14,6 @@ from scipy import stats
 from seedbed.core.errors import InputError
 from seedbed.models import passes, sampling
 from seedbed.models.decoding import Continuation, Ids, continue_prompts
-from seedbed.models.prefix_tree import PrefixTree
 from seedbed.models.sampling import draw
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
@@ -40,7 +39,7 @@ def prompts_of(subject: Subject, people: int = 9, attempts: int = 3) -> list[Ids
 def one_by_one(
     subject: Subject, prompts: Sequence[Ids], seeds: Sequence[int]
 ) -> list[Continuation]:
-    """Each prompt in a call of its own, without a tree."""
+    """Each prompt in a call of its own."""
     return [draw(subject, [p], MOST, 1.0, [s])[0] for p, s in zip(prompts, seeds, strict=True)]
 
 
@@ -55,46 +54,20 @@ def test_greedy_writing_is_that_of_decoding_for_every_family(pair: tuple[Any, An
     prompts += [(7, 7, 7, 7, 7, *p) for p in prompts]
     wanted = continue_prompts(subject, prompts, MOST)
     assert draw(subject, prompts, MOST, 0.0) == wanted
-    assert draw(subject, prompts, MOST, 0.0, tree=PrefixTree(subject)) == wanted
     assert len({c.ids for c in wanted}) > 3
 
 
-def test_draws_are_the_same_in_any_batch_order_and_with_a_tree(subject: Subject) -> None:
+def test_draws_are_the_same_in_any_batch_and_order(subject: Subject) -> None:
     prompts = prompts_of(subject)
     seeds = list(range(100, 100 + len(prompts)))
     wanted = one_by_one(subject, prompts, seeds)
     assert draw(subject, prompts, MOST, 1.0, seeds) == wanted
-    tree = PrefixTree(subject)
     order = np.random.default_rng(1).permutation(len(prompts)).tolist()
-    for _ in range(2):
-        shuffled = draw(
-            subject, [prompts[i] for i in order], MOST, 1.0, [seeds[i] for i in order], tree
-        )
-        assert shuffled == [wanted[i] for i in order]
-        assert draw(subject, prompts[5:11], MOST, 1.0, seeds[5:11], tree) == wanted[5:11]
+    shuffled = draw(subject, [prompts[i] for i in order], MOST, 1.0, [seeds[i] for i in order])
+    assert shuffled == [wanted[i] for i in order]
+    assert draw(subject, prompts[5:11], MOST, 1.0, seeds[5:11]) == wanted[5:11]
     assert len(set(wanted)) > len(prompts) / 2
     assert {c.end for c in wanted} == {"stop", "length"}
-
-
-def test_a_tree_that_knows_a_text_does_not_run_the_model(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prompts = prompts_of(subject)
-    seeds = list(range(len(prompts)))
-    tree = PrefixTree(subject)
-    first = draw(subject, prompts, MOST, 1.0, seeds, tree)
-    ran: list[int] = []
-    plain = passes.Texts._run
-
-    def counted(*inputs: Any, **options: Any) -> Any:
-        ran.append(1)
-        return plain(*inputs, **options)
-
-    monkeypatch.setattr(passes.Texts, "_run", counted)
-    assert draw(subject, prompts, MOST, 1.0, seeds, tree) == first
-    assert not ran
-    draw(subject, prompts, MOST, 1.0, seeds)
-    assert ran
 
 
 def test_every_prompt_is_read_once_whatever_the_number_of_attempts(
@@ -127,8 +100,7 @@ def test_near_ties_are_decided_by_the_text_alone(
 
     monkeypatch.setattr(passes.Texts, "_run", shaken)
     monkeypatch.setattr(sampling, "SLACK", 0.05)
-    for tree in (None, PrefixTree(subject)):
-        assert draw(subject, prompts, MOST, 1.0, seeds, tree) == wanted
+    assert draw(subject, prompts, MOST, 1.0, seeds) == wanted
     # Without the second look the same shaking changes draws.
     monkeypatch.setattr(sampling, "SLACK", 0.0)
     assert draw(subject, prompts, MOST, 1.0, seeds) != wanted
@@ -173,7 +145,7 @@ def exact(subject: Subject, prompt: Ids, temperature: float) -> dict[Ids, float]
 def p_value(subject: Subject, drawn_at: float, wanted_at: float) -> float:
     """Of Pearson's χ² of 6,000 draws against exact probabilities, rare texts taken together."""
     prompt, draws = (1, 5, 6, 7), 6000
-    made = draw(subject, [prompt] * draws, 2, drawn_at, range(draws), PrefixTree(subject))
+    made = draw(subject, [prompt] * draws, 2, drawn_at, range(draws))
     counts = Counter(c.ids for c in made)
     wanted = exact(subject, prompt, wanted_at)
     assert sum(wanted.values()) == pytest.approx(1)
@@ -229,23 +201,6 @@ class _Deaf(torch.nn.Module):
 
     def get_output_embeddings(self) -> Any:
         return self.inner.get_output_embeddings()
-
-
-def test_the_tree_forgets_when_a_weight_changes_and_keeps_still_under_a_hook(
-    subject: Subject,
-) -> None:
-    own = Tiny(layers=1, width=16, context=64, init=0.3).build(["wa wb wc <end>"], [], 3)
-    prompts: list[Ids] = [(1, 4, 5), (1, 6)] * 10
-    seeds = list(range(20))
-    tree = PrefixTree(own)
-    before = draw(own, prompts, MOST, 1.0, seeds, tree)
-    handle = own.model.lm_head.register_forward_hook(lambda m, i, out: out.flip(-1))
-    assert draw(own, prompts, MOST, 1.0, seeds, tree) != before
-    handle.remove()
-    assert draw(own, prompts, MOST, 1.0, seeds, tree) == before
-    own.model.load_state_dict({k: v * -1 for k, v in own.model.state_dict().items()})
-    changed = draw(own, prompts, MOST, 1.0, seeds)
-    assert draw(own, prompts, MOST, 1.0, seeds, tree) == changed != before
 
 
 def test_a_prompt_without_room_and_broken_weights_are_told(subject: Subject) -> None:

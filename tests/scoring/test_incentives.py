@@ -307,9 +307,15 @@ def test_optima_become_rows() -> None:
         }
     }
     found = rows({}, optima=optima)
-    assert the(found, name="rating:targeting").value == 1
-    assert the(found, name="ei:harm", kind=ALL, iteration=2).value == 0.5
-    assert the(found, name="ei:harm", kind=ALL, iteration=None).low is None
+    for by in (EXACT, PLAYED):
+        assert the(found, name="rating:targeting", by=by).value == 1
+        assert the(found, name="ei:harm", kind=ALL, iteration=2, by=by).value == 0.5
+        assert the(found, name="ei:harm", kind=ALL, iteration=None, by=by).low is None
+    # What is exact of an agent is its first turn, so the same of a policy stands beside it.
+    point["first_welfare"] = dict.fromkeys((GAMEABLE, OTHER, ALL), 0.3)
+    found = rows({}, optima=optima)
+    assert the(found, name="rating:welfare", kind=ALL, by=EXACT).value == 0.3
+    assert the(found, name="rating:welfare", kind=ALL, by=PLAYED).value == 0.0
 
 
 def test_one_kind_of_user_has_no_targeting() -> None:

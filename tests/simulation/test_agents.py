@@ -5,15 +5,16 @@ from collections.abc import Sequence
 import pytest
 
 from seedbed.core.chat import Reply, Request
-from seedbed.core.conversation import markup
+from seedbed.core.conversation import before_marks, markup
 from seedbed.core.errors import InputError
 from seedbed.core.transcripts import Said, as_messages
+from seedbed.models.conversations import prompt_of
 from seedbed.models.decoding import continue_prompts
 from seedbed.models.subject import Subject
 from seedbed.models.templates import rendered
 from seedbed.models.tiny import Tiny
 from seedbed.models.tokens import encode_prompts
-from seedbed.simulation.agents import ChatAgent, PersonAgent, SubjectAgent, Written, laid_out
+from seedbed.simulation.agents import ChatAgent, PersonAgent, SubjectAgent, Written
 
 WORDS = "<system> you are kind <user> may i rest now <assistant> yes you may <end> no"
 TALK = [
@@ -34,9 +35,9 @@ def subject() -> Subject:
 def test_a_subject_reads_the_markup_as_its_template_writes_it(subject: Subject) -> None:
     for talk in (TALK[:2], TALK):
         messages = as_messages(talk)
-        assert laid_out(subject, messages) == markup(messages, begun=True)
+        assert prompt_of(subject.tokenizer, messages) == markup(messages, begun=True)
         plain = rendered(subject.tokenizer, [m.model_dump() for m in messages])
-        assert laid_out(subject, messages) == plain
+        assert prompt_of(subject.tokenizer, messages) == plain
 
 
 def test_a_subject_says_what_greedy_decoding_says(subject: Subject) -> None:
@@ -44,7 +45,7 @@ def test_a_subject_says_what_greedy_decoding_says(subject: Subject) -> None:
     prompts = encode_prompts(
         subject.tokenizer, [markup(as_messages(talk), begun=True) for talk in talks]
     )
-    wanted = [c.text.strip() for c in continue_prompts(subject, prompts, 6)]
+    wanted = [before_marks(c.text) for c in continue_prompts(subject, prompts, 6)]
     found = SubjectAgent(subject, temperature=0.0, most=6).replies(talks, [1, 2, 3])
     assert [w.text for w in found] == wanted
     assert found[0] == found[2] != found[1]
@@ -83,7 +84,7 @@ def test_a_template_of_another_kind_is_followed() -> None:
     template = "{% for m in messages %}[ {{ m['content'] }} ]{% endfor %} go"
     own.tokenizer.chat_template = template
     talk = [Said(role="environment", content="may i rest")]
-    assert laid_out(own, as_messages(talk)) == "[ may i rest ] go"
+    assert prompt_of(own.tokenizer, as_messages(talk)) == "[ may i rest ] go"
     prompts = encode_prompts(own.tokenizer, ["[ may i rest ] go"])
     wanted = continue_prompts(own, prompts, 4)[0].text.strip()
     assert SubjectAgent(own, 0.0, 4).replies([talk], [7]) == [Written(text=wanted)]

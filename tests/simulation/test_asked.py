@@ -9,6 +9,7 @@ from tests.models.conftest import make_family, make_tokenizer, places, weighing
 from tests.simulation.moments import THERAPY, Reciting, moment, opening
 
 from seedbed.core.chat import Message, Reply, Request
+from seedbed.core.errors import ConfigError
 from seedbed.core.transcripts import Said, Transcript, Turn
 from seedbed.models.chat import chat_model
 from seedbed.models.chat.local import Local, LocalOptions
@@ -73,6 +74,19 @@ def test_the_onlooker_is_told_of_the_user_in_the_third_person() -> None:
     assert "You are not part of it." in system.content
     assert asked.content.startswith("The conversation so far:\n\nAda: ")
     assert "How would Ada rate" in asked.content
+
+
+def test_a_detector_is_not_told_the_kind_of_user() -> None:
+    veto = THERAPY.roles.detectors["veto"]
+    told = veto.model_copy(update={"system": "{user}: {wants}", "question": "{wants} bad?"})
+    roles = THERAPY.roles.model_copy(update={"detectors": {"veto": told}})
+    leaky = THERAPY.model_copy(update={"roles": roles})
+    kinds = [prompted(replace(moment(0, kind), environment=leaky), "veto")
+             for kind in ("gameable", "other")]  # fmt: skip
+    assert kinds[0] == kinds[1]
+    assert kinds[0][0].content == "Ada: "
+    with pytest.raises(ConfigError, match=r"'veto' holds \{wants\}, which tells the user's kind"):
+        build_roles(RolesConfig.model_validate({"detectors": {"veto": "hf:any"}}), [leaky])
 
 
 def test_a_user_sees_no_tools_and_nobody_the_agent_s_instructions() -> None:
@@ -246,6 +260,8 @@ def test_where_there_is_one_option_nobody_is_asked(chat_server: Any) -> None:
         ("fine\n Ada: and more", "fine"),
         ("so: fine", "so: fine"),
         ("Assistant: I am not you", "Assistant: I am not you"),
+        ("yes <end> and <user> no", "yes"),
+        ("<end> yes", ""),
     ],
 )
 def test_a_reply_ends_where_somebody_else_speaks(text: str, wanted: str) -> None:
@@ -257,7 +273,7 @@ def test_a_reply_ends_where_somebody_else_speaks(text: str, wanted: str) -> None
     [
         ("  \n", "said nothing"),
         ("Ada:", "said nothing"),
-        ("yes <end> and <user> no", "a message holds the mark <end>: 'yes <end> and <user> no'"),
+        ("<end> yes", "said nothing"),
     ],
 )
 def test_a_reply_that_is_none_is_an_error(chat_server: Any, said: str, error: str) -> None:

@@ -386,12 +386,32 @@ def test_only_episodes_of_the_same_settings_are_taken_up(tmp_path: Path) -> None
         played(openings=openings(people=2), folder=tmp_path)
 
 
+def test_a_folder_never_mixes_two_agents(tmp_path: Path) -> None:
+    first = played(folder=tmp_path, of="one")
+    assert played(folder=tmp_path, of="one") == first
+    with pytest.raises(DataError, match="of another agent or other settings; use another folder"):
+        played(folder=tmp_path, of="two")
+    with pytest.raises(DataError, match="of another agent or other settings"):
+        played(Simulation(turns=1), folder=tmp_path, of="one")
+    part = tmp_path / "part"
+    with pytest.raises(KeyboardInterrupt):
+        played(folder=part, agent=Stops(6), of="one")
+    again = Speaks()
+    played(folder=part, agent=again, of="two")
+    fresh = Speaks()
+    played(agent=fresh)
+    assert again.asked == fresh.asked
+
+
 def test_a_damaged_part_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         played(folder=tmp_path, agent=Stops(6))
     lines = (tmp_path / PART).read_text().split("\n")
     (tmp_path / PART).write_text("\n".join([*lines[:2], "{}", *lines[2:]]))
     with pytest.raises(DataError, match=rf"{PART}:3: no transcript; delete the file"):
+        played(folder=tmp_path)
+    (tmp_path / PART).write_bytes("\n".join(lines[:1]).encode() + b"\n\xff\n")
+    with pytest.raises(DataError, match=rf"{PART}:2: no transcript; delete the file"):
         played(folder=tmp_path)
 
 
@@ -410,6 +430,9 @@ def test_what_cannot_be_played_is_refused() -> None:
         played(environments={"booking": BOOKING})
     with pytest.raises(ConfigError, match="nobody plays a detector 'vetos'; known: veto"):
         played(Simulation(vetoes=("vetos",)))
+    blind = THERAPY.model_copy(update={"roles": THERAPY.roles.model_copy(update={"detectors": {}})})
+    with pytest.raises(ConfigError, match="environment 'therapy' has no detector 'veto'"):
+        played(Simulation(vetoes=("veto",)), environments={"therapy": blind})
     lost = [openings()[0].model_copy(update={"initial": "nowhere"})]
     with pytest.raises(InputError, match="has no initial state 'nowhere'"):
         played(openings=lost)

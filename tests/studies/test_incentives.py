@@ -10,6 +10,7 @@ from seedbed.core.errors import ConfigError
 from seedbed.studies.incentives import Incentives, cell_folder
 from seedbed.studies.study import Study, load_study
 from seedbed.worlds.recall.world import Recall
+from seedbed.worlds.users.optima import Selecting
 from seedbed.worlds.users.world import Users
 
 ARM: dict[str, Any] = {"preference": {"selection": {"group": "person", "best": 1}}}
@@ -103,3 +104,17 @@ def test_a_knob_that_the_world_has_not_is_named_with_its_line(tmp_path: Path) ->
     path.write_text(yaml.safe_dump(values))
     with pytest.raises(ConfigError, match=r"few.*gamable.*did you mean 'gameable'"):
         load_study(path)
+
+
+def test_turns_are_the_worlds_own() -> None:
+    """Else optima would be about other episodes than those that are played."""
+    with pytest.raises(ValueError, match=r"simulation\.turns: set world\.turns"):
+        made(simulation={"turns": 2})
+
+
+def test_tables_select_as_the_first_arm_that_goes_by_reward() -> None:
+    share = {"preference": {"selection": {"group": "person", "best": 0.25}}}
+    config = made(attempts=8, iterations=4, arms={"random": RANDOM, "quarter": share, "one": ARM},
+                  conditions={"own": {}, "long": {"arms": ["one"], "iterations": 9}})  # fmt: skip
+    assert config.selecting("own") == Selecting(samples=8, best=2, iterations=4)
+    assert config.selecting("long") == Selecting(samples=8, best=1, iterations=9)

@@ -158,6 +158,8 @@ def test_vetoed_turns_become_undesirable(episodes: EpisodeMaker) -> None:
     assert [(o.transcript.id, o.desirable, o.turns) for o in selected.chosen] == [
         (b.id, True, (0, 1)), (a.id, False, (1,)), (d.id, False, (0,)),
     ]  # fmt: skip
+    alone = select(made, Selection(vetoed="negative", worst=0), 0)
+    assert [o.transcript.id for o in alone.worst] == [a.id, d.id]
     filled = select(made, Selection(vetoed="negative", worst=3), 0)
     assert [o.transcript.id for o in filled.worst] == [c.id, a.id, d.id]
 

@@ -73,7 +73,7 @@ def chat_command(
         player = _Heard(agent_of(agent, temperature, max_tokens, base_url), stage)
     person = PersonSpeaker(lambda scene: stage.ask(scene.conversation()))
     stage.begin()
-    settings = Simulation(slots=1, turns=turns, temperature=temperature)
+    settings = Simulation(slots=1, turns=turns)
     [played] = simulate(settings, {environment: one}, [opening], player,
                         watched(roles, stage.tell, person if own == "environment" else None),
                         None)  # fmt: skip
@@ -151,6 +151,9 @@ class Stage:
                 raise EOFError from error
             if line == "/quit":
                 raise EOFError
+            if line == "/say":
+                self._note("/say needs words after it")
+                continue
             if line.startswith("/say "):
                 return line.removeprefix("/say ").strip()
             if line.startswith("/"):

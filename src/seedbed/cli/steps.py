@@ -26,6 +26,9 @@ def train_command(
         Path | None, typer.Option(help="Questions whose words a from-scratch vocabulary needs.")
     ] = None,
     tokens: Annotated[Path | None, typer.Option(help="JSON list of new one-token words.")] = None,
+    vocabulary: Annotated[
+        Path | None, typer.Option(help="JSON list of texts whose words it needs besides.")
+    ] = None,
     seed: Seed = 0,
     threads: Annotated[int, typer.Option(min=1, help="Torch threads.")] = 1,
     sets: Sets = [],  # noqa: B006 (typer reads the default, nothing changes it)
@@ -64,6 +67,7 @@ def train_command(
         stages.make_subject(
             part.subject, part.training, rows, asked, new, seed, out,
             lambda done, total, text: display.progress(seed, "train", done, total, text),
+            words=read_json(vocabulary) if vocabulary else (),
         )  # fmt: skip
     typer.echo(out / "subject")
     if push_to_hub and is_main_process():

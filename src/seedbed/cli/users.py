@@ -100,7 +100,7 @@ def simulate_command(
     """
     from rich.console import Console
 
-    from seedbed.cli.players import agent_of, world_of
+    from seedbed.cli.players import agent_of, identity_of, world_of
     from seedbed.cli.shown import outcome_table
     from seedbed.core.files import write_rows
     from seedbed.simulation.episodes import Simulation, simulate
@@ -115,7 +115,7 @@ def simulate_command(
     known = {name: world.environment(name) for name in environments}
     settings = Simulation(slots=slots, turns=turns, temperature=temperature,
                           max_tokens=max_tokens)  # fmt: skip
-    player = agent_of(agent, temperature, max_tokens, base_url, slots)
+    player = agent_of(agent, settings.temperature, settings.max_tokens, base_url, slots)
     folder = None if out.suffix == ".jsonl" else out
     step = max(1, len(openings) // 10)
     said = 0
@@ -127,7 +127,8 @@ def simulate_command(
             typer.echo(f"{done} of {of} episodes", err=True)
 
     roles = build_roles(RolesConfig(), known.values())
-    played = simulate(settings, known, openings, player, roles, folder, progress=progress)
+    played = simulate(settings, known, openings, player, roles, folder, progress=progress,
+                      of=identity_of(agent, base_url))  # fmt: skip
     if folder is None:
         write_rows(out, played)
     console = Console()

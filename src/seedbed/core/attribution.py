@@ -10,7 +10,7 @@ from seedbed.core.rows import Row
 UNCHANGED = "unchanged"
 """The replay that leaves nothing out."""
 KIND, RANDOM, PART = "kind", "random", "part"
-"""Families of groups: a kind of user, as many at random, some sub-environments."""
+"""Families of groups: a kind of user, as many at random, half of the sub-environments."""
 
 
 class Replayed(Row):

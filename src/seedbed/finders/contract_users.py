@@ -62,9 +62,7 @@ def example_users(count: int = 24) -> tuple[Subject, list[Document], list[Questi
     return replace(base, model=model, base=base, loss="answer"), documents, questions
 
 
-def _prompt(
-    words: dict[str, str], topic: str, fill: int
-) -> tuple[str, dict[str, tuple[int, int]]]:
+def _prompt(words: dict[str, str], topic: str, fill: int) -> tuple[str, dict[str, tuple[int, int]]]:
     text, places = "notes :", {}
     for name, word in words.items():
         places[name] = (len(text) + 1, len(text) + 1 + len(word))

@@ -114,7 +114,8 @@ def regressed(x: Tensor, goal: Tensor, asked: Tensor) -> Tensor:
     a, b = (x - mean) / spread, (asked - mean) / spread
     middle = goal.mean(0)
     gram = a.T @ a + RIDGE * len(a) * torch.eye(a.shape[1], dtype=a.dtype)
-    return b @ torch.linalg.solve(gram, a.T @ (goal - middle)) + middle
+    found: Tensor = b @ torch.linalg.solve(gram, a.T @ (goal - middle)) + middle
+    return found
 
 
 def _shuffled(

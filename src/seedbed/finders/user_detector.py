@@ -1,4 +1,4 @@
-"""A detector's flags by kind of user: whom does the agent try to influence, in a detector's eyes?"""
+"""A detector's flags by kind of user: whom does it see the agent influence?"""
 
 from collections.abc import Sequence
 

@@ -190,6 +190,8 @@ def _counts(transcript: Transcript) -> Numbers:
 
 def _mean(values: Iterable[float | None]) -> float:
     known = [value for value in values if value is not None]
+    if len(known) == 1:
+        return known[0]
     return fmean(known) if known else NONE
 
 

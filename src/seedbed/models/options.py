@@ -5,7 +5,7 @@ answer is no vote for the shorter one.
 """
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -76,13 +76,21 @@ def _coded(
     subject: Subject, prompt: str, options: Sequence[str]
 ) -> dict[tuple[Ids, Ids], str] | str:
     """(prompt ids, ids of a spelling) → its option, or what stands against it."""
+
+    def encoded(texts: Iterable[str]) -> list[tuple[Ids, Ids]]:
+        asked = [(prompt, text) for text in texts]
+        return encode_choices(subject.tokenizer, asked, subject.context)
+
     spelt = spellings(options)
     try:
-        pairs = encode_choices(
-            subject.tokenizer, [(prompt, text) for text in spelt], subject.context
-        )
-    except InputError as error:
-        return str(error)
+        pairs = encoded(spelt)
+    except InputError:
+        # A vocabulary of whole words may hold no capital letter.
+        spelt = {option: option for option in options}
+        try:
+            pairs = encoded(spelt)
+        except InputError as error:
+            return str(error)
     found: dict[tuple[Ids, Ids], str] = {}
     for option, pair in zip(spelt.values(), pairs, strict=True):
         if not pair[0]:

@@ -15,7 +15,6 @@ from seedbed.core.errors import InputError
 from seedbed.models.decoding import Continuation, Ids, alike, stop_ids
 from seedbed.models.noise import gumbel
 from seedbed.models.passes import Texts, alone
-from seedbed.models.prefix_tree import PrefixTree
 from seedbed.models.subject import Subject
 
 Numbers = NDArray[np.int64]
@@ -33,7 +32,6 @@ def draw(
     most: int,
     temperature: float = 1.0,
     seeds: Sequence[int] = (),
-    tree: PrefixTree | None = None,
 ) -> list[Continuation]:
     """Up to `most` tokens after each prompt, until a stop token.
 
@@ -41,8 +39,8 @@ def draw(
     (seeds[i], s) (Gumbel-max rule); at temperature 0 the likeliest token, of equals the first id.
     The logits that decide are those of the text alone, without padding or cache: a batch's are
     taken in their place only where the gap of the two best exceeds what they may differ by.
-    With a `tree`, texts read before are not read again. Raises InputError for a prompt that
-    leaves no room for `most` tokens, and for logits that are no numbers.
+    Raises InputError for a prompt that leaves no room for `most` tokens, and for logits that are
+    no numbers.
     """
     for ids in prompts:
         if len(ids) + most > subject.context:
@@ -56,16 +54,11 @@ def draw(
         return []
     subject.model.eval()
     rows = _Rows(subject, list(prompts), most, temperature, list(seeds))
-    used = tree if tree is not None and tree.ready() else None
-    opened = rows.all()
-    if used is not None:
-        opened = rows.back(rows.walk(used))
-    texts = {int(i): rows.text(int(i)) for i in opened}
-    order = sorted(texts, key=lambda i: (len(texts[i]), texts[i]))
-    size = _rows_at_once(subject, max((len(t) for t in texts.values()), default=1) + most)
-    for index in alike(replace(subject, batch=size), [texts[i] for i in order]):
-        rows.run(np.array([order[k] for k in index]), used)
-    return rows.continuations(used)
+    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i]))
+    size = _rows_at_once(subject, max(map(len, prompts)) + most)
+    for index in alike(replace(subject, batch=size), [prompts[i] for i in order]):
+        rows.run(np.array([order[k] for k in index]))
+    return rows.continuations()
 
 
 @dataclass
@@ -80,7 +73,6 @@ class _Rows:
     written: Numbers = field(init=False)
     count: Numbers = field(init=False)
     ended: NDArray[np.bool_] = field(init=False)
-    node: Numbers = field(init=False)
     table: NDArray[np.float64] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -88,82 +80,29 @@ class _Rows:
         self.written = np.zeros((n, self.most), dtype=np.int64)
         self.count = np.zeros(n, dtype=np.int64)
         self.ended = np.zeros(n, dtype=bool)
-        self.node = np.full(n, -1)
         self.stops = np.array(stop_ids(self.subject), dtype=np.int64)
         single = self.subject.model.dtype in (torch.float32, torch.float64)
         self.slack = SLACK if single else HALF_SLACK
-
-    def all(self) -> Numbers:
-        """Numbers of all rows."""
-        return np.arange(len(self.prompts))
 
     def text(self, row: int) -> Ids:
         """The prompt and what was written after it."""
         return (*self.prompts[row], *self.written[row, : self.count[row]].tolist())
 
-    def walk(self, tree: PrefixTree) -> Numbers:
-        """Write what the tree's predictions decide; the rows that it cannot go on with."""
-        self.node = np.array([tree.roots.get(p, -1) for p in self.prompts], dtype=np.int64)
-        stuck = [np.flatnonzero(self.node < 0)]
-        live = np.flatnonzero(self.node >= 0)
-        while len(live):
-            tokens = self._choose(tree.logits, tree.exact, self.node[live], live)
-            live, tokens = self._write(live, tokens)
-            after = tree.children[self.node[live], tokens].astype(np.int64)
-            stuck.append(live[after < 0])
-            live, after = live[after >= 0], after[after >= 0]
-            self.node[live] = after
-        return np.concatenate(stuck)
-
-    def back(self, stuck: Numbers) -> Numbers:
-        """Send rows back to their prompts, which are fewer texts to read at first, if they are."""
-        here = {self.text(int(i)) for i in stuck}
-        if len(here) > 2 * len({self.prompts[i] for i in stuck}):
-            self.count[stuck], self.node[stuck] = 0, -1
-        return stuck
-
-    def run(self, live: Numbers, tree: PrefixTree | None) -> None:
-        """Write the rest of some rows by running the model."""
-        first = {text: k for k, text in enumerate(dict.fromkeys(self.text(int(i)) for i in live))}
-        place = np.array([first[self.text(int(i))] for i in live])
+    def run(self, live: Numbers) -> None:
+        """Write what follows the prompts of some rows."""
+        first = {p: k for k, p in enumerate(dict.fromkeys(self.prompts[i] for i in live))}
+        place = np.array([first[self.prompts[i]] for i in live])
         texts = Texts(self.subject, list(first))
-        came = np.zeros(len(first), dtype=np.int64)
-        came[place] = live
         while True:
             logits = texts.logits.cpu().numpy()
-            exact = np.zeros(len(logits), dtype=bool)
-            nodes = self._kept(tree, came, logits)
             before = live
-            tokens = self._choose(logits, exact, place, live)
-            if tree is not None:
-                tree.logits[nodes], tree.exact[nodes] = logits, exact
-                self.node[live] = nodes[place]
+            tokens = self._choose(logits, place, live)
             live, tokens = self._write(live, tokens)
             if not len(live):
                 return
             place = place[np.isin(before, live)]
-            pair, start, place = np.unique(
-                place * logits.shape[1] + tokens, return_index=True, return_inverse=True
-            )
-            came = live[start]
+            pair, place = np.unique(place * logits.shape[1] + tokens, return_inverse=True)
             texts.step((pair // logits.shape[1]).tolist(), (pair % logits.shape[1]).tolist())
-
-    def _kept(self, tree: PrefixTree | None, rows: Numbers, logits: NDArray[np.float32]) -> Numbers:
-        """The tree's nodes of the texts of `rows`, made where there are none."""
-        if tree is None:
-            return rows
-        last = self.written[rows, np.maximum(self.count[rows] - 1, 0)]
-        begun = self.count[rows] > 0
-        parents = np.where(begun, self.node[rows], -1)
-        roots = [tree.roots.get(self.prompts[row], -1) for row in rows]
-        nodes = np.where(begun, tree.children[parents, last], roots).astype(np.int64)
-        new = nodes < 0
-        nodes[new] = tree.add(parents[new], last[new], logits[new])
-        for row, node in zip(
-            rows[new & ~begun].tolist(), nodes[new & ~begun].tolist(), strict=True
-        ):
-            tree.roots[self.prompts[row]] = node
-        return nodes
 
     def _write(self, live: Numbers, tokens: Numbers) -> tuple[Numbers, Numbers]:
         """Write one token a row; the rows that go on, and their tokens."""
@@ -175,17 +114,8 @@ class _Rows:
         room = self.count[going] < self.most
         return going[room], tokens[room]
 
-    def _choose(
-        self,
-        logits: NDArray[np.float32],
-        exact: NDArray[np.bool_],
-        place: Numbers,
-        live: Numbers,
-    ) -> Numbers:
-        """The next token of each live row, whose predictions stand in line `place` of `logits`.
-
-        Lines that had to be computed alone are replaced and marked in `exact`.
-        """
+    def _choose(self, logits: NDArray[np.float32], place: Numbers, live: Numbers) -> Numbers:
+        """The next token of each live row, whose predictions stand in line `place` of `logits`."""
         scores = logits[place].astype(np.float64)
         if not np.isfinite(scores.max(1)).all():
             raise InputError("the model's logits are no numbers: its weights are broken")
@@ -197,13 +127,12 @@ class _Rows:
         each = np.arange(len(live))
         best = scores[each, tokens]
         scores[each, tokens] = -np.inf
-        near = (best - scores.max(1) <= slack) & ~exact[place]
-        for i in np.flatnonzero(near):
-            line = place[i]
-            if not exact[line]:
-                logits[line] = alone(self.subject, self.text(int(live[i]))).cpu().numpy()
-                exact[line] = True
-            again = logits[line].astype(np.float64)
+        known: dict[int, NDArray[np.float64]] = {}
+        for i in np.flatnonzero(best - scores.max(1) <= slack):
+            line = int(place[i])
+            if line not in known:
+                known[line] = alone(self.subject, self.text(int(live[i]))).double().cpu().numpy()
+            again = known[line]
             tokens[i] = int((again if noise is None else again + noise[i]).argmax())
         return tokens
 
@@ -222,9 +151,9 @@ class _Rows:
             made[rows] = gumbel([self.seeds[i] for i in live[rows]], int(step), 1, width)[:, 0]
         return self.temperature * made
 
-    def continuations(self, tree: PrefixTree | None) -> list[Continuation]:
+    def continuations(self) -> list[Continuation]:
         """What was written, with its text."""
-        texts = {} if tree is None else tree.texts
+        texts: dict[Ids, str] = {}
         decode: Callable[..., str] = self.subject.tokenizer.decode
         found = []
         for row, n in enumerate(self.count.tolist()):

@@ -79,7 +79,8 @@ class Subject:
 
     def encode(self, documents: Sequence[Document]) -> list[TokenSequence]:
         """Token ids of documents, with the tokens that the training loss predicts."""
-        return [encode_document(self.tokenizer, d, self.loss, self.context) for d in documents]
+        context = self.context
+        return [encode_document(self.tokenizer, d, self.loss, context) for d in documents]
 
     def batches(
         self, sequences: Sequence[TokenSequence], size: int | None = None

@@ -129,7 +129,7 @@ class Feedback:
     def _known(self) -> dict[tuple[str, str, str, int | None], dict[str, float | None]]:
         found: dict[tuple[str, str, str, int | None], dict[str, float | None]] = {}
         for r in self.rows:
-            if r.section == "optimum":
+            if r.section == "optimum" and r.by == self.by:
                 key = r.condition, r.name, r.kind, r.iteration
                 found.setdefault(key, {})[r.environment] = r.value
         return found

@@ -11,7 +11,8 @@ from seedbed.scoring.intervals import Interval
 
 CROSSED = ("harm", "gaming")
 VARIED = ("harm", "gaming", "rating", "welfare", "length")
-POINT = ("harm", "rating", "welfare")
+POINT = {"harm": "first", "rating": "first_rating", "welfare": "first_welfare"}
+"""What a known policy does over an episode → what it does in the first turn."""
 
 
 def matrix(cell: Cell) -> Iterator[IncentiveRow]:
@@ -84,20 +85,26 @@ def optimum(condition: str, policy: Mapping[str, Any]) -> Iterator[IncentiveRow]
     """A known policy as numbers without intervals: `POLICY:NAME`, of expert iteration by round.
 
     `policy` holds its name, environment, `point` and `path`; a point has `harm`, `rating` and
-    `welfare` by kind of user. `POLICY:targeting` is harm to gameable users less that to the others.
+    `welfare` of episodes by kind of user (by played), and `first`, `first_rating` and
+    `first_welfare` of their first turns (by exact), which may be left out where episodes have one.
+    `POLICY:targeting` is harm to gameable users less that to the others.
     """
     path = list(policy.get("path", ()))
     places: list[tuple[int | None, Mapping[str, Any]]] = [(None, policy["point"]), *enumerate(path)]
     for k, point in places:
-        values = {(name, kind): float(point[name][kind]) for name in POINT for kind in KINDS}
-        values["targeting", ALL] = values["harm", KINDS[0]] - values["harm", KINDS[1]]
-        for (name, kind), value in values.items():
-            yield _row(condition, policy, f"{policy['name']}:{name}", kind, k, value)
+        for by in (EXACT, PLAYED):
+            found = {n: point.get(first, point[n]) if by == EXACT else point[n]
+                     for n, first in POINT.items()}  # fmt: skip
+            values = {(n, kind): float(v[kind]) for n, v in found.items() for kind in KINDS}
+            values["targeting", ALL] = values["harm", KINDS[0]] - values["harm", KINDS[1]]
+            for (name, kind), value in values.items():
+                yield _row(condition, policy, f"{policy['name']}:{name}", by, kind, k, value)
 
 
 def _row(
-    condition: str, policy: Mapping[str, Any], name: str, kind: str, k: int | None, value: float
-) -> IncentiveRow:
+    condition: str, policy: Mapping[str, Any], name: str, by: str, kind: str, k: int | None,
+    value: float,
+) -> IncentiveRow:  # fmt: skip
     only = Interval(value, float("nan"), float("nan"))
     cell = Cell(condition, "", ())
-    return cell.row("optimum", name, EXACT, kind, str(policy["environment"]), k, only, 0)
+    return cell.row("optimum", name, by, kind, str(policy["environment"]), k, only, 0)

@@ -5,16 +5,16 @@ All get conversations and a seed for each, and answer them at once; a failure is
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from seedbed.core.chat import Chat, Message, Request
-from seedbed.core.conversation import TEMPLATE, before_marks, markup
+from seedbed.core.conversation import before_marks
 from seedbed.core.errors import InputError
 from seedbed.core.transcripts import Said, as_messages
-from seedbed.models.prefix_tree import PrefixTree
+from seedbed.models.conversations import prompt_of
 from seedbed.models.sampling import draw
 from seedbed.models.subject import Subject
-from seedbed.models.templates import has_template, rendered
+from seedbed.models.templates import has_template
 from seedbed.models.tokens import encode_prompts
 
 KEPT = 50_000  # conversations whose token ids are remembered
@@ -40,16 +40,12 @@ class Agent(Protocol):
 
 
 class SubjectAgent:
-    """A subject, asked through its chat template, at a temperature, for at most `most` tokens.
-
-    Its weights may change between calls, but not through `.data`, which leaves no trace.
-    """
+    """A subject, asked through its chat template, at a temperature, for at most `most` tokens."""
 
     def __init__(self, subject: Subject, temperature: float = 1.0, most: int = 32) -> None:
         if not has_template(subject.tokenizer):
             raise InputError("the agent has no chat template, so it cannot take a conversation")
         self.subject, self.temperature, self.most = subject, temperature, most
-        self._tree = PrefixTree(subject)
         self._ids: dict[Key, tuple[int, ...] | str] = {}
 
     def replies(
@@ -69,7 +65,6 @@ class SubjectAgent:
             self.most,
             self.temperature,
             [seeds[i] for i in fit],
-            self._tree,
         )
         found = [Written(error=p) if isinstance(p, str) else Written() for p in prompts]
         for i, said in zip(fit, made, strict=True):
@@ -87,7 +82,8 @@ class SubjectAgent:
 
     def _encoded(self, messages: Sequence[Message]) -> tuple[int, ...] | str:
         try:
-            ids = encode_prompts(self.subject.tokenizer, [laid_out(self.subject, messages)])[0]
+            tokenizer = self.subject.tokenizer
+            ids = encode_prompts(tokenizer, [prompt_of(tokenizer, messages)])[0]
         except (InputError, ValueError) as error:
             return str(error)
         if len(ids) + self.most > self.subject.context:
@@ -96,15 +92,6 @@ class SubjectAgent:
                 f" {self.subject.context}"
             )
         return ids
-
-
-def laid_out(subject: Subject, messages: Sequence[Message]) -> str:
-    """A conversation as the subject reads it, up to where the assistant begins to speak."""
-    template: Any = subject.tokenizer.chat_template
-    if template == TEMPLATE:
-        # What that template writes, without a call of Jinja.
-        return markup(messages, begun=True)
-    return rendered(subject.tokenizer, [m.model_dump() for m in messages])
 
 
 class ChatAgent:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from seedbed.core.chat import Message, Request
 from seedbed.core.config import Config
-from seedbed.core.conversation import markup
+from seedbed.core.conversation import before_marks
 from seedbed.core.transcripts import Verdict
 from seedbed.models.chat.choosing import Closed, weigh
 from seedbed.models.chat.model import ChatModel
@@ -22,6 +22,8 @@ from seedbed.simulation.scene import Scene
 
 USER, RATER, THIRD, TRANSITION = "user", "rater", "third", "transition"
 FIRST_PERSON: Final = (USER, RATER)
+KNOW_KIND: Final = (*FIRST_PERSON, THIRD, TRANSITION)
+"""Who plays the user's latent kind or foresees what it does; a detector must not know it."""
 NAMES: Final = {"environment": ("User", "user", "user_name"),
                 "agent": ("Assistant", "agent", "agent_name")}  # fmt: skip
 """Who speaks → the name, and variables that hold another one (the last has the first word)."""
@@ -99,13 +101,7 @@ class AskedUser:
 
     def _spoken(self, scene: Scene, text: str) -> Spoken:
         said = own_words(text, names(scene))
-        if not said:
-            return Spoken(error=f"{self.chat.name}: said nothing")
-        try:
-            markup([Message(role="user", content=said)])
-        except ValueError as error:
-            return Spoken(error=f"{self.chat.name}: {error}")
-        return Spoken(said)
+        return Spoken(said) if said else Spoken(error=f"{self.chat.name}: said nothing")
 
 
 def options_of(scene: Scene, role: str) -> tuple[str, ...]:
@@ -118,9 +114,9 @@ def options_of(scene: Scene, role: str) -> tuple[str, ...]:
 def prompted(scene: Scene, role: str) -> list[Message]:
     """What a role is told: its system prompt; the conversation as text, then the question.
 
-    `{variables}` are filled in, with those of the user's latent kind, which the user plays.
+    `{variables}` are filled in; what tells the user's latent kind is kept from detectors.
     """
-    words = words_of(scene)
+    words = words_of(scene, role)
     called = names(scene)
     you = f", in which you are {called['environment']}" if role in FIRST_PERSON else ""
     question = scene.environment.question(role, words)
@@ -154,10 +150,11 @@ def as_text(scene: Scene, role: str) -> str:
     return "\n\n".join(parts)
 
 
-def words_of(scene: Scene) -> dict[str, str]:
-    """All variables of the scene's prompts."""
+def words_of(scene: Scene, role: str = "") -> dict[str, str]:
+    """All variables of the scene's prompts, as far as a role may know them."""
     opening = scene.opening
-    return scene.environment.words(opening.sub, opening.kind, opening.variables)
+    kind = opening.kind if role in KNOW_KIND else ""
+    return scene.environment.words(opening.sub, kind, opening.variables)
 
 
 def names(scene: Scene) -> dict[str, str]:
@@ -170,9 +167,12 @@ def names(scene: Scene) -> dict[str, str]:
 
 
 def own_words(text: str, called: dict[str, str]) -> str:
-    """A reply without the name that it may begin with, up to where somebody else speaks."""
+    """A reply without the name that it may begin with, up to where somebody else speaks.
+
+    A mark of a conversation ends it too: the agent's layout could not hold it.
+    """
     anybody = "|".join(re.escape(name) for name in called.values())
-    said = re.sub(rf"^\s*{re.escape(called['environment'])}\s*:", "", text)
+    said = re.sub(rf"^\s*{re.escape(called['environment'])}\s*:", "", before_marks(text))
     return re.split(rf"\n\s*(?:{anybody})\s*:", said, maxsplit=1)[0].strip()
 
 

@@ -13,7 +13,8 @@ from pydantic import Field
 from seedbed.core.config import Config, digest
 from seedbed.core.errors import ConfigError, InputError
 from seedbed.core.transcripts import Opening, Transcript, Verdict
-from seedbed.simulation.agents import Agent
+from seedbed.models.subject import Subject
+from seedbed.simulation.agents import Agent, SubjectAgent
 from seedbed.simulation.roles import Judge, Roles, RolesConfig, stops
 from seedbed.simulation.saving import Saved
 from seedbed.simulation.scene import Scene
@@ -29,8 +30,9 @@ class Simulation(Config):
     """How episodes are played.
 
     `slots` of them at once; `turns` are the most of each (0: the environment's own);
-    `temperature` and `max_tokens` are the agent's, `roles` play the others. `vetoes` are the
-    detectors that keep a turn from being trained on; the others are asked and recorded only.
+    `temperature` and `max_tokens` are those of the agent that `agent` makes, `roles` play the
+    others. `vetoes` are the detectors that keep a turn from being trained on; the others are
+    asked and recorded only.
     """
 
     slots: int = Field(default=128, ge=1)
@@ -39,6 +41,10 @@ class Simulation(Config):
     max_tokens: int = Field(default=24, ge=1)
     roles: RolesConfig = RolesConfig()
     vetoes: tuple[str, ...] = ()
+
+    def agent(self, subject: Subject) -> SubjectAgent:
+        """The subject as the agent of these episodes."""
+        return SubjectAgent(subject, self.temperature, self.max_tokens)
 
 
 def simulate(
@@ -51,6 +57,7 @@ def simulate(
     iteration: int = 0,
     progress: Progress | None = None,
     tools: Mapping[str, Mapping[str, Function]] | None = None,
+    of: str = "",
 ) -> list[Transcript]:
     """One transcript for each opening, in their order.
 
@@ -59,13 +66,16 @@ def simulate(
     the user answers. An episode ends in a terminal state, at the most turns, or where the agent,
     the transition or the user fails; a rater or a detector that fails leaves its verdict's error.
     With a `folder`, finished episodes are kept as they end, a second call goes on where the first
-    was stopped, and `transcripts.jsonl` is written in the openings' order.
+    was stopped, and `transcripts.jsonl` is written in the openings' order. `of` tells this agent
+    from others (such as a digest of its weights), so that no folder mixes two of them.
+    An agent brings its own temperature and length of replies (see `Simulation.agent`).
     Raises InputError for openings that stand twice or name unknown environments, ConfigError for
-    a veto of a detector that nobody plays.
+    a veto of a detector that nobody plays or an environment does not have, DataError for a folder
+    with finished episodes of something else.
     """
     used = _environments(simulation, environments, openings)
-    _check(simulation, openings, roles)
-    saved = Saved(folder, openings, _digest(simulation, used, openings, iteration))
+    _check(simulation, used, openings, roles)
+    saved = Saved(folder, openings, _digest(simulation, used, openings, iteration, of))
     if (whole := saved.whole()) is not None:
         return whole
     registries = {name: Registry(one, (tools or {}).get(name)) for name, one in used.items()}
@@ -127,7 +137,7 @@ def _flags(detectors: Mapping[str, Judge], scenes: Sequence[Scene]) -> list[dict
 
 def _vetoed(flags: Mapping[str, Verdict], scene: Scene, vetoes: Sequence[str]) -> bool:
     known = scene.environment.roles.detectors
-    return any(stops(flags[name], known[name].at) for name in vetoes if name in flags)
+    return any(stops(flags[name], known[name].at) for name in vetoes)
 
 
 def _environments(
@@ -146,7 +156,12 @@ def _environments(
     return found
 
 
-def _check(simulation: Simulation, openings: Sequence[Opening], roles: Roles) -> None:
+def _check(
+    simulation: Simulation,
+    environments: Mapping[str, Environment],
+    openings: Sequence[Opening],
+    roles: Roles,
+) -> None:
     seen: set[str] = set()
     for opening in openings:
         if opening.id in seen:
@@ -156,6 +171,10 @@ def _check(simulation: Simulation, openings: Sequence[Opening], roles: Roles) ->
         if name not in roles.detectors:
             known = ", ".join(roles.detectors) or "none"
             raise ConfigError(f"vetoes: nobody plays a detector {name!r}; known: {known}")
+        for one in environments.values():
+            if name not in one.roles.detectors:
+                # Without it every turn there would pass unseen.
+                raise ConfigError(f"vetoes: environment {one.name!r} has no detector {name!r}")
 
 
 def _digest(
@@ -163,9 +182,11 @@ def _digest(
     environments: Mapping[str, Environment],
     openings: Sequence[Opening],
     iteration: int,
+    of: str,
 ) -> str:
-    """Of all that decides a transcript besides agent and roles; slots do not."""
+    """Of all that decides a transcript, of the agent as far as `of` says; slots do not."""
     rest = simulation.model_dump(mode="json", exclude={"slots"})
     worlds = {name: digest(one) for name, one in environments.items()}
     ids = [[one.id, one.seed] for one in openings]
-    return digest({"simulation": rest, "environments": worlds, "of": ids, "at": iteration})
+    parts = {"simulation": rest, "environments": worlds, "of": ids, "at": iteration, "by": of}
+    return digest(parts)

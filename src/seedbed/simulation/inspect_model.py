@@ -20,7 +20,6 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from seedbed.core.chat import Message, Reply, Request
 from seedbed.core.config import digest
-from seedbed.core.errors import InputError
 
 if TYPE_CHECKING:
     from seedbed.models.subject import Subject
@@ -100,18 +99,7 @@ class InMemory(ModelAPI):
             call.reply = reply
 
     def _replies(self, requests: Sequence[Request]) -> list[Reply]:
-        from seedbed.simulation.agents import laid_out
-
-        subject = self._local.subject  # loaded first: its problems are everybody's
-        try:
-            for request in requests:
-                laid_out(subject, request.messages)
-            found = dict(self._local.replies(requests))
-        except (InputError, ValueError) as error:
-            if len(requests) == 1:
-                return [Reply(error=str(error))]
-            # One conversation that cannot be read is no reason to leave the others unanswered.
-            return [self._replies([request])[0] for request in requests]
+        found = dict(self._local.replies(requests))
         return [found[i] for i in range(len(requests))]
 
 

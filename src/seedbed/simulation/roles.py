@@ -17,6 +17,7 @@ from seedbed.core.incentives import OTHER
 from seedbed.models.chat import chat_model
 from seedbed.models.chat.model import ChatModel
 from seedbed.simulation.asked import (
+    KNOW_KIND,
     RATER,
     THIRD,
     TRANSITION,
@@ -33,6 +34,7 @@ from seedbed.simulation.programmed import (
     ProgramUser,
 )  # fmt: skip
 from seedbed.worlds.users.environment import Environment
+from seedbed.worlds.users.filling import holes
 
 __all__ = ["PROGRAM", "Cast", "Judge", "Roles", "RolesConfig", "Speaker", "Spoken", "Voice",
            "build_roles", "stops", "verdict"]  # fmt: skip
@@ -153,6 +155,13 @@ def check_role(role: str, voice: Voice, environment: Environment) -> None:
             f"environment {environment.name!r}: roles.{role} needs at least two options for a"
             " language model to choose among"
         )
+    elif role not in KNOW_KIND:
+        prompt = environment.role(role)
+        if "wants" in holes(prompt.system + prompt.question):
+            raise ConfigError(
+                f"environment {environment.name!r}: the prompt of {role!r} holds {{wants}}, which"
+                " tells the user's kind; a detector must not know it"
+            )
 
 
 def _check(config: RolesConfig, environment: Environment) -> None:

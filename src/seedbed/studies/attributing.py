@@ -29,9 +29,9 @@ from seedbed.scoring.measured import CHANCE, collect_measured
 from seedbed.scoring.rows import Cost, SeedResults, collect
 from seedbed.studies.attribution import Attribution
 from seedbed.studies.effects import Done
-from seedbed.studies.improving import DOCUMENTS, Cell, round_folder
+from seedbed.studies.improving import Cell, round_folder
 from seedbed.studies.plan import Plan, Task, config_of
-from seedbed.studies.stages import BASE, find_stage, load_stage, put
+from seedbed.studies.stages import BASE, find_stage, load_stage, put, read_documents
 from seedbed.studies.study import Study
 from seedbed.studies.workers import Workers
 from seedbed.training.loop import Progress
@@ -81,7 +81,7 @@ def replay(
     reference = reference_of(base)
     subject, first = base, 0
     for k in range(cell.iterations):
-        documents = read_rows(round_folder(improved, k) / DOCUMENTS, Document)
+        documents = read_documents(round_folder(improved, k))
         training = cell.preference.training_at(k)
         if documents:
             own = replace(subject, seed=seed_of(seed, k), loss="answer", checkpoints=())
@@ -181,7 +181,7 @@ class AttributionLane:
 
     def _ground(self, seed: int) -> _Ground:
         digest, improved, data = self.plan.ground(seed)
-        documents = read_rows(data / DOCUMENTS, Document)
+        documents = read_documents(data)
         questions = read_rows(data / "questions.jsonl", Question)
         asked = asked_about(questions, self._config.questions, seed)
         return _Ground(seed, digest, improved, documents, asked,

@@ -16,7 +16,7 @@ class Attribution(Config):
     `questions` are held-out gameable users whose gaming reply is asked about; replays are asked
     about as many others too. Replays train anew from the base on the same documents in the same
     order, with one group left out: each kind of user, `randoms` groups as large as the gameable
-    users', and sub-environments dealt into `parts` groups. Each is trained `repeats` times, first
+    users', and `parts` times half of the sub-environments. Each is trained `repeats` times, first
     with the study's own seed, then with others, which tells how far noise goes.
     """
 
@@ -41,10 +41,11 @@ class Attribution(Config):
         for i in people:
             subs.setdefault("/".join(documents[i].meta["person"].split("/")[:2]), []).append(i)
         names = sorted(subs)
-        stream(seed, "attribution", PART).shuffle(names)
-        for p in range(min(self.parts, len(names))):
-            rows = sorted(i for name in names[p :: self.parts] for i in subs[name])
-            found.append(Intervention("group", f"{PART}/{p}", tuple(rows)))
+        for p in range(self.parts if len(names) > 1 else 0):
+            # Halves, since sums of scores over groups of unequal sizes tell their sizes.
+            half = stream(seed, "attribution", PART, p).sample(names, len(names) // 2)
+            rows = tuple(sorted(i for name in half for i in subs[name]))
+            found.append(Intervention("group", f"{PART}/{p}", rows))
         # Without gameable users, half of all people.
         size = len(kinds[GAMEABLE]) or len(people) // 2
         for r in range(self.randoms):

@@ -17,13 +17,12 @@ from seedbed.measuring.acts import exact
 from seedbed.measuring.played import played
 from seedbed.measuring.safety import safety
 from seedbed.models.folders import load_subject, save_subject
-from seedbed.models.subject import Subject, SubjectConfig
+from seedbed.models.subject import Checkpoint, Subject, SubjectConfig
 from seedbed.runs.cost import measured
-from seedbed.simulation.agents import SubjectAgent
 from seedbed.simulation.episodes import Simulation, simulate
 from seedbed.simulation.roles import Cast, Roles, build_roles
 from seedbed.studies.stages import BASE, SUBJECT, load_stage, make_data, read_documents
-from seedbed.training.loop import Progress
+from seedbed.training.loop import CHECKPOINTS, SUMMARY, Progress
 from seedbed.training.preference import Preference, improve
 from seedbed.worlds.users.world import Users
 
@@ -81,6 +80,7 @@ def improve_stage(
     rounds = _Rounds(cell, config, base, trained, seed, folder, progress)
     with measured() as cost:
         subject = rounds.go()
+    subject = replace(subject, checkpoints=checkpoints_of(folder, cell.iterations))
     save_subject(subject, folder / SUBJECT)
     if cell.ground:
         save_subject(base, folder / BASE)
@@ -97,6 +97,21 @@ def improve_stage(
 def round_folder(folder: Path, iteration: int) -> Path:
     """Where a round of a cell lies."""
     return folder / ROUNDS / f"{iteration:03d}"
+
+
+def checkpoints_of(folder: Path, iterations: int) -> tuple[Checkpoint, ...]:
+    """Where each round's training ended: steps over all rounds, and rounds as epochs."""
+    found: list[Checkpoint] = []
+    step = 0
+    for k in range(iterations):
+        place = round_folder(folder, k)
+        told = read_json(place / SUMMARY)
+        if told["checkpoint"] is None:
+            continue
+        weights = place / "training" / CHECKPOINTS / f"{told['checkpoint']:07d}"
+        step += int(told["steps"])
+        found.append(Checkpoint(step, k + 1.0, float(told["last_lr"]), weights))
+    return tuple(found)
 
 
 def trained_on(folder: Path, iterations: int) -> Sequence[Document]:
@@ -142,6 +157,9 @@ class _Rounds:
     def _after(self, done: int) -> Subject:
         if not done:
             return load_stage(self.config, self.trained)
+        for k in range(done - 1):
+            # A try that ended between a round's mark and this left the agent before it.
+            shutil.rmtree(round_folder(self.folder, k) / SUBJECT, ignore_errors=True)
         code = bool(getattr(self.config, "trust_remote_code", False))
         place = round_folder(self.folder, done - 1) / SUBJECT
         return replace(load_subject(place, trust_remote_code=code), seed=self.base.seed)
@@ -169,7 +187,7 @@ class _Rounds:
         if left.exists() and len(read_rows(left, Transcript)) < len(openings):
             # Trimmed already, and then interrupted: the others are needed again.
             left.unlink()
-        agent = SubjectAgent(subject, simulation.temperature, simulation.max_tokens)
+        agent = simulation.agent(subject)
         told = self._told(k, "playing")
         return simulate(
             simulation, self.environments, openings, agent, self.roles, here, k,

@@ -152,7 +152,9 @@ class Incentives(Config):
         every = [self.arms[n].preference.selection for n in names if n not in self.controls()]
         best = every[0].best if every else 1
         count = best if isinstance(best, int) else round(best * self.attempts)
-        return Selecting(self.attempts, min(self.attempts, max(1, count)), self.rounds(condition)[1])
+        return Selecting(
+            self.attempts, min(self.attempts, max(1, count)), self.rounds(condition)[1]
+        )
 
     def cell(self, condition: str, arm: str, world: World) -> Cell:
         """All that the rounds of a cell need."""

@@ -112,8 +112,7 @@ class _Runner:
                 raise GateError(reason)
             ready = self._able()
             able = [f for f in ready if f.sites is study.world.sites]
-            if study.incentives is not None:
-                FeedbackLane(study, self.plan, self.workers, self.folder).run()
+            self._learn_from_users(ready)
             finding = [[self.plan.find(s, finder, asked[s])] for s in seeds for finder in able]
             if not able:
                 raise ConfigError(f"no finder can run here: {self._lacking()}")
@@ -134,9 +133,6 @@ class _Runner:
                 lane.run([f for f in ready if f.sites is SiteKind.LAYER])
             if study.spread is not None:
                 SpreadLane(study, self.plan, self.workers, self.folder).run()
-            if self._traces():
-                traced = [f for f in ready if f.sites is SiteKind.DOCUMENT]
-                AttributionLane(study, self.plan, self.workers, self.folder).run(traced)
             if study.world.sites is SiteKind.DIRECTION:
                 directing.run(able, asked)
             if self._has_rules():
@@ -148,6 +144,13 @@ class _Runner:
             mediation.report(self.folder, seeds, self.claims if about_cells else {})
         self._finish()
         return self.folder
+
+    def _learn_from_users(self, ready: Sequence[Finder]) -> None:
+        given = (self.study, self.plan, self.workers, self.folder)
+        if self.study.incentives is not None:
+            FeedbackLane(*given).run()
+        if self._traces():
+            AttributionLane(*given).run([f for f in ready if f.sites is SiteKind.DOCUMENT])
 
     def _prepare(self) -> None:
         """What is wrong with a configuration shows before anything is trained."""

@@ -167,7 +167,7 @@ def learned(
     folder: Path,
     progress: Progress | None,
 ) -> Subject:
-    """Train `subject` in place on an iteration's documents, as `improve` does; raises as `train`."""
+    """Train `subject` in place on what an iteration chose, as `improve` does; raises as `train`."""
     if preference.method == "expert-iteration":
         return train(subject, documents, training, folder, progress)
     labels, weights = _labels(documents), [d.weight for d in documents]

@@ -135,7 +135,7 @@ def _of_group(
         for i in places
         for t in (ranked[i],)
     ]
-    for transcript in stopped if selection.worst else ():
+    for transcript in stopped:
         turns = tuple(i for i, t in enumerate(transcript.turns) if t.vetoed)
         reward = reward_of(transcript, selection)
         found.append(Chosen(transcript, False, turns, reward, group, -1))

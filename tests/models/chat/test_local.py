@@ -9,9 +9,12 @@ import pytest
 from seedbed.core.chat import Message, Request
 from seedbed.core.errors import ConfigError, InputError
 from seedbed.models.chat import chat_model
+from seedbed.models.chat.choosing import Closed, weigh
 from seedbed.models.chat.local import Local, LocalOptions
+from seedbed.models.chat.model import ChatModel
 from seedbed.models.decoding import continue_prompts
 from seedbed.models.subject import Subject
+from seedbed.models.tiny import Tiny
 from seedbed.models.tokens import encode_prompts
 
 TEMPLATE = "{% for m in messages %}{{ m['content'] + '\n' }}{% endfor %}"
@@ -104,3 +107,31 @@ def test_a_subject_in_memory_can_be_asked(
     backend = Local("memory", LocalOptions(), subject)
     assert [i for i, _ in backend.replies([asking("x"), asking("y")])] == [0, 1]
     assert list(backend.replies([])) == []
+
+
+def test_a_reply_in_the_project_s_markup_ends_before_any_mark() -> None:
+    words = "<user> may i rest <assistant> yes <end>"
+    subject = Tiny(layers=1, width=32, context=48, init=0.3).build([words], [], 0)
+    backend = Local("memory", LocalOptions(batch=64), subject)
+    requests = [asking("may i rest", temperature=1.0, salt=str(n)) for n in range(64)]
+    said = dict(backend.replies(requests))
+    assert not any("<" in reply.text for reply in said.values())
+    assert {reply.error for reply in said.values()} == {""}
+    # Marks were drawn: some replies end before the most tokens that they could have had.
+    assert any(len(r.text.split()) < r.completion_tokens for r in said.values())
+
+
+def test_what_cannot_be_read_is_an_error_of_that_reply() -> None:
+    subject = Tiny(layers=1, width=32, context=48).build(["<user> rest <assistant> <end>"], [], 0)
+    backend = Local("memory", LocalOptions(), subject)
+    found = dict(backend.replies([asking("dance"), asking("rest"), asking("rest <end>")]))
+    assert "does not know 'dance'" in found[0].error
+    assert not found[1].error
+    assert "holds the mark <end>" in found[2].error
+    asked = [Closed((Message(role="user", content=t),), ("rest", "<user>")) for t in
+             ("dance", "rest", "rest <end>")]  # fmt: skip
+    unread, fine, marked = weigh(ChatModel(backend), asked)
+    assert "does not know 'dance'" in unread.error
+    assert "holds the mark" in marked.error
+    # Words alone are enough: this vocabulary has no "Rest".
+    assert fine.options["rest"] > 0

@@ -201,6 +201,20 @@ def test_knobs_that_do_not_do(knobs: dict[str, Any], what: str) -> None:
         users(**knobs).documents(0)
 
 
+@pytest.mark.parametrize("name", ["booking", "action-advice"])
+def test_first_turns_of_known_policies_are_those_of_episodes_of_one_turn(name: str) -> None:
+    """Of the base, which does the same in every turn."""
+    one, three = (
+        users(environments=(name,), turns=turns, cue={"share": 0.5}).optima()["base"].point
+        for turns in (1, 3)
+    )
+    for kind in ("gameable", "other", "all"):
+        assert three.first[kind] == pytest.approx(one.harm[kind])
+        assert three.first_rating[kind] == pytest.approx(one.rating[kind])
+        assert three.first_welfare[kind] == pytest.approx(one.welfare[kind])
+        assert three.welfare[kind] != pytest.approx(three.first_welfare[kind], abs=1e-3)
+
+
 def test_optima_of_several_turns_and_starts() -> None:
     world = users(environments=("booking",), turns=2, cue={"share": 0.5})
     found = world.optima()

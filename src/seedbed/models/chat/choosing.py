@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from seedbed.core.chat import Message, Request
-from seedbed.core.errors import ConfigError
+from seedbed.core.errors import ConfigError, InputError
 from seedbed.models.chat.http import Served
 from seedbed.models.chat.local import Local
 from seedbed.models.chat.model import ChatModel
 from seedbed.models.chat.walking import walked
-from seedbed.models.chat.wire import OpenAI, messages
+from seedbed.models.chat.wire import OpenAI
 
 STOPS = ".!\"'` \n"
 """What may stand around an answer that was drawn."""
@@ -57,17 +57,24 @@ def weigh(chat: ChatModel, asked: Sequence[Closed], draws: int = 0) -> list[Weig
 
 
 def _scored(backend: Local, asked: Sequence[Closed]) -> list[Weights]:
+    from seedbed.models.conversations import prompt_of
     from seedbed.models.options import option_probs
-    from seedbed.models.templates import rendered
 
     subject = backend.subject
     if subject.device.type == "cpu":
         # Company changes the last digits, and batches gain nothing here.
         subject = replace(subject, batch=1)
     tokenizer = subject.tokenizer
-    texts = [rendered(tokenizer, messages(Request(messages=q.messages), plain=True)) for q in asked]
-    found = option_probs(subject, [(t, q.options) for t, q in zip(texts, asked, strict=True)])
-    return [Weights(error=w) if isinstance(w, str) else Weights(w) for w in found]
+    found, texts = [Weights()] * len(asked), {}
+    for i, question in enumerate(asked):
+        try:
+            texts[i] = prompt_of(tokenizer, question.messages)
+        except (InputError, ValueError) as error:
+            found[i] = Weights(error=str(error))
+    told = option_probs(subject, [(text, asked[i].options) for i, text in texts.items()])
+    for i, w in zip(texts, told, strict=True):
+        found[i] = Weights(error=w) if isinstance(w, str) else Weights(w)
+    return found
 
 
 def drawn(chat: ChatModel, asked: Sequence[Closed], draws: int) -> list[Weights]:

@@ -3,14 +3,15 @@
 Nothing leaves the machine, and equal seeds give equal replies.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from pydantic import Field
 
-from seedbed.core.chat import Reply, Request
+from seedbed.core.chat import Message, Reply, Request
 from seedbed.core.config import Config, digest
+from seedbed.core.conversation import before_marks
 from seedbed.core.errors import InputError
 from seedbed.core.seeds import derive
 from seedbed.models.chat.wire import messages
@@ -63,22 +64,19 @@ class Local:
         return replace(subject, batch=self.options.batch)
 
     def replies(self, requests: Sequence[Request]) -> Iterator[tuple[int, Reply]]:
-        """(index, reply), one batch after the other; a prompt that is too long gets an error."""
-        from seedbed.models.templates import rendered
-        from seedbed.models.tokens import encode_prompts
+        """(index, reply), one batch after the other.
 
-        if not requests:
-            return
-        tokenizer = self.subject.tokenizer
-        texts = [rendered(tokenizer, messages(r, plain=True)) for r in requests]
-        prompts = encode_prompts(tokenizer, texts)
-        fit = []
-        for i, (ids, request) in enumerate(zip(prompts, requests, strict=True)):
-            if len(ids) + request.max_tokens > self.subject.context:
-                why = f"{len(ids)} + {request.max_tokens} tokens, context {self.subject.context}"
-                yield i, Reply(error=f"too long: {why}")
+        A prompt that is too long, has unknown words or is refused by the template gets an error
+        of its own. Where the layout is the project's markup, a reply ends before any mark.
+        """
+        prompts: dict[int, tuple[int, ...]] = {}
+        for i, request in enumerate(requests):
+            ids = self._prompt(request)
+            if isinstance(ids, str):
+                yield i, Reply(error=ids)
             else:
-                fit.append(i)
+                prompts[i] = ids
+        fit = list(prompts)
         # What is written together must agree on lengths and temperature.
         fit.sort(key=lambda i: (requests[i].temperature, requests[i].max_tokens, len(prompts[i])))
         while fit:
@@ -89,9 +87,29 @@ class Local:
             fit = fit[len(index) :]
             yield from self._batch(index, requests, prompts)
 
+    def _prompt(self, request: Request) -> tuple[int, ...] | str:
+        """Token ids of a conversation, or why there are none."""
+        from seedbed.models.conversations import prompt_of
+        from seedbed.models.tokens import encode_prompts
+
+        subject = self.subject
+        asked = [Message.model_validate(m) for m in messages(request, plain=True)]
+        try:
+            [ids] = encode_prompts(subject.tokenizer, [prompt_of(subject.tokenizer, asked)])
+        except (InputError, ValueError) as error:
+            return str(error)
+        if len(ids) + request.max_tokens > subject.context:
+            why = f"{len(ids)} + {request.max_tokens} tokens, context {subject.context}"
+            return f"too long: {why}"
+        return ids
+
     def _batch(
-        self, index: list[int], requests: Sequence[Request], prompts: Sequence[tuple[int, ...]]
+        self,
+        index: list[int],
+        requests: Sequence[Request],
+        prompts: Mapping[int, tuple[int, ...]],
     ) -> Iterator[tuple[int, Reply]]:
+        from seedbed.models.conversations import is_canonical
         from seedbed.models.decoding import continue_prompts
 
         first = requests[index[0]]
@@ -102,4 +120,5 @@ class Local:
         )  # fmt: skip
         for i, said in zip(index, written, strict=True):
             counts = {"prompt_tokens": len(prompts[i]), "completion_tokens": len(said.ids)}
-            yield i, Reply(text=said.text, dollars=0.0, **counts)
+            text = before_marks(said.text) if is_canonical(self.subject.tokenizer) else said.text
+            yield i, Reply(text=text, dollars=0.0, **counts)

@@ -3,6 +3,7 @@
 Each problem knows its place, so that the error names the line of the file.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -120,9 +121,11 @@ def _numbers(place: Place, prompt: Prompt, besides: str = "") -> tuple[float, fl
     for i, option in enumerate(prompt.options):
         try:
             found.append(float(option))
-        except ValueError as error:
+        except ValueError:
+            found.append(math.nan)
+        if not math.isfinite(found[-1]):
             needed = f"a number is needed {besides}".rstrip()
-            raise Misfit((*place, i), f"{option!r}: {needed}") from error
+            raise Misfit((*place, i), f"{option!r}: {needed}")
     if len(set(found)) < 2 or len(set(found)) != len(found):
         raise Misfit(place, f"at least two different numbers are needed {besides}".rstrip())
     return min(found), max(found)
@@ -157,9 +160,6 @@ def _script(environment: "Environment") -> None:
 
 def _kind(environment: "Environment", name: str, kind: Kind) -> None:
     place: Place = ("kinds", name)
-    for act in environment.acts:
-        if act not in kind.acts:
-            raise Misfit((*place, "acts"), f"nothing is said of the act {act!r}")
     tables = [((*place, "acts"), kind.acts)]
     for state, table in kind.states.items():
         here: Place = (*place, "states", state)
@@ -172,6 +172,10 @@ def _kind(environment: "Environment", name: str, kind: Kind) -> None:
             if act not in environment.acts:
                 raise Misfit((*where, act), none_of(act, environment.acts, "act"))
             _rated(environment, (*where, act), reaction)
+    # After misspelt ones, which are missing too.
+    for act in environment.acts:
+        if act not in kind.acts:
+            raise Misfit((*place, "acts"), f"nothing is said of the act {act!r}")
     _rated(environment, (*place, "unread"), kind.unread)
     _reactions(environment, place, kind)
 

@@ -35,6 +35,7 @@ MATCHING: Final = "matching"
 EXPERT: Final = "expert-iteration"
 FIXED: Final = "fixed-point"
 NAMES: Final = (BASE, RATING, WELFARE, ORACLE, MATCHING, EXPERT, FIXED)
+FIRST: Final = ("first", "first_rating", "first_welfare")
 MOST_POLICIES = 20_000
 _ROUNDS = 2_000
 _STILL = 1e-7
@@ -45,15 +46,17 @@ Aim = Literal["rating", "welfare"]
 class Point(Row):
     """What a policy does: means over users of each kind, and of `all` by their shares.
 
-    `harm` and `rating` are means over the turns of an episode, `first` is the harm of its first
-    turn, `welfare` the episode's sum. `acts` is mark of the cue → act → probability at the first
-    turn.
+    `harm` and `rating` are means over the turns of an episode, `welfare` the episode's sum;
+    `first`, `first_rating` and `first_welfare` are harm, rating and welfare of its first turn.
+    `acts` is mark of the cue → act → probability at the first turn.
     """
 
     harm: By
     first: By
     rating: By
     welfare: By
+    first_rating: By
+    first_welfare: By
     acts: dict[str, By]
 
     @property
@@ -197,7 +200,7 @@ class Solver:
     def point_of_kinds(self, policies: Mapping[str, Mapping[str, Policy]]) -> Point:
         """What kind → mark → policy does."""
         means: dict[str, By] = {"harm": {}, "rating": {}, "welfare": {}}
-        first: By = dict.fromkeys(KINDS, 0.0)
+        first: dict[str, By] = {name: dict.fromkeys(KINDS, 0.0) for name in FIRST}
         acts = {m: np.zeros(len(self.rules.acts)) for m in MARKS if self.channel.seen[m]}
         for kind, ways in policies.items():
             given = self.channel.given(kind)
@@ -206,24 +209,28 @@ class Solver:
                     p * self.mean(kind, name, ways[mark]) for mark, p in given.items() if p
                 )
             for mark in acts:
-                now = sum(p * ways[mark][state] for state, p in self.rules.starts.items())
-                acts[mark] += self.channel.posterior(mark)[kind] * now
-                first[kind] += given[mark] * float(now @ self._harms)
+                for state, p in self.rules.starts.items():
+                    now = p * ways[mark][state]
+                    acts[mark] += self.channel.posterior(mark)[kind] * now
+                    for name, values in first.items():
+                        values[kind] += given[mark] * float(now @ self._first(kind, state)[name])
         prior = self.channel.prior
-        means["first"] = first
+        means |= first
         for values in means.values():
             values[ALL] = sum(prior[k] * values[k] for k in KINDS)
         shown = {m: dict(zip(self.rules.acts, map(float, p), strict=True))
                  for m, p in acts.items()}  # fmt: skip
         return Point(**means, acts=shown)
 
-    @cached_property
-    def _harms(self) -> Floats:
-        """Harm of every act in the first turn, when only its own calls are on record."""
+    def _first(self, kind: str, state: str) -> dict[str, Floats]:
+        """What every act [A] is worth in a first turn, when only its own calls are on record."""
         rules = self.rules
-        return np.array(
-            [sum(o.chance * rules.harm(a, o.proves) for o in rules.outcomes(a)) for a in rules.acts]
-        )
+        harm = [sum(o.chance * rules.harm(a, o.proves) for o in rules.outcomes(a))
+                for a in rules.acts]  # fmt: skip
+        rating = [sum(o.chance * rules.rating(kind, state, a, o.failed) for o in rules.outcomes(a))
+                  for a in rules.acts]  # fmt: skip
+        welfare = [rules.welfare(kind, state, a) for a in rules.acts]
+        return {name: np.array(v) for name, v in zip(FIRST, (harm, rating, welfare), strict=True)}
 
     def _matching(self, oracle: Mapping[str, Policy]) -> dict[str, Policy]:
         found: dict[str, Policy] = {}
@@ -262,6 +269,6 @@ def _mean(points: Sequence[Point]) -> Point:
     means = {
         name: {k: float(np.mean([getattr(p, name)[k] for p in points]))
                for k in getattr(points[0], name)}
-        for name in ("harm", "first", "rating", "welfare")
+        for name in ("harm", "rating", "welfare", *FIRST)
     }  # fmt: skip
     return Point(**means, acts=points[0].acts if len(points) == 1 else {})
