@@ -17,11 +17,12 @@ import torch
 
 from seedbed.core.conversation import END
 from seedbed.core.transcripts import Opening, Said, Transcript, as_messages
+from seedbed.models.conversations import prompt_of
 from seedbed.models.sampling import draw
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
 from seedbed.models.tokens import encode_prompts
-from seedbed.simulation.agents import Agent, SubjectAgent, Written, 
+from seedbed.simulation.agents import Agent, SubjectAgent, Written
 from seedbed.simulation.episodes import Simulation, simulate
 from seedbed.simulation.roles import Roles, build_roles
 from seedbed.training.config import Optimizer, Training
@@ -49,7 +50,7 @@ class OneByOne:
 
     def _one(self, talk: Sequence[Said], seed: int) -> Written:
         tokenizer = self.subject.tokenizer
-        prompt = encode_prompts(tokenizer, [laid_out(self.subject, as_messages(talk))])[0]
+        prompt = encode_prompts(tokenizer, [prompt_of(tokenizer, as_messages(talk))])[0]
         ids = torch.tensor([prompt])
         torch.manual_seed(seed)
         with torch.inference_mode():
