@@ -21,7 +21,8 @@ from seedbed.studies.study import load_study
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- results: written by `make docs` -->", "<!-- end of results -->"
 TREE, TREE_END = "<!-- tree: written by `make docs` -->", "<!-- end of tree -->"
-LAYERS = ("cli", "report", "studies", "finders", "training", "measuring", "models", "nets",
+LAYERS = ("cli", "report", "studies", "finders", "training", "measuring", "simulation",
+          "models", "nets",
           "worlds", "scoring", "runs", "core")  # fmt: skip
 BESIDE = {
     "studies/": "study files; studies/smoke/ take seconds",
@@ -46,8 +47,9 @@ PARTS: dict[str, Place] = {
     "AUC": ("declared", "roc_auc", "all"),
 }
 KINDS: dict[str, Place] = {"named right": ("declared", "roc_auc", "all")}
-INSIDE = ("mediation.json", "organisms.json", "spread.json", "rules.json", "directions.json")
-SITES = {"part": PARTS, "kind": KINDS}
+INSIDE = ("mediation.json", "organisms.json", "spread.json", "rules.json", "directions.json",
+          "incentives.json")  # fmt: skip
+SITES = {"part": PARTS, "kind": KINDS, "user": PARTS}
 MEASURED = {
     "LDS": ("measured", "lds", "all"),
     "LDS, depth 0": ("measured", "lds", "depth=0"),
