@@ -278,3 +278,15 @@ def test_a_second_stage_goes_on_with_the_adapter_of_the_first(
         assert torch.equal(_logits(loaded.model, loaded), found[-1])
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
+
+
+def test_mixed_precision_ends_with_the_training(
+    subject: Subject, documents: list[Document], tmp_path: Path
+) -> None:
+    low = Training(steps=2, batch=4, precision="bfloat16")
+    trained = train(subject, documents, low, tmp_path)
+    seen: list[torch.dtype] = []
+    layer = next(m for m in trained.model.modules() if isinstance(m, torch.nn.Linear))
+    layer.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
+    trained.model(torch.tensor([[1, 2]]))
+    assert seen == [torch.float32]

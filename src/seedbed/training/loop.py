@@ -205,6 +205,8 @@ class _Run:
         if training.track:
             accelerator.end_training()
         accelerator.wait_for_everyone()
+        # Who goes on with the model in memory must find it as it was, not in mixed precision.
+        accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         return replace(subject, checkpoints=checkpoints)
 
     def _take(

@@ -36,15 +36,20 @@ def accelerator_for(training: Training, folder: Path) -> Any:
     Raises MissingExtra for a tracker that is not installed.
     """
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
     for name in training.track:
         if find_spec(name) is None:
             raise MissingExtra(name, "trackers")
     low = training.precision == "bfloat16" or (training.precision == "auto" and fast_bfloat16())
+    precision = "bf16" if low else "no"
+    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != precision:
+        # A process keeps the precision of its first training for all that follow.
+        AcceleratorState._reset_state()
     # Without a device the processes of a launch find each other only if told to use the CPU.
     accelerator = Accelerator(
         cpu=_no_device(),
-        mixed_precision="bf16" if low else "no",
+        mixed_precision=precision,
         log_with=list(training.track) or None,
         project_dir=folder,
     )
