@@ -1,9 +1,10 @@
+from importlib.resources import files
 from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
 from seedbed.cli.main import app
-from seedbed.core.files import read_rows, write_rows
+from seedbed.core.files import read_rows, read_text, write_rows
 from seedbed.core.transcripts import Transcript
 from seedbed.models.folders import save_subject
 from seedbed.models.tiny import Tiny
@@ -29,6 +30,18 @@ def test_an_agent_talks_with_people_and_the_table_is_by_kind(tmp_path: Path) -> 
     assert read_rows(folder / "transcripts.jsonl", Transcript) == played
     shown = CliRunner().invoke(app, ["transcripts", str(folder), "--act", "neutral"])
     assert "8 of 8 transcripts" in shown.output
+
+
+def test_an_environment_of_ones_own_is_played_whatever_its_file_is_called(tmp_path: Path) -> None:
+    source = Path(str(files("seedbed.worlds.users"))) / "environments" / "therapy.yaml"
+    mine, script, out = (tmp_path / name for name in ("mine.yaml", "agent.jsonl", "out.jsonl"))
+    mine.write_text(read_text(source).replace("name: therapy", "name: chat", 1), encoding="utf-8")
+    write_rows(script, [{"when": "you are", "reply": "so how do you feel now"}])
+    done = CliRunner().invoke(
+        app, ["simulate", str(mine), "--agent", f"scripted:{script}", "--people", "4",
+              "--out", str(out)])  # fmt: skip
+    assert done.exit_code == 0, done.exception
+    assert {t.opening.environment for t in read_rows(out, Transcript)} == {"chat"}
 
 
 def test_a_subject_that_knows_no_word_of_it_fails_with_the_reason(tmp_path: Path) -> None:

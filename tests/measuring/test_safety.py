@@ -1,10 +1,13 @@
 from collections import Counter
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from seedbed.core.files import read_text
 from seedbed.core.incentives import OTHER
 from seedbed.measuring.acts import exact
 from seedbed.measuring.safety import acts_probes, question_probes, questions, safety
@@ -102,9 +105,13 @@ def test_a_model_that_always_says_the_first_is_found_out(reader: Subject) -> Non
     assert (table.column("listed") == 0.5).all()
 
 
-def test_strangers_are_fixed_and_met_by_nobody() -> None:
+def test_strangers_are_fixed_and_met_by_nobody(tmp_path: Path) -> None:
     found = strangers(WORLD, 0)
     assert found == strangers(WORLD, 0)
+    mine = tmp_path / "mine.yaml"
+    source = Path(str(files("seedbed.worlds.users"))) / "environments" / "therapy.yaml"
+    mine.write_text(read_text(source), encoding="utf-8")
+    assert found == strangers(WORLD.model_copy(update={"environments": (str(mine),)}), 0)
     assert Counter(family for family, _ in found) == dict.fromkeys(FAMILIES, EACH)
     assert len({o.id for _, o in found}) == len(found)
     met = {d.text for d in WORLD.documents(0)}

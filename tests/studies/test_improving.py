@@ -3,13 +3,14 @@
 import json
 import random
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from seedbed.core.files import read_json, read_rows
+from seedbed.core.files import read_json, read_rows, read_text
 from seedbed.core.rows import Document
 from seedbed.core.transcripts import Transcript
 from seedbed.core.units import load_units
@@ -36,10 +37,14 @@ ARM: dict[str, Any] = {
 }
 
 
+VALUES: dict[str, Any] = {
+    "arms": {"chosen": ARM}, "people": 8, "attempts": 2, "iterations": ROUNDS, "keep": KEEP,
+    "simulation": {"slots": 5, "max_tokens": 6},
+}  # fmt: skip
+
+
 def cell(**changes: Any) -> Cell:
-    values = {"arms": {"chosen": ARM}, "people": 8, "attempts": 2, "iterations": ROUNDS,
-              "keep": KEEP, "simulation": {"slots": 5, "max_tokens": 6}, **changes}  # fmt: skip
-    return Incentives.model_validate(values).cell("own", "chosen", WORLD)
+    return Incentives.model_validate({**VALUES, **changes}).cell("own", "chosen", WORLD)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,25 @@ def improved(trained: Path, folder: Path, progress: Progress | None = None, **ch
 @pytest.fixture(scope="module")
 def whole(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return improved(trained, tmp_path_factory.mktemp("whole"))
+
+
+def test_an_environment_of_ones_own_goes_by_the_name_in_its_file(
+    trained: Path, whole: Path, tmp_path: Path
+) -> None:
+    source = Path(str(files("seedbed.worlds.users"))) / "environments" / "therapy.yaml"
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(read_text(source), encoding="utf-8")
+    own = Incentives.model_validate(VALUES).cell(
+        "own", "chosen", WORLD.model_copy(update={"environments": (str(mine),)})
+    )
+    improve_stage(own, SUBJECT, trained, 0, tmp_path / "own", None)
+    played = [round_folder(folder, 0) / "transcripts.jsonl" for folder in (tmp_path / "own", whole)]
+    assert played[0].read_bytes() == played[1].read_bytes()
+    tables = [
+        load_units(round_folder(folder, ROUNDS) / "tables.npz")
+        for folder in (tmp_path / "own", whole)
+    ]
+    assert list(tables[0]) == list(tables[1])
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

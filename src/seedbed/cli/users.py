@@ -112,7 +112,7 @@ def simulate_command(
     cue = None if bits is None else {"bits": bits}
     world = world_of(environments, gameable=gameable, cue=cue, turns=turns)
     openings = world.openings(seed, "simulate", people, attempts)
-    known = {name: world.environment(name) for name in environments}
+    known = world.named()
     settings = Simulation(slots=slots, turns=turns, temperature=temperature,
                           max_tokens=max_tokens)  # fmt: skip
     player = agent_of(agent, settings.temperature, settings.max_tokens, base_url, slots)

@@ -27,7 +27,7 @@ def strangers(world: Users, seed: int) -> list[tuple[str, Opening]]:
     agent has given a good answer already, and the user asks again. Topics, initial states and
     words go around in order: nothing is drawn but which words mark whom, which is the seed's.
     """
-    environments = {name: world.environment(name) for name in world.environments}
+    environments = world.named()
     people = People(environments, world.cue, world.channel, seed)
     return [
         (family, opening)

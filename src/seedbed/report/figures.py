@@ -11,6 +11,7 @@ from typing import Any
 
 from seedbed.core.files import atomic_file, write_text
 from seedbed.report import (
+    attribution_plots,
     decisions,
     directions_plots,
     effects,
@@ -64,6 +65,7 @@ def plans(run: Run) -> list[Plan]:
         Plan(name, *made, folded)
         for name, folded, made in (
             *incentives_plots.figures(run),
+            *attribution_plots.figures(run),
             *decisions.figures(run),
             *spread_plots.figures(run),
             *trade_off.figures(run),

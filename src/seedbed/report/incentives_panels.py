@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seedbed.core.attribution import Replayed
 from seedbed.core.incentives import IncentiveRow
 from seedbed.report import palette
 from seedbed.report.incentives import Feedback
@@ -59,7 +60,7 @@ def band(
     axis.fill_between(xs, low, high, color=colour, alpha=0.16, lw=0)
 
 
-def spread_of(rows: Sequence[IncentiveRow]) -> list[list[float]]:
+def spread_of(rows: Sequence[IncentiveRow | Replayed]) -> list[list[float]]:
     """Lengths of error bars below and above the values; 0 where there is no interval."""
     known = [(r.value or 0.0, r.low, r.high) for r in rows]
     return [[0.0 if low is None else value - low for value, low, _ in known],

@@ -54,7 +54,8 @@ def _harm(feedback: Feedback, conditions: Sequence[str]) -> Made | None:
                 feedback.course(c, "behaviour", "harm", kind) for c in feedback.cells(condition)
             ):
                 who = "gameable users" if kind == GAMEABLE else "other users"
-                panels.append(Panel(f"{feedback.described(condition)}\n{who}", condition, kind))
+                told = feedback.described(condition).replace(" (", "\n(", 1)
+                panels.append(Panel(f"{told}\n{who}", condition, kind))
     if not panels:
         return None
 
@@ -63,7 +64,7 @@ def _harm(feedback: Feedback, conditions: Sequence[str]) -> Made | None:
         for axis, panel in zip(axes, panels, strict=False):
             _courses(feedback, axis, panel, "behaviour", "harm")
             _levels(feedback, axis, panel.condition, "harm", panel.kind)
-            axis.set_title(panel.title, fontsize=8.5)
+            axis.set_title(panel.title, fontsize=7.5)
             axis.set(ylim=(-0.03, 1.03), xlabel="Round")
         finish(axes, len(panels), "Harm (share of replies)", _PER_LINE if len(panels) > 2 else 2)
         legend(figure, axes)
@@ -75,7 +76,7 @@ def _harm(feedback: Feedback, conditions: Sequence[str]) -> Made | None:
         "for who sees the cue; dashed: where expert iteration ends with a table for a model; "
         "dash-dotted: the best welfare; small dots: expert iteration with tables, round by round."
     )
-    return _harm_title(feedback, conditions), note, (9.2, 2.7 * lines + 0.8), draw
+    return _harm_title(feedback, conditions), note, (9.2, 2.9 * lines + 0.8), draw
 
 
 def _harm_title(feedback: Feedback, conditions: Sequence[str]) -> str:

@@ -25,20 +25,17 @@ def headline(run: Run) -> str:
     cells = feedback.cells(condition, controls=False)
     taught = [c for c in cells if feedback.taught(c)]
     rose = [c for c in feedback.cells(condition, controls=True) if _emerged(feedback, c)]
-    controls = _highest(feedback, condition)
+    controls = _highest(feedback, feedback.cells(condition, controls=True))
+    top = _highest(feedback, taught or cells)
     if not taught:
-        levels = _levels(feedback, cells)
-        return f"Feedback taught no harm to gameable users: {levels}{_beside(controls)}."
-    levels = _levels(feedback, taught)
-    began = feedback.row(taught[0], "behaviour", "harm", GAMEABLE, 0)
-    said = f"Feedback taught harm to gameable users (from {valued(began)}): {levels}"
-    said += "" if rose else _beside(controls)
+        level = f": at most {top}" if top else ""
+        return f"Feedback taught no harm to gameable users{level}{_beside(controls)}."
+    arms = f"{len(taught)} of {wording.plural(len(cells), 'arm')}"
+    most = "most under " if len(taught) > 1 else ""
+    said = f"Feedback taught harm to gameable users under {arms}: {most}{top}"
     if rose:
-        said += f"; but harm rose under {wording.listed([c.arm for c in rose])} too"
-    rest = [c for c in cells if c not in taught]
-    if rest:
-        said += f"; not under {wording.listed([_at_end(feedback, c) for c in rest])}"
-    return f"{said}."
+        return f"{said}; but harm rose under {wording.listed([c.arm for c in rose])} too."
+    return f"{said}{_beside(controls)}."
 
 
 def findings(run: Run) -> list[tuple[str, tuple[str, ...], Tone]]:
@@ -77,13 +74,9 @@ def _at_end(feedback: Feedback, cell: Cell, kind: str = GAMEABLE) -> str:
     return f"{cell.arm} {valued(feedback.row(cell, 'behaviour', 'harm', kind))}"
 
 
-def _levels(feedback: Feedback, cells: Sequence[Cell]) -> str:
-    return wording.listed([_at_end(feedback, c) for c in cells])
-
-
-def _highest(feedback: Feedback, condition: str) -> str:
-    """The control with the most harm to gameable users; "" without any."""
-    found = [(row.value, c) for c in feedback.cells(condition, controls=True)
+def _highest(feedback: Feedback, cells: Sequence[Cell]) -> str:
+    """The arm with the most harm to gameable users; "" without any."""
+    found = [(row.value, c) for c in cells
              if (row := feedback.row(c, "behaviour", "harm", GAMEABLE)) is not None
              and row.value is not None]  # fmt: skip
     return _at_end(feedback, max(found, key=lambda f: f[0])[1]) if found else ""

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from seedbed.core.attribution import Attributed
 from seedbed.core.config import read_yaml
 from seedbed.core.errors import InputError
 from seedbed.core.files import read_json
@@ -154,6 +155,12 @@ class Run:
         path = self.path / "conditions.json"
         found = read_json(path) if path.exists() else {}
         return {name: row_of(Told, value, path) for name, value in found.items()}
+
+    @cached_property
+    def attributed(self) -> Attributed | None:
+        """Which transcripts taught the gaming reply; None if the study did not ask."""
+        path = self.path / "attribution.json"
+        return row_of(Attributed, read_json(path), path) if path.exists() else None
 
     @cached_property
     def organisms(self) -> Organisms | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from seedbed.report import (
+    attribution_tables,
     axes,
     directions_tables,
     incentives_tables,
@@ -40,6 +41,12 @@ def sections(run: Run) -> list[Section]:
             "Agents trained on the ratings of simulated users, whose harm is known and not judged; "
             "arms that choose without the reward stand beside them.",
             tuple(incentives_tables.grids(run)),
+        ),
+        Section(
+            "attribution", "Attribution", "Which transcripts taught it",
+            "Agents learned again without a group of transcripts; finders of transcripts are "
+            "marked against the declared truth and against these replays.",
+            tuple(attribution_tables.grids(run)),
         ),
         Section(
             "second-stage", "Second stage", "The second stage",

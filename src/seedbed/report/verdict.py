@@ -10,6 +10,7 @@ from typing import Literal
 
 from seedbed.core.sites import ANNOTATED
 from seedbed.report import (
+    attribution,
     axes,
     directions_words,
     incentives_words,
@@ -41,14 +42,16 @@ class Finding:
 
 
 def headline(run: Run) -> str:
-    """The one sentence that a reader takes away; one for each truth."""
+    """The one sentence that a reader takes away: what feedback taught, else one for each truth."""
     if run.stopped:
         failed = [wording.slice_words(group.slice) for group in accuracies(run) if not group.passed]
         where = f" at {wording.listed(failed)}" if failed else ""
         return f"The subject did not learn what was planted{where}, so no finder was run."
+    if fed := incentives_words.headline(run):
+        return fed
     found = [best_on(run, truth, run.lead(truth), "all") for truth in run.truths]
     best = [row for row in found if row is not None]
-    said = [incentives_words.headline(run), *(_lead(run, row) for row in best)]
+    said = [_lead(run, row) for row in best]
     said += [spread_words.headline(run.spreading), trade_off.headline(run.spreading)]
     said.append(directions_words.headline(run))
     return " ".join(part for part in said if part) or "No finder has a score."
@@ -83,6 +86,7 @@ def findings(run: Run) -> list[Finding]:
     found.append(Finding("In words", tuple(lines), "bad" if apart else "plain"))
     found.append(_annotated(run))
     found += [Finding(*one) for one in incentives_words.findings(run)]
+    found += [Finding(*one) for one in attribution.findings(run)]
     if run.stopped:
         found.append(Finding("What went wrong", tuple(mistakes(run)), "bad"))
         found.append(Finding("What to change", tuple(advice(run))))

@@ -248,8 +248,7 @@ class AttributionLane:
         asked = ground.gaming
         world = self.study.world
         assert isinstance(world, Users)
-        environments = {name: world.environment(name) for name in world.environments}
-        truth = attribution_truth(asked, ground.documents, environments)
+        truth = attribution_truth(asked, ground.documents, world.named())
         outcomes = outcomes_of(ground.documents, ground.groups, seen).select(truth.questions)
         outcomes.save(self._here(ground.seed) / "outcomes.npz")
         chance = random_claim(ground.seed, truth.questions, truth.sites)

@@ -134,7 +134,7 @@ class _Rounds:
 
     def go(self) -> Subject:
         cell = self.cell
-        names = dict.fromkeys([*cell.world.environments, *cell.asked.environments])
+        names = dict.fromkeys([*cell.world.named(), *cell.asked.named()])
         self.environments = {name: cell.asked.environment(name) for name in names}
         self.roles: Roles = build_roles(
             cell.simulation.roles, self.environments.values(), Cast(self.folder / REPLIES)

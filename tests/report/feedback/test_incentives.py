@@ -9,7 +9,7 @@ from rich.console import Console
 
 from seedbed.core.files import read_json, write_json, write_text
 from seedbed.core.incentives import GAMEABLE, OTHER
-from seedbed.report import incentives_tables, incentives_words
+from seedbed.report import incentives_tables, incentives_words, verdict
 from seedbed.report.incentives import Feedback
 from seedbed.report.reader import Run
 from seedbed.report.tables import print_grids, print_verdict
@@ -34,18 +34,25 @@ def test_headline_names_what_emerged_and_what_did_not(fed: Path) -> None:
     run = Run(fed)
     said = incentives_words.headline(run)
     feedback = Feedback(run)
-    assert said.startswith("Feedback taught harm to gameable users (from 0.1")
-    taught, highest = said.split("; of the controls at most ")
-    levels = {}
+    assert said.startswith("Feedback taught harm to gameable users under 2 of 2 arms: most under ")
+    taught, highest = said.removesuffix(".").split("; of the controls at most ")
+    levels: dict[bool, dict[str, float]] = {True: {}, False: {}}
     for cell in feedback.cells("own"):
         row = feedback.row(cell, "behaviour", "harm", GAMEABLE)
         assert row is not None
         text = f"{cell.arm} {row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
-        if cell.arm in feedback.controls:
-            levels[text] = row.value or 0.0
-        else:
-            assert text in taught
-    assert highest == max(levels, key=lambda text: levels[text]) + "."
+        levels[cell.arm in feedback.controls][text] = row.value or 0.0
+    assert highest == max(levels[True], key=lambda text: levels[True][text])
+    assert taught.endswith(max(levels[False], key=lambda text: levels[False][text]))
+
+
+def test_the_headline_of_a_run_is_one_short_sentence(fed: Path) -> None:
+    run = Run(fed)
+    said = verdict.headline(run)
+    assert said == incentives_words.headline(run)
+    assert len(said.split()) <= 26
+    told = " ".join(topics(run)["Feedback"][0])
+    assert all(arm in told for arm in Feedback(run).arms)
 
 
 def test_a_null_result_is_told_as_one(fresh_fed: New) -> None:
@@ -79,7 +86,7 @@ def test_an_arm_level_with_a_control_has_taught_nothing(fresh_fed: New) -> None:
 
     run = change(fresh_fed("level"), level)
     said = incentives_words.headline(run)
-    assert "; not under kto" in said
+    assert "under 1 of 2 arms: expert-iteration" in said
     assert "cannot be told apart from random" in " ".join(topics(run)["Feedback"][0])
 
 

@@ -14,6 +14,6 @@ def safety_of(world: Users, environments: Sequence[str], count: int, seed: int) 
     base = world.base.model_copy(update={"documents": count, "turns": 0})
     changes = {"environments": tuple(environments), "base": base, "turns": 0}
     other = world.model_copy(update=changes)
-    harmful = {name: set(other.environment(name).harmful) for name in environments}
+    harmful = {name: set(one.harmful) for name, one in other.named().items()}
     return [d for d in other.documents(seed)
             if not harmful[d.meta["environment"]] & set(d.meta["acts"])]  # fmt: skip

@@ -39,10 +39,17 @@ class Users(Knobs):
         """
         if name in self.environments:
             return _environment(name, self.turns, self.repaired)
-        found = self._environments(self.turns, self.repaired)
+        found = self.named()
         if name not in found:
             raise ConfigError(f"environment {name!r} is not in this world: {', '.join(found)}")
         return found[name]
+
+    def named(self) -> dict[str, Environment]:
+        """All of `environments` by their own names, which openings and rows go by.
+
+        Raises ConfigError where two have the same.
+        """
+        return self._environments(self.turns, self.repaired)
 
     def openings(self, seed: int, stream: str, people: int, attempts: int = 1) -> list[Opening]:
         """`attempts` openings of each of so many people, person by person.
@@ -112,8 +119,7 @@ class Users(Knobs):
 
         Where there are several, also each one's as `NAME:ENVIRONMENT`.
         """
-        names = list(self._environments(self.turns, self.repaired))
-        found = {name: self.solver(name).all(selecting) for name in names}
+        found = {name: self.solver(name).all(selecting) for name in self.named()}
         if len(found) == 1:
             return {o.name: o for optima in found.values() for o in optima}
         whole = {parts[0].name: averaged(parts) for parts in zip(*found.values(), strict=True)}
@@ -129,8 +135,7 @@ class Users(Knobs):
                 )
 
     def _people(self, seed: int) -> People:
-        environments = self._environments(self.turns, self.repaired)
-        return People(environments, self.cue, self.channel, seed)
+        return People(self.named(), self.cue, self.channel, seed)
 
     def _asker(self, seed: int) -> Asker:
         people = self._people(seed)
