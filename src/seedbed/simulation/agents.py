@@ -81,15 +81,18 @@ class SubjectAgent:
         return self._ids[key]
 
     def _encoded(self, messages: Sequence[Message]) -> tuple[int, ...] | str:
+        text = ""
         try:
             tokenizer = self.subject.tokenizer
-            ids = encode_prompts(tokenizer, [prompt_of(tokenizer, messages)])[0]
+            text = prompt_of(tokenizer, messages)
+            ids = encode_prompts(tokenizer, [text])[0]
         except (InputError, ValueError) as error:
-            return str(error)
+            # Reasons are counted, so they must not hold what differs from prompt to prompt.
+            return str(error).removeprefix(f"{text!r}: ")
         if len(ids) + self.most > self.subject.context:
             return (
-                f"too long: {len(ids)} + {self.most} tokens, but the agent's context is"
-                f" {self.subject.context}"
+                f"too long: with max_tokens {self.most} a conversation passes the agent's context"
+                f" of {self.subject.context} tokens"
             )
         return ids
 
