@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ import torch
 from seedbed.core.conversation import END
 from seedbed.core.transcripts import Opening, Said, Transcript, as_messages
 from seedbed.models.conversations import prompt_of
-from seedbed.models.sampling import draw
 from seedbed.models.subject import Subject
 from seedbed.models.tiny import Tiny
 from seedbed.models.tokens import encode_prompts
@@ -60,22 +60,6 @@ class OneByOne:
             )  # fmt: skip
         text = tokenizer.decode(made[0, len(prompt) :], skip_special_tokens=True)
         return Written(text=text.replace(END, "").strip())
-
-
-class Unshared:
-    """Ours with every reply drawn in batches, but nothing kept from one step to the next."""
-
-    def __init__(self, subject: Subject) -> None:
-        self.inner = SubjectAgent(subject, most=MOST)
-
-    def replies(
-        self, conversations: Sequence[Sequence[Said]], seeds: Sequence[int]
-    ) -> list[Written]:
-        """What SubjectAgent says."""
-        prompts = [self.inner.prompt(talk) for talk in conversations]
-        known = [p for p in prompts if not isinstance(p, str)]
-        made = draw(self.inner.subject, known, MOST, 1.0, seeds)
-        return [Written(text=said.text.strip()) for said in made]
 
 
 @dataclass
@@ -187,49 +171,42 @@ def against_one_by_one(one: Setting, people: int, repeat: int) -> Row:
 
 
 def growth(one: Setting, people: int, repeat: int, sizes: Sequence[int]) -> list[Row]:
-    """Turns a second by slots, beside the same with nothing kept between steps."""
+    """Turns a second by slots, beside one slot."""
     openings = one.openings(people)
     wanted = one.ours(openings, 1)
     found = []
     for slots in sizes:
         same = one.ours(openings, slots) == wanted
-        kept, plain, ratio = paired(
-            lambda s=slots: one.ours(openings, s),  # type: ignore[misc]  # a default binds it
-            lambda s=slots: one.play(openings, Unshared(one.subject), s),  # type: ignore[misc]  # as above
-            repeat,
+        many, alone, ratio = paired(
+            partial(one.ours, openings, slots), partial(one.ours, openings, 1), repeat
         )
         found.append(
-            Row(f"{one.name} parameters, {slots} slots", "ours, nothing kept between steps",
-                turns_of(wanted) / kept, turns_of(wanted) / plain, ratio, "turns a CPU second",
+            Row(f"{one.name} parameters, {slots} slots", "ours, 1 slot",
+                turns_of(wanted) / many, turns_of(wanted) / alone, ratio, "turns a CPU second",
                 "the transcripts of 1 slot" if same else "OTHER TRANSCRIPTS")
         )  # fmt: skip
     return found
 
 
-def shares(one: Setting, people: int, slots: int) -> list[Row]:
-    """Shares of the time of the programs in the roles, with and without what is kept."""
-    openings, found = one.openings(people), []
-    for name, agent in (("", SubjectAgent(one.subject, most=MOST)),
-                        (", nothing kept", Unshared(one.subject))):  # fmt: skip
-        clocks: dict[str, list[float]] = {"roles": [], "agent": []}
-        plain = one.roles
-        timed = replace(
-            one, roles=Roles(user=Timed(plain.user, clocks["roles"]),
-                             rater=Timed(plain.rater, clocks["roles"]),
-                             transition=Timed(plain.transition, clocks["roles"]))
-        )  # fmt: skip
-        started = time.perf_counter()
-        played = timed.play(openings, Timed(agent, clocks["agent"]), slots)
-        whole = time.perf_counter() - started
-        roles, spoke = sum(clocks["roles"]), sum(clocks["agent"])
-        each = 1e6 / turns_of(played)
-        found.append(
-            Row(f"{one.name} parameters, {slots} slots{name}", "share of programs in the roles",
-                100 * roles / whole, None, None, "% of the time",
-                f"µs a turn: agent {spoke * each:.0f}, roles {roles * each:.0f}, the rest"
-                f" {(whole - roles - spoke) * each:.0f}")
-        )  # fmt: skip
-    return found
+def shares(one: Setting, people: int, slots: int) -> Row:
+    """The share of the time of the programs in the roles."""
+    openings = one.openings(people)
+    clocks: dict[str, list[float]] = {"roles": [], "agent": []}
+    plain, agent = one.roles, SubjectAgent(one.subject, most=MOST)
+    timed = replace(
+        one, roles=Roles(user=Timed(plain.user, clocks["roles"]),
+                         rater=Timed(plain.rater, clocks["roles"]),
+                         transition=Timed(plain.transition, clocks["roles"]))
+    )  # fmt: skip
+    started = time.perf_counter()
+    played = timed.play(openings, Timed(agent, clocks["agent"]), slots)
+    whole = time.perf_counter() - started
+    roles, spoke = sum(clocks["roles"]), sum(clocks["agent"])
+    each = 1e6 / turns_of(played)
+    return Row(f"{one.name} parameters, {slots} slots", "share of programs in the roles",
+               100 * roles / whole, None, None, "% of the time",
+               f"µs a turn: agent {spoke * each:.0f}, roles {roles * each:.0f}, the rest"
+               f" {(whole - roles - spoke) * each:.0f}")  # fmt: skip
 
 
 def main() -> None:
@@ -247,7 +224,7 @@ def main() -> None:
         one = setting(size, steps)
         rows.append(against_one_by_one(one, max(4, people // 4), repeat))
         rows += growth(one, people, repeat, (1, 32) if given.quick else SLOTS)
-        rows += shares(one, people, 32)
+        rows.append(shares(one, people, 32))
     show(rows, "Simulated episodes", given.json)
 
 
