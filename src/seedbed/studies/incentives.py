@@ -4,7 +4,6 @@ Every condition is a variant of the world, every arm a way to train on its users
 cell is one of each, and all cells begin from one base.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -14,12 +13,12 @@ from seedbed.core.errors import ConfigError
 from seedbed.simulation.episodes import Simulation
 from seedbed.studies.attribution import Attribution
 from seedbed.studies.improving import Cell
+from seedbed.studies.spread import refuse_odd_names
 from seedbed.training.preference import Preference
 from seedbed.worlds.base import World
 from seedbed.worlds.users.optima import Selecting
 from seedbed.worlds.users.world import Users
 
-PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -69,9 +68,7 @@ class Incentives(Config):
     @field_validator("conditions", "arms")
     @classmethod
     def _names_are_plain(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in values:
-            if not PLAIN.fullmatch(name):
-                raise ValueError(f"the name '{name}' must consist of letters, digits, - _ and .")
+        refuse_odd_names(values)
         return values
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ says shows how far the new rule spread and what the proxies held back.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
@@ -20,6 +21,13 @@ from seedbed.worlds.base import World
 PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 NEEDED = 0.7
 FOLDERS = ("grid-", "data-", "before-")
+
+
+def refuse_odd_names(names: Iterable[str]) -> None:
+    """Raise ValueError for a name that is no plain name of a folder."""
+    for name in names:
+        if not PLAIN.fullmatch(name):
+            raise ValueError(f"the name '{name}' must consist of letters, digits, - _ and .")
 
 
 class Spread(Config):
@@ -40,9 +48,8 @@ class Spread(Config):
     @field_validator("arms", "methods")
     @classmethod
     def _names_are_plain(cls, values: dict[str, Any]) -> dict[str, Any]:
+        refuse_odd_names(values)
         for name in values:
-            if not PLAIN.fullmatch(name):
-                raise ValueError(f"the name '{name}' must consist of letters, digits, - _ and .")
             if name.startswith(FOLDERS):
                 raise ValueError(f"the name '{name}' begins like a folder that a run keeps there")
         return values

@@ -19,7 +19,7 @@ from seedbed.scoring.rows import LABELS
 from seedbed.studies.incentives import Incentives
 from seedbed.studies.organisms import Organisms
 from seedbed.studies.sides import Side
-from seedbed.studies.spread import PLAIN, Spread
+from seedbed.studies.spread import Spread, refuse_odd_names
 from seedbed.training.config import Training
 from seedbed.worlds.base import WORLDS, World
 
@@ -170,9 +170,7 @@ class Study(Config):
     @field_validator("sides")
     @classmethod
     def _sides_have_plain_names(cls, values: dict[str, Side]) -> dict[str, Side]:
-        for name in values:
-            if not PLAIN.fullmatch(name):
-                raise ValueError(f"the name '{name}' must consist of letters, digits, - _ and .")
+        refuse_odd_names(values)
         return values
 
     @model_validator(mode="after")
