@@ -39,7 +39,7 @@ clean:
 	touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/pip
-	$(BIN)/pip install -q -c constraints.txt -e ".[lora,smollm2,embed,harness,preference,inspect,dev]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[lora,smollm2,embed,harness,preference,inspect,ray,slurm,share,dev]"
 	touch $@
 
 .venv/.bench: pyproject.toml constraints.txt | .venv/bin/pip

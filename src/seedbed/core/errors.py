@@ -8,7 +8,8 @@ SeedbedError
 │   │   └── MissingPeer   the environment of an adapter is not installed
 │   └── DiskError         a file could not be written
 ├── GateError             no subject learned what was planted        exit 3
-└── LockedError           another process writes the same run        exit 4
+├── LockedError           another process writes the same run        exit 4
+└── LostError             workers, nodes or jobs were lost too often  exit 5
 """
 
 from pathlib import Path
@@ -77,3 +78,9 @@ class LockedError(SeedbedError):
     """Another process holds the lock of this run folder."""
 
     exit_code = 4
+
+
+class LostError(SeedbedError):
+    """A worker, node or job was lost more often than a call is tried again."""
+
+    exit_code = 5

@@ -3,7 +3,8 @@
 A world is a frozen configuration; every method is a pure function of it and the seed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,18 +32,36 @@ class Gate(Config):
     asked: str = "id"
 
 
+@dataclass(frozen=True)
+class View:
+    """A world's rows arranged for finders of another kind of site than its own, and their truth.
+
+    `questions` are those that are asked (split `gate.asked`, with the slice `gate.by`) and, for
+    directions, the labelled examples of the splits train and dev; `truth` has a row for each of
+    them and the sites that a world of that kind would have. Documents are the world's own.
+    """
+
+    questions: Sequence[Question]
+    pairs: Sequence[Pair]
+    truth: Truth
+
+
 class World(Kinded):
     """Base of worlds; subclasses add their knobs as fields and a default `kind`.
 
     A world that can be taught again has a field `stage`; then `GROUPS` says a line on each value
     of its questions' slice `group`, `TRAINED` what the groups that are taught are taught, and
     `CONTRASTS` which two groups are worth comparing. `planted` is false where nothing is: such a
-    world has no documents, and its truth is what somebody annotated.
+    world has no documents, and its truth is what somebody annotated. `crossings` says a line on
+    what the declared truth about each further kind of site is (see `view`), `lacking` why there
+    is none about the others.
     """
 
     gate: Gate = Gate()
     sites: ClassVar[SiteKind] = SiteKind.DOCUMENT
     planted: ClassVar[bool] = True
+    crossings: ClassVar[Mapping[SiteKind, str]] = {}
+    lacking: ClassVar[Mapping[SiteKind, str]] = {}
     GROUPS: ClassVar[dict[str, str]] = {}
     TRAINED: ClassVar[dict[str, Outcome]] = {}
     CONTRASTS: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -101,6 +120,14 @@ class World(Kinded):
         Slices name the `panel` and the coordinates `x1` and `x2`; every panel has the same grid.
         """
         return []
+
+    def view(self, kind: SiteKind, seed: int, documents: Sequence[Document]) -> View:
+        """Rows and declared truth about another kind of site, one of `crossings`.
+
+        `documents` are what the subject learned from: `documents(seed)`, or what it chose from
+        its users' conversations.
+        """
+        raise NotImplementedError
 
     def truth(self, seed: int) -> Truth:
         """The declared truth: `questions(seed)` × sites, in their orders."""

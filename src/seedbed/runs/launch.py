@@ -1,0 +1,90 @@
+"""Launching: where chains of stages run. What is ours is that a study file does not change.
+
+A launcher takes calls and gives futures; here, on Ray and under SLURM the same calls leave the
+same stages in the store, so results do not depend on it.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Annotated, Protocol, TypeVar
+
+from pydantic import Field, field_validator
+
+from seedbed.core.config import Config, read_yaml, validate
+from seedbed.core.errors import ConfigError
+
+T = TypeVar("T")
+Report = Callable[[int, str, int, int, str], None]
+"""Told of progress: seed, name of the stage, done, total, text."""
+Call = Callable[[Report], T]
+"""What a worker runs; it can be pickled, and running it twice leaves what running it once does."""
+Told = Callable[[str], None]
+"""Told in a line of what was lost and is tried again."""
+
+PLACES = ("here", "ray", "slurm")
+
+
+class Launch(Config):
+    """Where and with what a study's stages run; nothing of it changes a result.
+
+    `on` is here, ray, ray://HOST:PORT or slurm. `workers`: so many at once (here: by cores and
+    `memory`; ray and slurm: as many as there is room for). `memory` is GiB and `gpus` GPUs that a
+    worker needs. `retries`: so often is a call tried again whose worker, node or job was lost.
+    The rest is for SLURM: `minutes` a job may take before it is requeued to go on, and `options`
+    of sbatch by their long names (`{partition: gpu, account: mine}`); `setup` are shell lines
+    before a job's own.
+    """
+
+    on: str = "here"
+    workers: int | None = Field(default=None, ge=1)
+    memory: float | None = Field(default=None, gt=0)
+    gpus: float = Field(default=0, ge=0)
+    retries: int = Field(default=2, ge=0)
+    minutes: int = Field(default=240, ge=1)
+    options: dict[str, Annotated[str | int, Field(union_mode="left_to_right")]] = {}
+    setup: tuple[str, ...] = ()
+
+    @field_validator("on")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in PLACES and not value.startswith("ray://"):
+            raise ValueError(f"'{value}' is no place to run; there are: here, ray, ray://…, slurm")
+        return value
+
+
+class Launcher(Protocol):
+    """Runs calls somewhere and reports on them."""
+
+    def submit(self, call: Call[T], name: str) -> "Future[T]":
+        """Have `call` run; `name` is for messages. What the call raises, the future raises.
+
+        A worker that is lost is not an exception of the call: the call is tried again, and
+        LostError is raised after the last try.
+        """
+
+    def close(self, *, cancel: bool = False) -> None:
+        """Wait for what runs (`cancel`: give up what does not run yet) and let go of workers."""
+
+
+def read_launch(on: str, file: Path | None = None, workers: int | None = None) -> Launch:
+    """The options of `--on`, `--launch FILE` and `--workers`; raises ConfigError in one line.
+
+    A file's own `on` holds where the command line names no other place than the default.
+    """
+    values = read_yaml(file) if file is not None else {}
+    if on != "here" or "on" not in values:
+        values["on"] = on
+    if workers is not None:
+        values["workers"] = workers
+    return validate(Launch, values, file or "--on")
+
+
+def start(launch: Launch, threads: int, folder: Path, report: Report, told: Told) -> Launcher:
+    """A launcher of the place that `launch` names.
+
+    `threads` are torch threads a worker; `folder` is the store's, which every worker can reach.
+    Raises MissingExtra where the place needs a package that is not installed, ConfigError where
+    the place cannot be reached.
+    """
+    raise ConfigError(f"{launch.on}: not built yet")
