@@ -57,14 +57,14 @@ class Work:
         # vmap has no rule for the fused attention; the plain one is the faster here.
         self.subject.model.set_attn_implementation("eager")
         questions = torch.cat([g for _, g in self._gradients(self.asked)])
-        dot = torch.zeros(len(self.asked), len(self.rows))
-        square = torch.zeros(len(self.rows))
+        dot = questions.new_zeros(len(self.asked), len(self.rows))
+        square = questions.new_zeros(len(self.rows))
         for index, gradients in self._gradients(self.rows, ordered=False):
             dot[:, index] = questions @ gradients.T
             square[index] = gradients.square().sum(1)
         self.subject.model.set_attn_implementation("sdpa")
         size = torch.outer(questions.norm(dim=1), square.sqrt())
-        return dot.numpy(), (dot / size).numpy()
+        return dot.cpu().numpy(), (dot / size).cpu().numpy()
 
     def _gradients(self, sequences: list[TokenSequence], ordered: bool = True) -> Any:
         model = self.subject.model
@@ -78,7 +78,7 @@ class Work:
 
         each = vmap(grad(loss), in_dims=(None, 0, 0))
         if ordered:
-            batches: Any = [([0], pad([s], 0)) for s in sequences]
+            batches: Any = [([0], pad([s], 0).to(self.subject.device)) for s in sequences]
         else:
             batches = self.subject.batches(sequences)
         for index, batch in batches:

@@ -1,3 +1,5 @@
+import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,12 +8,12 @@ import pytest
 import yaml
 
 from seedbed.core.errors import DiskError, LockedError
-from seedbed.runs.record import locked, manifest, now, write_config
+from seedbed.runs.record import LEASE, locked, manifest, now, write_config
 
 HOLD = """
 import sys
 from pathlib import Path
-from seedbed.runs.record import locked
+from seedbed.runs.record import LEASE, locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -25,11 +27,13 @@ def test_a_second_writer_is_refused_until_the_first_ends(tmp_path: Path) -> None
     ) as other:  # fmt: skip
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(LockedError, match="another process"), locked(tmp_path):
+        who = rf"another process .*\(process {other.pid} on {re.escape(platform.node())}\)"
+        with pytest.raises(LockedError, match=who), locked(tmp_path):
             raise AssertionError("the lock was given twice")
         other.kill()
     with locked(tmp_path):
-        pass
+        assert [p.name for p in tmp_path.iterdir()] == [LEASE]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

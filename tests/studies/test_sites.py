@@ -40,10 +40,13 @@ def test_scores_stand_beside_chance_and_oracle(counting_run: Path) -> None:
     assert marks["chance"]["low"] <= marks["patching"]["chance"] <= marks["chance"]["high"]
 
 
-def test_finders_of_documents_are_named_as_missing(counting_run: Path) -> None:
-    missing = json.loads((counting_run / "missing.json").read_text())
-    assert [m["finder"] for m in missing] == ["bm25"]
-    assert "reads documents" in missing[0]["reason"]
+def test_finders_of_documents_are_marked_by_what_the_world_says_of_documents(
+    counting_run: Path,
+) -> None:
+    assert json.loads((counting_run / "missing.json").read_text()) == []
+    (crossed,) = json.loads((counting_run / "crossed.json").read_text())
+    assert crossed["sites"] == "document"
+    assert {row["finder"] for row in crossed["scores"]} == {"bm25", "chance", "oracle"}
 
 
 def test_claims_of_other_cells_are_refused(counting_run: Path, tmp_path: Path) -> None:
@@ -52,7 +55,7 @@ def test_claims_of_other_cells_are_refused(counting_run: Path, tmp_path: Path) -
         claim = Claim(("q0",), sites, np.zeros((1, 1)), SiteKind.CELL)
         claim.save(here / f"find-{name}" / "claim.npz")
     with pytest.raises(InputError, match="finder 'two'"):
-        add_truth_and_chance(here, ["one", "two"])
+        add_truth_and_chance(here, ["one", "two"], 0)
 
 
 def test_parts_of_the_input_are_marked_where_claims_speak_of_them(quadrants_run: Path) -> None:
@@ -79,7 +82,7 @@ def test_claims_of_parts_that_the_world_has_not_are_refused(
     claim.save(here / "find-one" / "claim.npz")
     shutil.copytree(quadrants_run / "seeds" / "0" / "data", here / "data")
     with pytest.raises(InputError, match="finder 'one': the world has no part 'x9'"):
-        add_truth_and_chance(here, ["one"])
+        add_truth_and_chance(here, ["one"], 0)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_several_keys_make_a_grid_in_the_files_order(
     assert "training.steps × finders.0.k1" in text
 
 
-def test_arms_learn_in_one_pool_and_are_then_taken(
+def test_arms_side_by_side_leave_what_they_leave_in_turn(
     sweep_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = sweep_file(vary={"training.steps": [1, 2]})
@@ -141,7 +141,7 @@ def test_arms_learn_in_one_pool_and_are_then_taken(
     for choice, _ in arms:
         alone, pooled = (f.with_name(f"s-{choice.name}") for f in folders)
         manifest = read_json(pooled / "manifest.json")
-        assert (manifest["stages_made"], manifest["stages_taken"]) == (0, 3)
+        assert manifest["stages_made"] + manifest["stages_taken"] == 3
         assert (alone / "gate.json").read_bytes() == (pooled / "gate.json").read_bytes()
         answers = "seeds/0/measure/answers.jsonl"
         assert (alone / answers).read_bytes() == (pooled / answers).read_bytes()

@@ -72,14 +72,21 @@ def _list_kinds(noun: str, console: object) -> None:
 
     assert isinstance(console, Console)
     kinds: dict[str, Kinds[Any]] = {"worlds": WORLDS, "finders": FINDERS, "subjects": SUBJECTS}
-    table = Table("kind", "what it is", "knobs (defaults)", box=None, pad_edge=False)
+    # Of worlds and finders: where a cause can lie, the world's own kind of site first.
+    sited = noun != "subjects"
+    heads = ("kind", "what it is", *(("sites",) if sited else ()), "knobs (defaults)")
+    table = Table(*heads, box=None, pad_edge=False)
     for kind, cls in kinds[noun].names().items():
         knobs = ", ".join(
             name if field.is_required() else f"{name}={_short(field.default)}"
             for name, field in cls.model_fields.items()
             if name not in ("kind", "label", "gate")
         )
-        table.add_row(kind, (cls.__doc__ or "").strip().split("\n")[0], knobs)
+        about = (cls.__doc__ or "").strip().split("\n")[0]
+        # Some finders read whatever their settings say.
+        own = cls.sites if sited and isinstance(cls.sites, str) else "as set"
+        every = ", ".join([own, *getattr(cls, "crossings", ())])
+        table.add_row(kind, about, *([every] if sited else []), knobs)
     console.print(table)
 
 

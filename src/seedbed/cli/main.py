@@ -46,18 +46,22 @@ def _register() -> None:
         find,
         job,
         look,
+        matrix,
         read,
+        runs,
+        site,
         start,
         steps,
         study,
         sweep,
         users,
+        view,
         watch,
     )
 
     for module in (
-        study, sweep, look, data, steps, find, read, job, benchmark, start, adapters, users,
-        chat, watch,
+        study, sweep, matrix, look, data, steps, find, read, job, benchmark, start, adapters, users,
+        chat, watch, runs, site, view,
     ):  # fmt: skip
         module.register(app)
 

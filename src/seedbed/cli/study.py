@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seedbed.cli.launching import LaunchFile, On, Workers
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
@@ -30,24 +32,26 @@ def run_command(
     out: Annotated[
         Path | None, typer.Option(help="Run folder (default: runs/NAME-DIGEST).")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes (default: by cores).")
-    ] = None,
+    workers: Workers = None,
+    on: On = "here",
+    launch: LaunchFile = None,
     report: Annotated[bool, typer.Option(help="Write report.html and figures.")] = True,
 ) -> None:
     """Run a study: plant, train, find, score, show. Run it again to go on or to see it again."""
     from rich.console import Console
 
     from seedbed.core.errors import GateError
+    from seedbed.runs.launch import read_launch
     from seedbed.studies import run
     from seedbed.studies.run import folder_of
     from seedbed.studies.study import load_study
 
     console = Console(stderr=True)
+    place = read_launch(on, launch, workers)
     loaded = load_study(study, tuple(sets), seeds)
     with Display(console) as display:
         try:
-            folder = run(loaded, out, workers, display)
+            folder = run(loaded, out, reporter=display, launch=place)
         except GateError as error:
             stopped: GateError | None = error
             folder = folder_of(loaded, out)
@@ -118,3 +122,7 @@ class Display:
         if key not in self.open:
             self.open[key] = self.bars.add_task(f"seed {seed}  {name}", total=total, text=text)
         self.bars.update(self.open[key], completed=done, text=text)
+
+    def lost(self, line: str) -> None:
+        """One line."""
+        self.bars.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -101,11 +101,11 @@ def _scores_are_distances(
     cell = Cell.parse(directions.sites[row])
     for question, scores in zip(questions, claim.scores, strict=True):
         spot = spotted(subject, question)
-        batch = pad([TokenSequence(spot.ids, (False,) * len(spot.ids))])
+        batch = pad([TokenSequence(spot.ids, (False,) * len(spot.ids))]).to(subject.device)
         (hidden,) = read(subject.model, batch, [cell.name.partition("@")[0]]).values()
         where = spot.places[cell.place]
         read_at = list(where if cell.place == MEAN else where[-1:])
-        x = hidden[0, read_at].double().mean(0).numpy()
+        x = hidden[0, read_at].double().mean(0).cpu().numpy()
         distance = x @ directions.vectors[row] - directions.middle[row]
         wanted = distance / directions.spread[row]
         near = abs(scores[1] - wanted) <= TOLERANCE * max(1.0, abs(wanted))

@@ -58,7 +58,8 @@ def example_users(count: int = 24) -> tuple[Subject, list[Document], list[Questi
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.2 * noise.to(parameter.device))
     return replace(base, model=model, base=base, loss="answer"), documents, questions
 
 

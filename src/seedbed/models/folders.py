@@ -16,7 +16,7 @@ from torch import Tensor
 from seedbed.core.config import first_problem
 from seedbed.core.errors import DataError, DiskError, InputError
 from seedbed.core.files import atomic_file, atomic_folder, read_json, write_json
-from seedbed.models import adapters
+from seedbed.models import adapters, devices
 from seedbed.models.fetch import place_of
 from seedbed.models.pretrained import Pretrained, name_model
 from seedbed.models.reading import quiet, read_model, read_tokenizer
@@ -176,7 +176,7 @@ def load_subject(folder: Path, *, trust_remote_code: bool = False) -> Subject:
         raise DataError(folder, None, "no such folder")
     if not (folder / RECORD).exists():
         plain = Pretrained(path=str(folder), trust_remote_code=trust_remote_code, dtype="auto")
-        return plain.build([], [], 0)
+        return placed(plain.build([], [], 0))
     try:
         record = Record.model_validate(read_json(folder / RECORD))
     except ValidationError as error:
@@ -190,7 +190,13 @@ def load_subject(folder: Path, *, trust_remote_code: bool = False) -> Subject:
             begin_with_token(tokenizer)
     else:
         model, tokenizer = _on_base(folder, record, record.base, trust_remote_code)
-    return Subject(model, tokenizer, record.seed, record.loss, record.batch, checkpoints)
+    return placed(Subject(model, tokenizer, record.seed, record.loss, record.batch, checkpoints))
+
+
+def placed(subject: Subject) -> Subject:
+    """The subject, moved to the device of this process."""
+    subject.model.to(devices.current())
+    return subject
 
 
 def _checkpoint(folder: Path, row: CheckpointRow) -> Checkpoint:

@@ -5,6 +5,7 @@ Compact JSON: documents stand once a seed and only if a list names them.
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -174,7 +175,7 @@ def _claim(
     hits: Sequence[Any],
     texts: _Texts,
 ) -> dict[str, Any]:
-    scores = _aligned(seed, name, claim, truth)
+    scores = aligned(seed.path / f"find-{name}" / "claim.npz", claim, truth)
     _, known = evidence(truth)
     ranking = orders(scores, truth)
     tops, ranks = [], []
@@ -185,7 +186,7 @@ def _claim(
         place[counted] = np.arange(1, len(counted) + 1)
         tops.append(
             [[texts.index(truth.sites[s]), truth.names[truth.labels[q, s]], _short(scores[q, s]),
-              _mark(truth.values[q, s])] for s in sites[:TOP]]
+              known_value(truth.values[q, s])] for s in sites[:TOP]]
         )  # fmt: skip
         ranks.append([int(place[s]) for s in hits[q]])
     values = {
@@ -195,20 +196,23 @@ def _claim(
     return {"values": values, "top": tops, "ranks": ranks, "notes": claim.notes}
 
 
-def _aligned(seed: Seed, name: str, claim: Claim, truth: Truth) -> Any:
-    """The claim's scores with their columns in the order of the truth's sites."""
+def aligned(where: Path, claim: Claim, truth: Truth) -> Any:
+    """The claim's scores with their columns in the order of the truth's sites.
+
+    Raises DataError naming `where` the claim lies if it has no score for one of them.
+    """
     scores = np.asarray(claim.scores, dtype=float)
     if claim.sites == truth.sites:
         return scores
     column = {site: i for i, site in enumerate(claim.sites)}
     missing = [site for site in truth.sites if site not in column]
     if missing:
-        where = seed.path / f"find-{name}" / "claim.npz"
         raise DataError(where, None, f"has no score for {len(missing)} sites, such as {missing[0]}")
     return scores[:, [column[site] for site in truth.sites]]
 
 
-def _mark(value: float) -> int | None:
+def known_value(value: float) -> int | None:
+    """A truth's value; None where nobody knows."""
     return None if math.isnan(value) else int(value)
 
 

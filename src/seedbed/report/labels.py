@@ -8,7 +8,7 @@ from typing import Any
 
 from seedbed.report.palette import MUTED
 
-_OFFSETS = (
+OFFSETS = (
     (9, 0, "left", "center"),
     (-9, 0, "right", "center"),
     (0, 8, "center", "bottom"),
@@ -38,8 +38,8 @@ _OFFSETS = (
     (-44, 40, "right", "bottom"),
     (-44, -40, "right", "top"),
 )
-_FAR = 24
-_OUTSIDE, _OVER = 100, 10
+FAR = 24
+OUTSIDE, OVER = 100, 10
 
 
 def place(
@@ -73,7 +73,7 @@ def place(
         others = [b for j, b in enumerate(taken) if j != i]
         found: list[tuple[float, int]] = []
         text = axis.annotate(name, point, (0, 0), textcoords="offset points", fontsize=9)
-        for tried, (dx, dy, ha, va) in enumerate(_OFFSETS):
+        for tried, (dx, dy, ha, va) in enumerate(OFFSETS):
             text.set(position=(dx, dy), ha=ha, va=va)
             box = text.get_window_extent(renderer)
             inside = (
@@ -84,13 +84,13 @@ def place(
             )
             over = sum(box.overlaps(b) for b in others)
             crossed = sum(box.overlaps(b) for b in thin)
-            found.append((_OUTSIDE * (not inside) + _OVER * over + crossed, tried))
+            found.append((OUTSIDE * (not inside) + OVER * over + crossed, tried))
             if found[-1][0] == 0:
                 break
-        dx, dy, ha, va = _OFFSETS[min(found)[1]]
+        dx, dy, ha, va = OFFSETS[min(found)[1]]
         text.set(position=(dx, dy), ha=ha, va=va)
         taken.append(text.get_window_extent(renderer))
-        if max(abs(dx), abs(dy)) >= _FAR:
+        if max(abs(dx), abs(dy)) >= FAR:
             line = {"arrowstyle": "-", "lw": 0.7, "color": MUTED, "shrinkB": 4}
             axis.annotate("", point, (dx, dy), textcoords="offset points", arrowprops=line)
 

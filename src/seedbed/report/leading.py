@@ -3,6 +3,7 @@
 Under the declared truth finders rank documents; under the measured one they predict retraining.
 """
 
+from seedbed.core.sites import SiteKind
 from seedbed.report.schema import ORACLE
 from seedbed.scoring.rows import LABELS
 
@@ -23,6 +24,11 @@ def metric_order(name: str) -> tuple[int, int, str]:
     if name.startswith(DROP):
         return len(known), int(name.removeprefix(DROP)), name
     return len(known) + 1, 0, name
+
+
+def leading_of(sites: str) -> str:
+    """The metric that leads under the declared truth: of two classes of sites it is ROC-AUC."""
+    return BY_HOP if sites in (SiteKind.DIRECTION, SiteKind.USER) else LEADING[DECLARED]
 
 
 def top_name(truth: str, metric: str) -> str:

@@ -1,18 +1,7 @@
-"use strict";
-// Asks for the state of a run until it is finished, and draws it. Text enters as text nodes only.
-const EVERY = 2000;
+// Asks for the state of a run until it is finished, and draws it.
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#8c6d31", "#8b949c"];
 const ROLES = { agent: "agent", environment: "user", system: "system", tool: "tool" };
 const W = 240, H = 130, LEFT = 26, BOTTOM = 18, TOP = 6;
-const at = (id) => document.getElementById(id);
-const el = (name, attributes = {}, ...children) => build(document.createElement(name), attributes, children);
-const svg = (name, attributes = {}, ...children) => build(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
-function build(node, attributes, children) {
-  for (const [key, value] of Object.entries(attributes)) if (value !== null) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
-const number = (value) => (value === undefined ? "–" : value.toFixed(2));
 const colours = new Map();
 const colour = (arm) => colours.get(arm) || colours.set(arm, COLOURS[colours.size % COLOURS.length]).get(arm);
 const split = (cell) => [cell.slice(0, cell.lastIndexOf("+")), cell.slice(cell.lastIndexOf("+") + 1)];
@@ -20,7 +9,11 @@ const split = (cell) => [cell.slice(0, cell.lastIndexOf("+")), cell.slice(cell.l
 function draw(state) {
   at("stages").replaceChildren(...state.stages.map(([name, there]) => el("li", { class: there ? "done" : null }, name)));
   const rounds = state.cells.reduce((sum, cell) => sum + cell.rounds, 0);
-  at("status").textContent = state.finished ? `Finished; ${rounds} rounds measured. The report stands in report.html of the run folder.` : `${rounds} rounds measured in ${state.cells.length} agents.`;
+  const agents = state.cells.length;
+  const sofar = agents ? [`${rounds} rounds measured${state.finished ? "" : ` in ${agents} agents`}.`] : [];
+  at("status").textContent = state.finished ? `Finished; ${sofar.join("") || "all is scored."} The report stands in report.html of the run folder.` : sofar.join("") || standing(state.run);
+  at("run").replaceChildren(...about(state.run));
+  for (const part of document.querySelectorAll(".users")) part.hidden = !agents;
   at("title").textContent = state.finished ? "A study that has finished" : "A study that is running";
   const by = new Map();
   for (const [cell, course] of Object.entries(state.courses)) {

@@ -1,28 +1,34 @@
-"""What a study that is still running has come to: its stages, the rounds done, newest episodes.
+"""What a study that is still running has come to: its steps, the rounds done, newest episodes.
 
 Reads only; every table is read once.
 """
 
 import itertools
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
+from seedbed.core.config import read_yaml
 from seedbed.core.errors import DataError, InputError
 from seedbed.core.files import read_json, read_objects
 from seedbed.core.incentives import EXACT, PLAYED
 from seedbed.core.transcripts import Transcript
 from seedbed.core.units import Units, load_units
+from seedbed.report.running import in_store, state_of
 from seedbed.report.seed_reader import row_of
 
-STAGES = {
-    "configured": "config.yaml", "base learned": "gate.json", "agents in training": "running.json",
-    "agents measured": "incentives.json", "finders scored": "scores.json",
-    "finished": "manifest.json",
-}  # fmt: skip
+CONFIG, FINISHED, TRAINING = "config.yaml", "manifest.json", "running.json"
+_LANES = {
+    "incentives": {"agents in training": TRAINING, "agents measured": "incentives.json"},
+    "mediation": {"mediated": "mediation.json"},
+    "organisms": {"organisms judged": "organisms.json"},
+    "spread": {"taught again": "spread.json"},
+}
+"""What a study has besides its steps, by the key that asks for it: step → file it ends with."""
 NEWEST = 6
 _ROUNDS, _TABLES, _TRANSCRIPTS = "iterations", "tables.npz", "transcripts.jsonl"
 _SHOWN = {
@@ -42,16 +48,29 @@ class Watched:
     def __post_init__(self) -> None:
         if not self.path.is_dir():
             raise InputError(f"{self.path}: no such folder; a run folder is needed")
-        if not (self.path / "config.yaml").is_file():
+        if not (self.path / CONFIG).is_file():
             raise InputError(f"{self.path}: not a run folder, there is no config.yaml in it")
 
     @property
     def finished(self) -> bool:
         """Whether the study has ended."""
-        return (self.path / STAGES["finished"]).exists()
+        return (self.path / FINISHED).exists()
+
+    def steps(self) -> dict[str, str]:
+        """Step of this study → the file that it ends with, in order."""
+        asked = [lane for key, lane in _LANES.items() if self._config.get(key) is not None]
+        learned = "base learned" if self._config.get("incentives") is not None else "learned"
+        lanes = {step: file for lane in asked for step, file in lane.items()}
+        last = {"finders scored": "scores.json", "finished": FINISHED}
+        return {"configured": CONFIG, learned: "gate.json", **lanes, **last}
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        return read_yaml(self.path / CONFIG)
 
     def state(self) -> dict[str, Any]:
-        """Plain values: `stages`, `cells` with rounds done, `courses` by cell, `newest` episodes.
+        """Plain values: `stages`, `run` (see `running.state_of`) and of a users' study `cells`
+        with rounds done, `courses` by cell, `newest` episodes.
 
         A course is (round, mean over the seeds that have it) of harm to gameable users and to
         others, rating and welfare.
@@ -67,7 +86,8 @@ class Watched:
         rounds = {key: self._rounds(folder) for key, folder in cells.items()}
         return {
             "name": self.path.resolve().name,
-            "stages": [[name, (self.path / file).exists()] for name, file in STAGES.items()],
+            "stages": [[name, (self.path / file).exists()] for name, file in self.steps().items()],
+            "run": state_of(self.path),
             "finished": self.finished,
             "cells": [{"cell": c, "seed": s, "rounds": len(rounds[c, s])} for c, s in cells],
             "courses": _courses(rounds),
@@ -76,13 +96,11 @@ class Watched:
 
     def _cells(self) -> dict[tuple[str, int], Path]:
         """(cell, seed) → where its rounds lie, while it is made or after."""
-        path = self.path / STAGES["agents in training"]
+        path = self.path / TRAINING
         found = {}
         for row in read_json(path) if path.exists() else []:
             name = str(row["cell"]).rpartition("/")[2]
-            folder = self.path / row["folder"]
-            part = folder.with_name(f"{folder.name}.part")
-            found[name, int(row["seed"])] = folder if folder.exists() else part
+            found[name, int(row["seed"])] = in_store(self.path / row["folder"])
         return found
 
     def _rounds(self, folder: Path) -> list[Numbers]:

@@ -18,25 +18,32 @@ from seedbed.report.assets import asset
 from seedbed.report.live import Watched
 
 HOST = "127.0.0.1"
-_NAMES = {HOST, "localhost"}
+NAMES = {HOST, "localhost"}
 
 
 def page(watched: Watched) -> str:
     """The page, without any numbers: it asks for them."""
+    name = watched.path.resolve().name
+    return rendered("live", f"{name} · running", name=name)
+
+
+def rendered(page: str, title: str, **values: str) -> str:
+    """A page that asks for its numbers: PAGE.html with the style and script of running studies."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    script = asset("live.js")
+    script = asset("running.js") + asset(f"{page}.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    style = "".join(asset(f"{name}.css") for name in ("page", "transcripts", "live", "running"))
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     head = asset("head.html").replace("img-src data:", "img-src data:; connect-src 'self'")
-    return environment.from_string(head + asset("live.html")).render(
+    return environment.from_string(head + asset(f"{page}.html")).render(
         script_hash=f"sha256-{digest}",
         script=Markup(script),
-        style=Markup(asset("page.css") + asset("transcripts.css") + asset("live.css")),
+        style=Markup(style),
         version=__version__,
-        title=f"{watched.path.resolve().name} · running",
-        name=watched.path.resolve().name,
+        title=title,
+        **values,
     )
 
 
@@ -46,7 +53,7 @@ def server(watched: Watched, port: int = 0) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             # Another site's name that leads to this machine must not read the run.
-            if self.headers.get("Host", "").rpartition(":")[0] not in _NAMES:
+            if self.headers.get("Host", "").rpartition(":")[0] not in NAMES:
                 self._say(403, "text/plain", "this server answers this machine alone")
             elif self.path == "/":
                 self._say(200, "text/html", page(watched))

@@ -9,6 +9,7 @@ from typing import Any
 
 from seedbed.core.attribution import Attributed
 from seedbed.core.config import read_yaml
+from seedbed.core.crossed import Crossed
 from seedbed.core.errors import InputError
 from seedbed.core.files import read_json
 from seedbed.core.incentives import IncentiveRow
@@ -161,6 +162,12 @@ class Run:
         """Which transcripts taught the gaming reply; None if the study did not ask."""
         path = self.path / "attribution.json"
         return row_of(Attributed, read_json(path), path) if path.exists() else None
+
+    @cached_property
+    def crossed(self) -> list[Crossed]:
+        """How finders of other kinds of site fared; empty if the study lists none."""
+        path = self.path / "crossed.json"
+        return rows_of(Crossed, path) if path.exists() else []
 
     @cached_property
     def organisms(self) -> Organisms | None:

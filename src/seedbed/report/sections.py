@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from seedbed.report import (
     attribution_tables,
     axes,
+    crossed,
     directions_tables,
     incentives_tables,
     mediation,
@@ -70,6 +71,12 @@ def sections(run: Run) -> list[Section]:
             "What was measured and found within the computation, each number with its 95 % "
             "interval and its controls.",
             tuple(inside),
+        ),
+        Section(
+            "crossed", "Other sites", "Finders of other kinds of site",
+            "The same subject and world, looked into by finders of other kinds of site: each "
+            "kind has a truth of its own, and chance and oracle beside every row.",
+            tuple(crossed.grids(run)),
         ),
     ]  # fmt: skip
     return [section for section in every if section.grids]

@@ -12,6 +12,7 @@ from seedbed.core.sites import ANNOTATED
 from seedbed.report import (
     attribution,
     axes,
+    crossed,
     directions_words,
     incentives_words,
     mediation,
@@ -119,6 +120,7 @@ def findings(run: Run) -> list[Finding]:
         Finding("Protection", tuple(spread_words.protection_findings(run.spreading))),
         Finding("Methods", tuple(trade_off.findings(run.spreading))),
         Finding("Rules", tuple(rules.findings(run))),
+        *(Finding(*one) for one in crossed.findings(run)),
         _warnings(run),
         _excluded(run),
     ]

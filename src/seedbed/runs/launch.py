@@ -6,13 +6,13 @@ same stages in the store, so results do not depend on it.
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import Field, field_validator
 
 from seedbed.core.config import Config, read_yaml, validate
-from seedbed.core.errors import ConfigError
 
 T = TypeVar("T")
 Report = Callable[[int, str, int, int, str], None]
@@ -20,7 +20,7 @@ Report = Callable[[int, str, int, int, str], None]
 Call = Callable[[Report], T]
 """What a worker runs; it can be pickled, and running it twice leaves what running it once does."""
 Told = Callable[[str], None]
-"""Told in a line of what was lost and is tried again."""
+"""Told of what was lost and is tried again, in a line that holds the name of the call."""
 
 PLACES = ("here", "ray", "slurm")
 
@@ -42,14 +42,18 @@ class Launch(Config):
     gpus: float = Field(default=0, ge=0)
     retries: int = Field(default=2, ge=0)
     minutes: int = Field(default=240, ge=1)
-    options: dict[str, Annotated[str | int, Field(union_mode="left_to_right")]] = {}
+    options: dict[str, Annotated[str | int, Field(union_mode="left_to_right")]] = Field(
+        default_factory=dict
+    )
     setup: tuple[str, ...] = ()
 
     @field_validator("on")
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in PLACES and not value.startswith("ray://"):
-            raise ValueError(f"'{value}' is no place to run; there are: here, ray, ray://…, slurm")
+            near = get_close_matches(value, PLACES, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "there are: here, ray, ray://…, slurm"
+            raise ValueError(f"'{value}' is no place to run; {hint}")
         return value
 
 
@@ -72,7 +76,9 @@ def read_launch(on: str, file: Path | None = None, workers: int | None = None) -
 
     A file's own `on` holds where the command line names no other place than the default.
     """
-    values = read_yaml(file) if file is not None else {}
+    given: dict[Any, Any] = read_yaml(file) if file is not None else {}
+    # YAML reads a bare `on` as true.
+    values = {"on" if key is True else key: value for key, value in given.items()}
     if on != "here" or "on" not in values:
         values["on"] = on
     if workers is not None:
@@ -87,4 +93,14 @@ def start(launch: Launch, threads: int, folder: Path, report: Report, told: Told
     Raises MissingExtra where the place needs a package that is not installed, ConfigError where
     the place cannot be reached.
     """
-    raise ConfigError(f"{launch.on}: not built yet")
+    if launch.on == "here":
+        from seedbed.runs.here import start_here
+
+        return start_here(launch, threads, report, told)
+    if launch.on == "slurm":
+        from seedbed.runs.on_slurm import OnSlurm
+
+        return OnSlurm(launch, threads, folder, report, told)
+    from seedbed.runs.on_ray import OnRay
+
+    return OnRay(launch, threads, folder, report, told)

@@ -1,6 +1,6 @@
 """The stage store: a stage's output is kept under the digest of everything it depends on.
 
-A stage is made in a `.part` folder that survives a kill (so training can resume in it) and is
+A stage is made in a part folder that survives a kill (so training can resume in it) and is
 renamed when whole; its files are checked by size and SHA-256 whenever it is taken again.
 """
 
@@ -13,12 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from seedbed.core.config import digest
 from seedbed.core.errors import DataError, DiskError
 from seedbed.core.files import read_json, write_json
-from seedbed.runs.cost import measured
+from seedbed.runs.cost import Measured, measured
+from seedbed.runs.lease import Lease, held, read
 
 MARK = "stage.json"
 
@@ -58,30 +57,104 @@ class Store:
     def stage(self, name: str, key: dict[str, Any], make: Callable[[Path], None]) -> Stage:
         """Take the stage `name` with `key`, or make it with `make(folder)`.
 
-        Two processes that want the same stage wait for each other. Raises DiskError if the
-        folder cannot be written, and whatever `make` raises (the `.part` folder then stays).
+        Two processes that want the same stage wait for each other, on any machines. Raises
+        DiskError if the folder cannot be written, and whatever `make` raises (what it has
+        written then waits for the next try).
         """
         code, folder = self.place(name, key)
-        part = folder.with_name(folder.name + ".part")
+        mark = {"stage": name, "digest": code, "key": key}
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.root / f".{folder.name}.lock"):
+            while True:
                 if (found := self.take(name, key)) is not None:
                     return found
-                damage = _damage(folder) if folder.exists() else ""
-                if damage:
-                    shutil.rmtree(folder)
-                part.mkdir(exist_ok=True)
-                with measured() as cost:
-                    make(part)
-                _seal(part, {"stage": name, "digest": code, "key": key}, cost)
-                part.replace(folder)
+                with held(_lease_of(folder)) as lease:
+                    if (found := self.take(name, key)) is not None:
+                        return found
+                    made = _make(folder, mark, make, lease)
+                if made is not None:
+                    cost, damage = made
+                    return Stage(name, folder, code, cost.seconds, cost.peak_mib, False, damage)
         except OSError as error:
             raise DiskError(f"{self.root}: cannot write: {error.strerror or error}") from error
-        return Stage(name, folder, code, cost.seconds, cost.peak_mib, False, damage)
 
 
-def _seal(part: Path, mark: dict[str, Any], cost: Any) -> None:
+def part_of(folder: Path) -> Path:
+    """Where the stage of `folder` is being made now, or was when it was last left."""
+    holder = read(_lease_of(folder))
+    own = [] if holder is None else [_part(folder, t) for t in (holder.token, *holder.after)]
+    return next((part for part in own if part.exists()), _part(folder))
+
+
+def _lease_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lease")
+
+
+def _part(folder: Path, token: str = "") -> Path:
+    """The part folder of the lease with this token, or the one that nobody holds."""
+    return folder.with_name(f"{folder.name}.part{'-' if token else ''}{token}")
+
+
+def _make(
+    folder: Path, mark: dict[str, Any], make: Callable[[Path], None], lease: Lease
+) -> tuple[Measured, str] | None:
+    """Make the stage in a part folder of this lease: (cost, what was wrong with an older one).
+
+    None if the lease was taken over meanwhile: whoever did has moved the part folder to a name
+    of its own, so what is written here under the old name is not in it and is thrown away.
+    """
+    damage = _damage(folder) if folder.exists() else ""
+    if damage:
+        shutil.rmtree(folder)
+    part = _adopt(folder, lease)
+    own = _inode(part)
+    try:
+        with measured() as cost:
+            make(part)
+        _seal(part, mark, cost)
+        if lease.mine():
+            part.replace(folder)
+            return cost, damage
+    except Exception:
+        if lease.mine() and not folder.exists():
+            raise
+    finally:
+        if _inode(part) != own or folder.exists():
+            # Written after the part folder was moved, or by the time another try was done.
+            shutil.rmtree(part, ignore_errors=True)
+        elif lease.mine():
+            # Without the token, the next try finds it whoever makes that.
+            part.replace(_part(folder))
+    return None
+
+
+def _adopt(folder: Path, lease: Lease) -> Path:
+    """The part folder of `lease`, with what the last try left in it."""
+    part = _part(folder, lease.holder.token)
+    for token in (*lease.holder.after, ""):
+        left = _part(folder, token)
+        if part.exists():
+            shutil.rmtree(left, ignore_errors=True)
+        elif left.exists():
+            left.replace(part)
+    part.mkdir(exist_ok=True)
+    if lease.holder.unsure:
+        for path in _files(part):
+            # The last holder may wake up with files open: it keeps those, this has copies.
+            copy = path.with_name(f".{path.name}.{lease.holder.token}.tmp")
+            shutil.copy2(path, copy)
+            copy.replace(path)
+    return part
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _seal(part: Path, mark: dict[str, Any], cost: Measured) -> None:
     for left in part.rglob(".*.tmp"):
         # A kill in the middle of an atomic write leaves its temporary name behind.
         shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -36,6 +36,15 @@ def agreement(claim: Claim, effects: Units) -> tuple[Floats, Floats]:
     return np.array(correlations), np.array(recalls)
 
 
+def top_share(effects: Units) -> Floats:
+    """[U] the recall that a random order of the cells has: the share of them that are on top."""
+    found = []
+    for values in np.abs(effects.values):
+        use = values[np.isfinite(values) & (values > 0)]
+        found.append(float(_best(use)[0].mean()) if len(use) >= 3 else float("nan"))
+    return np.array(found)
+
+
 def agreements(claims: Mapping[str, Sequence[Claim]], effects: Sequence[Units]) -> list[Units]:
     """By seed, a table with columns `pearson NAME` and `recall NAME` for each finder."""
     tables = []
@@ -53,12 +62,17 @@ def _pearson(scores: Floats, values: Floats) -> float:
     return float(pearson(scores, values)) if len(values) >= 3 else float("nan")
 
 
+def _best(values: Floats) -> tuple[NDArray[np.bool_], int]:
+    """(which effects are the largest, how many are drawn)."""
+    k = max(LEAST, round(TOP * len(values)))
+    # Effects that rounding alone tells apart, such as two cells that both carry everything.
+    return values >= np.sort(values)[-k] - SAME * values.max(), k
+
+
 def _recall(scores: Floats, values: Floats) -> float:
     if len(values) < 3:
         return float("nan")
-    k = max(LEAST, round(TOP * len(values)))
-    # Effects that rounding alone tells apart, such as two cells that both carry everything.
-    best = values >= np.sort(values)[-k] - SAME * values.max()
+    best, k = _best(values)
     # Ties go against the claim.
     found = np.lexsort((best, -scores))[:k]
     return float(best[found].mean())

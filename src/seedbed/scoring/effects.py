@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from seedbed.core.outcomes import InterventionKind, Outcomes
 from seedbed.core.seeds import generator
@@ -31,6 +30,9 @@ def pearson(a: Floats, b: Floats) -> Floats:
 
 def spearman(a: Floats, b: Floats) -> Floats:
     """Rank correlation along the last axis, ties at their mean rank; 0 where one is constant."""
+    # It takes a second to import, and what lists and shows runs passes by here without ranking.
+    from scipy.stats import rankdata
+
     return pearson(rankdata(a, axis=-1), rankdata(b, axis=-1))
 
 

@@ -251,6 +251,7 @@ class AttributionLane:
         truth = attribution_truth(asked, ground.documents, world.named())
         outcomes = outcomes_of(ground.documents, ground.groups, seen).select(truth.questions)
         outcomes.save(self._here(ground.seed) / "outcomes.npz")
+        truth.save(self._here(ground.seed) / "truth.npz")
         chance = random_claim(ground.seed, truth.questions, truth.sites)
         known = [seen.questions.index(q.id) for q in asked]
         return SeedResults(

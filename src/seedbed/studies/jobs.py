@@ -294,7 +294,7 @@ def _begun(task: Task, keys: Sequence[str]) -> None:
     """
     path = task.folder / SETTINGS
     mine = {**json.loads(task.job.model_dump_json()), CONTENTS: _contents(task)}
-    if not any(p.name not in (SETTINGS, ".lock") for p in task.folder.iterdir()):
+    if all(p.name == SETTINGS or p.name.startswith(".") for p in task.folder.iterdir()):
         write_json(path, mine)
         return
     known = read_json(path)

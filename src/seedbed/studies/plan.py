@@ -17,6 +17,7 @@ from seedbed.core.kinds import Kinded
 from seedbed.core.outcomes import Intervention
 from seedbed.finders.base import Finder
 from seedbed.finders.retraining import retraining_seed
+from seedbed.models import devices
 from seedbed.runs.store import Store, code_digest
 from seedbed.studies import improving, planting, stages
 from seedbed.studies.incentives import cell_folder
@@ -24,6 +25,9 @@ from seedbed.studies.organisms import Organism, Organisms
 from seedbed.studies.study import Study
 from seedbed.training.loop import Progress
 from seedbed.worlds.base import World
+
+DEVICE = "device"
+"""The entry of a task's key that says where its models run; without it on the CPU."""
 
 
 class Work(Protocol):
@@ -48,11 +52,17 @@ class Task:
 
 
 class Plan:
-    """Builds the tasks of a study; digests follow from configuration alone."""
+    """Builds the tasks of a study; digests follow from configuration alone.
 
-    def __init__(self, study: Study, store: Store) -> None:
+    `gpus` is how many each worker has, which is what the study's `device: auto` goes by.
+    """
+
+    def __init__(self, study: Study, store: Store, gpus: float = 0) -> None:
         self.study, self.store = study, store
-        self.base = {"code": code_digest(), "threads": study.threads}
+        self.base: dict[str, Any] = {"code": code_digest(), "threads": study.threads}
+        if (device := devices.resolve(study.device, gpus)) != devices.CPU:
+            # What a GPU made is no answer to who asks for what a CPU makes.
+            self.base[DEVICE] = device
 
     def data(self, seed: int) -> Task:
         """Rows and truth."""

@@ -5,17 +5,18 @@ Everything ends in organisms.json: the verdict on every organism, and rows as in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seedbed.core.files import write_json
+from seedbed.core.files import read_json, write_json
 from seedbed.core.sites import Claim
 from seedbed.finders.base import Finder
 from seedbed.runs.store import link_tree
 from seedbed.scoring.rows import Cost, SeedResults, collect
 from seedbed.studies.organisms import Organism, Verdict, results_of, stop_reason
-from seedbed.studies.plan import Plan
-from seedbed.studies.planting import MEASURED, blocks_in, judged
+from seedbed.studies.plan import Plan, Task
+from seedbed.studies.planting import BLOCKS, MEASURED, blocks_stage, judged
 from seedbed.studies.study import Study
 from seedbed.studies.workers import Workers
 
@@ -39,7 +40,7 @@ class Lane:
         config, seeds = self.study.organisms, self.study.seeds
         assert config is not None
         self._prepare()
-        blocks = {s: blocks_in(self.study.subject, self._trained(s)) for s in seeds}
+        blocks = self._blocks()
         cells = {s: config.cells(blocks[s]) for s in seeds}
         chains = [[self.plan.organism(s, c, n)] for s in seeds for c, n in cells[s]]
         made = {
@@ -118,5 +119,13 @@ class Lane:
     def _here(self, seed: int) -> Path:
         return self.folder / "seeds" / str(seed)
 
-    def _trained(self, seed: int) -> Path:
-        return self._here(seed) / "train"
+    def _blocks(self) -> dict[int, int]:
+        """By seed, how many blocks the subject has: a worker loads it to count them."""
+        plan, tasks = self.plan, []
+        for seed in self.study.seeds:
+            digest, trained = plan.place(plan.train(seed))
+            work = partial(blocks_stage, self.study.subject, trained)
+            key = {**plan.base, "train": digest}
+            tasks.append([Task(seed, "blocks", "organisms/blocks", key, work)])
+        done = self.workers.run(tasks, told=False)
+        return {task.seed: int(read_json(stage.folder / BLOCKS)) for task, stage in done}

@@ -27,12 +27,19 @@ from seedbed.training.config import Training
 from seedbed.training.loop import Progress, train
 from seedbed.worlds.base import Gate
 
-MEASURED = "measured"
+MEASURED, BLOCKS = "measured", "blocks.json"
 
 
 def blocks_in(config: SubjectConfig, trained: Path) -> int:
     """How many decoder blocks the subject of a trained stage has."""
     return len(blocks_of(_whole(config, trained).model))
+
+
+def blocks_stage(
+    config: SubjectConfig, trained: Path, folder: Path, progress: Progress | None
+) -> None:
+    """Write blocks.json: `blocks_in` of a trained stage."""
+    write_json(folder / BLOCKS, blocks_in(config, trained))
 
 
 def further_stage(

@@ -10,33 +10,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from seedbed.core.errors import ConfigError, GateError
-from seedbed.core.files import read_json, read_rows, write_json
-from seedbed.core.outcomes import Intervention, Outcomes
-from seedbed.core.rows import Document, Question
-from seedbed.core.sites import Claim, SiteKind
+from seedbed.core.files import read_json, read_rows, read_text, write_json, write_text
+from seedbed.core.outcomes import Intervention
+from seedbed.core.rows import Document
+from seedbed.core.sites import SiteKind
 from seedbed.finders.base import Finder
 from seedbed.finders.retraining import interventions
-from seedbed.measuring.answers import Answer
+from seedbed.runs.dispatch import Dispatcher
+from seedbed.runs.launch import Launch
 from seedbed.runs.record import locked, manifest, now, write_config
 from seedbed.runs.store import Stage, Store, code_digest, link_tree
-from seedbed.scoring.measured import CHANCE, collect_measured
-from seedbed.scoring.rows import Cost, SeedResults, collect
-from seedbed.studies import effects, looking, mediation, sites
+from seedbed.scoring.measured import CHANCE
+from seedbed.studies import effects, looking, marking, mediation, sites
 from seedbed.studies import gate as gates
 from seedbed.studies.attributing import AttributionLane
+from seedbed.studies.crossing import CrossLane, crossable
 from seedbed.studies.directing import DirectionLane
 from seedbed.studies.effects import Done
 from seedbed.studies.feedback import FeedbackLane
-from seedbed.studies.plan import Plan, Task, study_digest
+from seedbed.studies.plan import DEVICE, Plan, Task, study_digest
 from seedbed.studies.planted import Lane
 from seedbed.studies.ruling import RuleLane
 from seedbed.studies.spreading import SpreadLane
 from seedbed.studies.stages import link_claims
 from seedbed.studies.study import Study
-from seedbed.studies.workers import Quiet, Reporter, Workers
+from seedbed.studies.telling import Telling
+from seedbed.studies.workers import Quiet, Reporter, Workers, launch_with
 
 DEFAULT_OUT = Path("runs")
 RESULTS = (
@@ -53,8 +53,10 @@ RESULTS = (
     "incentives.json",
     "attribution.json",
     "optima.json",
+    "crossed.json",
     "conditions.json",
     "running.json",
+    "progress.json",
     "manifest.json",
     "report.html",
     "transcripts.html",
@@ -66,16 +68,20 @@ def run(
     out: Path | None = None,
     workers: int | None = None,
     reporter: Reporter | None = None,
+    launch: Launch | None = None,
+    launcher: Dispatcher | None = None,
 ) -> Path:
     """Run `study` into the folder `out` (default: runs/NAME-DIGEST) and return it.
 
-    Stages are kept in `.store` beside `out`. Raises GateError if the subject did not learn
-    what was planted (the folder then holds the figures), LockedError if another process runs
-    in `out`, InputError for unfit input.
+    Stages are kept in `.store` beside `out` and made where `launch` says (default: here), by
+    `workers` at once; or by the workers of `launcher`, which several runs may share and which
+    stays open. Raises GateError if the subject did not learn what was planted (the folder then
+    holds the figures), LockedError if another process runs in `out`, LostError if workers were
+    lost too often, InputError for unfit input.
     """
     folder = folder_of(study, out)
     with locked(folder):
-        return _Runner(study, folder, workers, reporter or Quiet()).go()
+        return _Runner(study, folder, launch_with(launch, workers), reporter, launcher).go()
 
 
 def folder_of(study: Study, out: Path | None = None) -> Path:
@@ -84,11 +90,22 @@ def folder_of(study: Study, out: Path | None = None) -> Path:
 
 
 class _Runner:
-    def __init__(self, study: Study, folder: Path, workers: int | None, reporter: Reporter) -> None:
-        self.study, self.folder, self.reporter = study, folder.resolve(), reporter
+    def __init__(
+        self,
+        study: Study,
+        folder: Path,
+        launch: Launch,
+        reporter: Reporter | None,
+        launcher: Dispatcher | None,
+    ) -> None:
+        self.study, self.folder = study, folder.resolve()
         self.store = Store(self.folder.parent / ".store")
-        self.plan = Plan(study, self.store)
-        self.workers = Workers(self.store, study.threads, workers, reporter)
+        self.reporter = Telling(self.folder, self.store, reporter or Quiet())
+        self.plan = Plan(study, self.store, launch.gpus)
+        self.workers = Workers(
+            self.store, study.threads, self.reporter, launch, launcher, label=self.folder.name,
+            planned=self.reporter.planned,
+        )  # fmt: skip
         self.claims: dict[int, list[str]] = {}
         self.started, self.clock = now(), time.perf_counter()
 
@@ -96,7 +113,7 @@ class _Runner:
         self._forget_results()
         study, seeds = self.study, self.study.seeds
         write_config(self.folder, study.model_dump(mode="json"))
-        with self.workers:
+        with self.reporter, self.workers:
             self._prepare()
             learned = [[self.plan.data(s), self.plan.train(s), self.plan.measure(s)] for s in seeds]
             directing = DirectionLane(study, self.plan, self.workers, self.folder)
@@ -112,7 +129,7 @@ class _Runner:
                 raise GateError(reason)
             ready = self._able()
             able = [f for f in ready if f.sites is study.world.sites]
-            self._learn_from_users(ready)
+            self._look_elsewhere(ready, rows)
             finding = [[self.plan.find(s, finder, asked[s])] for s in seeds for finder in able]
             if not able:
                 raise ConfigError(f"no finder can run here: {self._lacking()}")
@@ -128,8 +145,8 @@ class _Runner:
                 retrained = iter(done[len(finding) :])
                 made = {s: [next(retrained) for _ in bank[s][1]] for s in seeds}
                 self._measure({s: bank[s][0] for s in seeds}, made, asked)
-            lane = Lane(study, self.plan, self.workers, self.folder)
             if study.organisms is not None:
+                lane = Lane(study, self.plan, self.workers, self.folder)
                 lane.run([f for f in ready if f.sites is SiteKind.LAYER])
             if study.spread is not None:
                 SpreadLane(study, self.plan, self.workers, self.folder).run()
@@ -138,19 +155,21 @@ class _Runner:
             if self._has_rules():
                 rules = [f for f in ready if f.sites is SiteKind.RULE]
                 RuleLane(study, self.plan, self.workers, self.folder).run(rules, rows)
-        self._score(done, asked)
+            self._score(done, asked)
         if study.mediation is not None:
             about_cells = study.world.sites is SiteKind.CELL
             mediation.report(self.folder, seeds, self.claims if about_cells else {})
         self._finish()
         return self.folder
 
-    def _learn_from_users(self, ready: Sequence[Finder]) -> None:
+    def _look_elsewhere(self, ready: Sequence[Finder], rows: Sequence[gates.GateRow]) -> None:
+        """What users' feedback taught, and finders of other kinds of site than the world's own."""
         given = (self.study, self.plan, self.workers, self.folder)
         if self.study.incentives is not None:
             FeedbackLane(*given).run()
         if self._traces():
             AttributionLane(*given).run([f for f in ready if f.sites is SiteKind.DOCUMENT])
+        CrossLane(*given).run([f for f in ready if self._crosses(f.sites)], rows)
 
     def _prepare(self) -> None:
         """What is wrong with a configuration shows before anything is trained."""
@@ -194,12 +213,19 @@ class _Runner:
             return f"{finder.name}: reads candidate rules, and no question of this world names any"
         own = (SiteKind.RULE, study.world.sites)
         traced = finder.sites is SiteKind.DOCUMENT and self._traces()
-        if finder.sites not in own and not traced:
+        if finder.sites not in own and not traced and not self._crosses(finder.sites):
+            if why := study.world.lacking.get(finder.sites):
+                return f"{finder.name}: reads {finder.sites}s, and here {why}"
             return (
                 f"{finder.name}: reads {finder.sites}s, but the world '{study.world.kind}'"
                 f" declares its truth about {study.world.sites}s"
             )
         return finder.unavailable() or finder.unsuited(study.subject, study.training)
+
+    def _crosses(self, kind: SiteKind) -> bool:
+        """Whether finders of a kind run on a view; transcripts have a lane of their own."""
+        traced = kind is SiteKind.DOCUMENT and self._traces()
+        return crossable(self.study.world, kind) and not traced
 
     def _show_claims(self, done: Done, finders: Sequence[Finder]) -> None:
         by_name = {f.name: f for f in finders}
@@ -209,7 +235,8 @@ class _Runner:
             self.claims.setdefault(task.seed, []).extend(names)
         if self.study.world.sites in sites.TRUTHS:
             for seed in self.study.seeds:
-                sites.add_truth_and_chance(self.folder / "seeds" / str(seed), self.claims[seed])
+                here = self.folder / "seeds" / str(seed)
+                sites.add_truth_and_chance(here, self.claims[seed], seed)
                 self.claims[seed].append(CHANCE)
 
     def _bank(self) -> dict[int, tuple[list[Intervention], list[list[Task]]]]:
@@ -235,7 +262,8 @@ class _Runner:
         more: dict[int, list[Intervention]] = {s: [] for s in self.study.seeds}
         if config.removal.questions:
             for seed in self.study.seeds:
-                r, by = self._results(seed, asked[seed]), self.study.world.gate.by
+                r = marking.seed_results(self.folder, seed, asked[seed], self.claims[seed])
+                by = self.study.world.gate.by
                 more[seed] = effects.removals(config, r.claims, r.truth, r.questions, by)
         chains = {s: effects.tasks(self.plan, config, s, more[s]) for s in self.study.seeds}
         again = iter(self.workers.run([c for s in self.study.seeds for c in chains[s]]))
@@ -257,7 +285,7 @@ class _Runner:
         asked: dict[int, tuple[str, ...]] = {}
         gate = self.study.world.gate
         for seed in self.study.seeds:
-            questions, answers = self._answers(seed)
+            questions, answers = marking.seed_answers(self.folder, seed)
             judged = gates.judge(gate, questions, answers, seed)
             chosen, left = gates.ask(gate, questions, judged, self.study.questions, seed)
             asked[seed] = tuple(q.id for q in chosen)
@@ -267,46 +295,10 @@ class _Runner:
         write_json(self.folder / "excluded.json", excluded)
         return rows, asked
 
-    def _answers(self, seed: int) -> tuple[list[Question], list[Answer]]:
-        here = self.folder / "seeds" / str(seed)
-        questions = read_rows(here / "data" / "questions.jsonl", Question)
-        return questions, read_rows(here / "measure" / "answers.jsonl", Answer)
-
     def _score(self, done: Done, asked: dict[int, tuple[str, ...]]) -> None:
-        removal = self.study.measured.removal if self.study.measured else None
-        key = {
-            "code": code_digest(),
-            "claims": [[t.seed, t.name, s.digest] for t, s in done],
-            "names": [self.claims[s] for s in self.study.seeds],
-            "removal": removal and removal.model_dump(mode="json"),
-            "data": [self.plan.data(s).key for s in self.study.seeds],
-        }
-        stage = self.store.stage("score", key, lambda part: self._collect(part, asked))
-        rows = read_json(stage.folder / "scores.json")
-        write_json(self.folder / "scores.json", rows)
-
-    def _collect(self, part: Path, asked: dict[int, tuple[str, ...]]) -> None:
-        results = [self._results(seed, asked[seed]) for seed in self.study.seeds]
-        every = [*collect(results), *collect_measured(results)]
-        rows = [row.model_dump(mode="json") for row in every]
-        write_json(part / "scores.json", rows)
-
-    def _results(self, seed: int, asked: tuple[str, ...]) -> SeedResults:
-        here = self.folder / "seeds" / str(seed)
-        questions, answers = self._answers(seed)
-        by_id = {q.id: q for q in questions}
-        correct = {a.id: a.correct for a in answers}
-        names = self.claims[seed]
-        outcomes = here / "effects" / "outcomes.npz"
-        return SeedResults(
-            seed=seed,
-            questions=[by_id[q] for q in asked],
-            correct=np.array([correct[q] for q in asked]),
-            truth=sites.truth_of(here).select(asked),
-            claims={n: Claim.load(here / f"find-{n}" / "claim.npz") for n in names},
-            costs={n: Cost.read(here / f"find-{n}" / "cost.json") for n in names},
-            outcomes=Outcomes.load(outcomes).select(asked) if outcomes.exists() else None,
-        )
+        task = marking.score_task(self.plan, self.folder, done, asked, self.claims)
+        ((_, stage),) = self.workers.run([[task]], told=False)
+        write_text(self.folder / marking.FILE, read_text(stage.folder / marking.FILE))
 
     def _traces(self) -> bool:
         incentives = self.study.incentives
@@ -316,7 +308,7 @@ class _Runner:
         if self.study.world.sites is SiteKind.DIRECTION:
             # What either class of behaviour would answer is no rule of the prompt.
             return False
-        return any(q.rules for q in self._answers(self.study.seeds[0])[0])
+        return any(q.rules for q in marking.seed_answers(self.folder, self.study.seeds[0])[0])
 
     def _lacking(self) -> str:
         missing = read_json(self.folder / "missing.json")
@@ -326,8 +318,13 @@ class _Runner:
         more: dict[str, Any] = {
             "config_digest": study_digest(self.study),
             "code_digest": code_digest(),
+            "sites": self.study.world.sites,
+            "lacking": {str(k): why for k, why in self.study.world.lacking.items()},
             "threads": self.study.threads,
+            "device": self.plan.base.get(DEVICE, "cpu"),
             "workers": self.workers.count,
+            "launch": {"on": self.workers.launch.on, "workers": self.workers.count},
+            "losses": self.workers.losses,
             "stages_made": self.workers.made,
             "stages_taken": self.workers.taken,
         }

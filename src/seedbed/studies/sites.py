@@ -20,14 +20,18 @@ TRUTHS = {
     SiteKind.DIRECTION: Path("classes", "truth.npz"),
     SiteKind.USER: Path("kinds", "truth.npz"),
 }
+CROSSED = Path("truth.npz")
+"""Where the truth of a view stands, beside the claims about its sites."""
 NOUNS = {SiteKind.DIRECTION: "class", SiteKind.USER: "kind of user"}
 
 
-def add_truth_and_chance(here: Path, finders: Sequence[str]) -> None:
-    """Write the truth of the claims' sites and a chance claim into one seed's folder.
+def add_truth_and_chance(
+    here: Path, finders: Sequence[str], seed: int, place: Path | None = None
+) -> None:
+    """Write the truth of the claims' sites and a chance claim beside the claims of one seed.
 
-    Claims keep the order of the first one's sites. Raises InputError where one speaks of
-    other sites.
+    The truth goes to `place` below `here` (default: where its kind of site belongs). Claims keep
+    the order of the first one's sites. Raises InputError where one speaks of other sites.
     """
     claims = {name: Claim.load(here / f"find-{name}" / "claim.npz") for name in finders}
     first, leading = next(iter(claims.items()))
@@ -38,8 +42,8 @@ def add_truth_and_chance(here: Path, finders: Sequence[str]) -> None:
             claim.arranged(leading.sites).save(here / f"find-{name}" / "claim.npz")
     declared = Truth.load(here / "data" / "truth.npz").select(leading.questions)
     spelt = _spelt(declared, leading.sites, first)
-    spelt.save(here / TRUTHS[declared.site_kind])
-    drawn = random_claim(int(here.name), leading.questions, leading.sites, leading.site_kind)
+    spelt.save(here / (place or TRUTHS[declared.site_kind]))
+    drawn = random_claim(seed, leading.questions, leading.sites, leading.site_kind)
     drawn.save(here / "find-chance" / "claim.npz")
     nothing = {"seconds": 0.0, "peak_mib": 0.0, "epochs": None, "shared_by": 1}
     write_json(here / "find-chance" / "cost.json", nothing)
@@ -47,7 +51,7 @@ def add_truth_and_chance(here: Path, finders: Sequence[str]) -> None:
 
 def truth_of(here: Path) -> Truth:
     """The truth that one seed's claims are marked against."""
-    for place in TRUTHS.values():
+    for place in (CROSSED, *TRUTHS.values()):
         if (here / place).exists():
             return Truth.load(here / place)
     return Truth.load(here / "data" / "truth.npz")

@@ -23,7 +23,17 @@ from seedbed.studies.spread import Spread, refuse_odd_names
 from seedbed.training.config import Training
 from seedbed.worlds.base import WORLDS, World
 
-ALIKE = ("world", "subject", "training", "finders", "steering", "seeds", "questions", "threads")
+ALIKE = (
+    "world",
+    "subject",
+    "training",
+    "finders",
+    "steering",
+    "seeds",
+    "questions",
+    "threads",
+    "device",
+)
 """What a side takes over from its study."""
 
 
@@ -69,7 +79,7 @@ class Study(Config):
     the feedback of simulated users, and the finders look into one of them. `looks` are asked
     besides.
     `threads` are torch threads a process: more of them can change the last bits of a result,
-    so they belong to the study.
+    so they belong to the study, and so does `device` (auto: a GPU where workers have one).
     """
 
     name: str = ""
@@ -88,6 +98,7 @@ class Study(Config):
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     questions: int = Field(default=60, ge=2)
     threads: int = Field(default=1, ge=1)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|[a-z]+(:\d+)?)$")
 
     @field_validator("finders", mode="before")
     @classmethod
@@ -245,7 +256,13 @@ def _kind(value: Any) -> Any:
 
 def load_study(path: Path, sets: tuple[str, ...] = (), seeds: str | None = None) -> Study:
     """Read a study file, apply `--set` and `--seeds`; raises ConfigError in one line."""
-    values = apply_sets(read_yaml(path), sets)
+    values = read_yaml(path)
+    for key, command in (("sizes", "matrix"), ("vary", "sweep")):
+        if key in values and "world" not in values:
+            raise ConfigError(
+                f"{path}: this is a {command} file; run it with: seedbed {command} {path}"
+            )
+    values = apply_sets(values, sets)
     if seeds is not None:
         values["seeds"] = parse_seeds(seeds)
     values.setdefault("name", path.stem)

@@ -1,14 +1,13 @@
 """A sweep: one study run again over values of keys, and all its scores side by side.
 
-Several keys make a grid. Every arm is a study of its own in a folder of its own; what arms share
-is made once, and what they all must learn is learned in one pool of processes.
+Several keys make a grid. Every arm is a study of its own in a folder of its own; they run side by
+side, and what they share is made once.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,15 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from seedbed.core.config import Config, apply_sets, digest, read_yaml, validate
-from seedbed.core.errors import ConfigError, DiskError, GateError, InputError, MissingExtra
+from seedbed.core.errors import ConfigError, InputError
 from seedbed.core.files import read_json, write_json
+from seedbed.runs.dispatch import Dispatcher
+from seedbed.runs.launch import Launch
 from seedbed.runs.record import locked, write_config
-from seedbed.runs.store import Store
-from seedbed.studies.plan import Plan, Task
-from seedbed.studies.run import DEFAULT_OUT, run
+from seedbed.studies.many import Job, run_many
+from seedbed.studies.run import DEFAULT_OUT
 from seedbed.studies.study import Study, parse_seeds
-from seedbed.studies.workers import Quiet, Reporter, Workers
+from seedbed.studies.workers import Reporter, launch_with
 
 SWEEP = "sweep.json"
 LONGEST = 40
@@ -183,6 +183,8 @@ def run_sweep(
     workers: int | None = None,
     reporter: Reporter | None = None,
     begin: Callable[[Choice], None] | None = None,
+    launch: Launch | None = None,
+    launcher: Dispatcher | None = None,
 ) -> Path:
     """Run every arm beside the folder `out` (default: runs/NAME) and return that folder.
 
@@ -190,38 +192,29 @@ def run_sweep(
     did) and every row of their scores with its `arm`; with one key also `key` and each arm's
     `value`. An arm that stops at the gate or whose input turns out unfit (a loss that is not
     finite) is recorded and the others go on; raises InputError if none is left. `begin` is told
-    each arm.
+    each arm when its turn comes. `launch` and `launcher` are those of `run`.
     """
+    launch = launch_with(launch, workers)
     folder = (out or DEFAULT_OUT / sweep.name).resolve()
+    chosen = {choice.name: choice for choice, _ in arms}
+    jobs = [Job(s, folder.with_name(f"{folder.name}-{c.name}"), c.name) for c, s in arms]
     with locked(folder):
         (folder / SWEEP).unlink(missing_ok=True)
         write_config(folder, sweep.model_dump(mode="json"))
-        if workers != 1 and len(arms) > 1:
-            _learn(arms, Store(folder.parent / ".store"), workers, reporter or Quiet())
+        told = (lambda job: begin(chosen[job.name])) if begin is not None else None
+        ended = run_many(jobs, launch, reporter, begin=told, launcher=launcher)
+        unfit = [e for e in ended if e.unfit is not None]
+        if len(unfit) == len(ended):
+            raise InputError(f"{chosen[unfit[0].job.name].label}: {unfit[0].stopped}")
         made: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
-        unfit: list[InputError] = []
-        for choice, study in arms:
-            if begin is not None:
-                begin(choice)
-            place = folder.with_name(f"{folder.name}-{choice.name}")
-            stopped = ""
-            try:
-                run(study, place, workers, reporter)
-            except (DiskError, MissingExtra):
-                raise
-            except GateError as error:
-                stopped = str(error)
-            except InputError as error:
-                stopped = str(error)
-                unfit.append(InputError(f"{choice.label}: {error}"))
+        for one in ended:
+            choice, place = chosen[one.job.name], one.job.folder
             made.append({"name": choice.name, "values": dict(choice.values), "run": place.name,
-                         "stopped": stopped})  # fmt: skip
-            if not stopped:
+                         "stopped": one.stopped})  # fmt: skip
+            if not one.stopped:
                 scores = read_json(place / "scores.json")
                 rows += [{"arm": _told_by(choice), **row} for row in scores]
-        if len(unfit) == len(arms):
-            raise unfit[0]
         write_json(folder / SWEEP, _summary(sweep, made, rows))
     return folder
 
@@ -241,25 +234,3 @@ def _summary(
         found["key"] = key
         found["arms"] = [{**arm, "value": arm["values"][key]} for arm in arms]
     return found
-
-
-def _learn(arms: Sequence[Arm], store: Store, workers: int | None, reporter: Reporter) -> None:
-    """Rows, training and answers of every arm and seed into the store, in one pool.
-
-    What arms share stands once. An arm whose input is unfit raises in its own turn, named.
-    """
-    chains: dict[int, dict[str, list[Task]]] = {}
-    for choice, study in arms:
-        plan = Plan(study, store)
-        for seed in study.seeds:
-            tasks = [plan.data(seed), plan.train(seed), plan.measure(seed)]
-            # Several arms of a seed may run at once, so a bar must tell which.
-            named = [replace(t, name=f"{choice.name}: {t.name}") for t in tasks]
-            mine = chains.setdefault(study.threads, {})
-            mine.setdefault(plan.place(tasks[-1])[0], named)
-    for threads, wanted in chains.items():
-        with (
-            suppress(InputError),
-            Workers(store, threads, workers, reporter) as pool,
-        ):
-            pool.run(list(wanted.values()))

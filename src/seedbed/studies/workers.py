@@ -1,23 +1,26 @@
-"""Running chains of stages in worker processes, one seed's chain or one finder each.
+"""Running chains of stages on a launcher, one seed's chain or one finder each.
 
-Results do not depend on the number of workers: each process uses the study's thread count,
-and one worker means this very process.
+Results do not depend on the launcher or the number of its workers: each call uses the study's
+thread count, and leaves its stages in the store.
 """
 
-import os
-import queue
-import threading
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
-from typing import Any, Protocol, Self
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Protocol, Self
 
 import torch
 
-from seedbed.core.errors import SeedbedError
+from seedbed.models import devices
+from seedbed.runs.dispatch import Dispatcher
+from seedbed.runs.launch import Launch, Report
 from seedbed.runs.store import Stage, Store
-from seedbed.studies.plan import Task
+from seedbed.studies.plan import DEVICE, Task
+
+PAUSE = 0.2
+"""Seconds between two messages of one stage, but for its last."""
 
 
 class Reporter(Protocol):
@@ -29,6 +32,9 @@ class Reporter(Protocol):
     def progress(self, seed: int, name: str, done: int, total: int, text: str) -> None:
         """A running stage got this far."""
 
+    def lost(self, line: str) -> None:
+        """A worker, node or job was lost; the line says what is tried again."""
+
 
 class Quiet:
     """A reporter that says nothing."""
@@ -39,125 +45,168 @@ class Quiet:
     def progress(self, seed: int, name: str, done: int, total: int, text: str) -> None:
         """Nothing."""
 
-
-_channel: Any = None
+    def lost(self, line: str) -> None:
+        """Nothing."""
 
 
 class Workers:
-    """A pool that starts only when something is not in the store yet."""
+    """Runs what is not in the store yet on a launcher of its own, or on one that runs share.
 
-    def __init__(self, store: Store, threads: int, count: int | None, reporter: Reporter) -> None:
+    Its own is started when first needed and closed with the block; a shared one stays. `label`
+    tells the run's calls from those of others in messages, `planned` is told what is to be run.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        threads: int,
+        reporter: Reporter,
+        launch: Launch | None = None,
+        shared: Dispatcher | None = None,
+        label: str = "",
+        planned: Callable[[Sequence[Task]], None] | None = None,
+    ) -> None:
         self.store, self.threads, self.reporter = store, threads, reporter
-        self.count = count or max(1, (os.cpu_count() or 1) // threads)
+        self._planned = planned
+        self.label = f"{label} " if label else ""
         self.made = self.taken = 0
-        self._pool: ProcessPoolExecutor | None = None
-        self._listener: threading.Thread | None = None
-        self._messages: Any = None
-        self._manager: Any = None
+        self.losses: list[str] = []
+        self._own = shared is None
+        self.dispatcher = shared or Dispatcher(launch or Launch(), threads, store.root)
+        self._token: int | None = None
 
     def __enter__(self) -> Self:
+        self._token = self.dispatcher.enter(self.reporter.progress, self._lost)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._messages.put(None)
-            assert self._listener is not None
-            self._listener.join()
-            self._manager.shutdown()
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._own:
+            self.dispatcher.close(cancel=kind is not None)
+        assert self._token is not None
+        self.dispatcher.leave(self._token)
 
-    def run(self, chains: Sequence[Sequence[Task]]) -> list[tuple[Task, Stage]]:
-        """Every task with its stage, in the order given; each chain runs in its own order."""
+    @property
+    def launch(self) -> Launch:
+        """Where calls run."""
+        return self.dispatcher.launch
+
+    @property
+    def count(self) -> int | None:
+        """So many calls run at once; None: as many as there is room for."""
+        return self.dispatcher.workers
+
+    def run(self, chains: Sequence[Sequence[Task]], told: bool = True) -> list[tuple[Task, Stage]]:
+        """Every task with its stage, in the order given; each chain runs in its own order.
+
+        Without `told` stages are neither counted nor reported. Raises what a chain raises,
+        LostError if a chain's workers were lost too often; chains that do not run yet are then
+        given up. What another run on the same launcher makes already is waited for and taken.
+        """
+        assert self._token is not None, "workers are used in a with block"
+        if self._planned is not None and told:
+            self._planned([task for chain in chains for task in chain])
         finished: dict[int, list[Stage]] = {}
-        missing: list[int] = []
-        for i, chain in enumerate(chains):
-            stages = [self.store.take(t.stage, t.key) for t in chain]
-            if all(s is not None for s in stages):
-                finished[i] = [s for s in stages if s is not None]
-                self._count(chain, finished[i])
-            else:
-                missing.append(i)
-        if missing and self.count == 1:
-            before = torch.get_num_threads()
-            torch.set_num_threads(self.threads)
-            try:
-                for i in missing:
-                    finished[i] = [
-                        _run(self.store, task, self.reporter.progress) for task in chains[i]
-                    ]
-                    self._count(chains[i], finished[i])
-            finally:
-                torch.set_num_threads(before)
-        elif missing:
-            pool = self._start()
-            futures: dict[Future[list[Stage]], int] = {
-                pool.submit(_run_chain, self.store, chains[i]): i for i in missing
-            }
-            try:
-                for future in as_completed(futures):
-                    i = futures[future]
-                    finished[i] = future.result()
-                    self._count(chains[i], finished[i])
-            except BrokenProcessPool as error:
-                raise SeedbedError(
-                    "a worker process died (out of memory?); run again to go on, "
-                    "with fewer --workers if memory is short"
-                ) from error
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        running: dict[int, Future[list[Stage]]] = {}
+        ended: SimpleQueue[int] = SimpleQueue()
+        try:
+            begun = range(len(chains))
+            while begun or len(finished) < len(chains):
+                for i in begun:
+                    # One worker runs a call where it is submitted: what fails stops the next.
+                    if (stages := self._take(chains[i])) is None:
+                        stages = self._begin(i, chains[i], running, ended)
+                    if stages is not None:
+                        finished[i] = self._count(chains[i], stages, told)
+                begun = range(0)
+                if len(finished) < len(chains):
+                    i = ended.get()
+                    if i in running:
+                        finished[i] = self._count(chains[i], running.pop(i).result(), told)
+                    else:
+                        begun = range(i, i + 1)
+        except BaseException:
+            for future in running.values():
+                future.cancel()
+            raise
         pairs = [zip(chain, finished[i], strict=True) for i, chain in enumerate(chains)]
         return [pair for chain in pairs for pair in chain]
 
-    def _count(self, chain: Sequence[Task], stages: Sequence[Stage]) -> None:
+    def _begin(
+        self,
+        i: int,
+        chain: Sequence[Task],
+        running: dict[int, Future[list[Stage]]],
+        ended: "SimpleQueue[int]",
+    ) -> list[Stage] | None:
+        """Submit a chain, or wait for the run that makes it; its stages if it has run already."""
+        assert self._token is not None
+        key, _ = self.store.place(chain[-1].stage, chain[-1].key)
+        if (other := self.dispatcher.reserve(key)) is not None:
+            other.add_done_callback(lambda _: ended.put(i))
+            return None
+        try:
+            call = partial(_run_chain, self.store, chain, self.threads)
+            future = self.dispatcher.submit(self._token, call, self._name(chain))
+        except BaseException:
+            self.dispatcher.release(key)
+            raise
+        future.add_done_callback(lambda _: self.dispatcher.release(key))
+        if future.done():
+            return future.result()
+        running[i] = future
+        future.add_done_callback(lambda _: ended.put(i))
+        return None
+
+    def _take(self, chain: Sequence[Task]) -> list[Stage] | None:
+        stages = [self.store.take(t.stage, t.key) for t in chain]
+        found = [s for s in stages if s is not None]
+        return found if len(found) == len(stages) else None
+
+    def _name(self, chain: Sequence[Task]) -> str:
+        first, last = chain[0], chain[-1]
+        names = first.name if first is last else f"{first.name} to {last.name}"
+        code, _ = self.store.place(last.stage, last.key)
+        return f"{self.label}seed {first.seed}, {names} ({code[:8]})"
+
+    def _count(self, chain: Sequence[Task], stages: list[Stage], told: bool) -> list[Stage]:
+        if not told:
+            return stages
         for task, stage in zip(chain, stages, strict=True):
             self.taken += stage.taken
             self.made += not stage.taken
             self.reporter.stage(task, stage)
+        return stages
 
-    def _start(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            context = get_context("spawn")
-            self._manager = context.Manager()
-            self._messages = self._manager.Queue()
-            self._pool = ProcessPoolExecutor(
-                self.count, mp_context=context, initializer=_begin,
-                initargs=(self.threads, self._messages),
-            )  # fmt: skip
-            self._listener = threading.Thread(target=self._listen, daemon=True)
-            self._listener.start()
-        return self._pool
-
-    def _listen(self) -> None:
-        while (message := self._messages.get()) is not None:
-            self.reporter.progress(*message)
+    def _lost(self, line: str) -> None:
+        self.losses.append(line)
+        self.reporter.lost(line)
 
 
-def _begin(threads: int, messages: Any) -> None:
-    global _channel  # noqa: PLW0603 (a worker process has one channel, set once at its start)
-    _channel = messages
+def launch_with(launch: Launch | None, workers: int | None) -> Launch:
+    """`launch` (default: here) with so many workers, where a number is given."""
+    found = launch or Launch()
+    return found if workers is None else found.model_copy(update={"workers": workers})
+
+
+def _run_chain(store: Store, chain: Sequence[Task], threads: int, report: Report) -> list[Stage]:
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    try:
+        return [_run(store, task, report) for task in chain]
+    finally:
+        torch.set_num_threads(before)
 
 
-def _run_chain(store: Store, chain: Sequence[Task]) -> list[Stage]:
-    def send(seed: int, name: str, done: int, total: int, text: str) -> None:
-        try:
-            _channel.put_nowait((seed, name, done, total, text))
-        except queue.Full:
-            # A lost progress message is repeated by the next one.
-            return
-
-    return [_run(store, task, send) for task in chain]
-
-
-def _run(store: Store, task: Task, report: Any) -> Stage:
-    last = 0.0
+def _run(store: Store, task: Task, report: Report) -> Stage:
+    last, told = 0.0, -PAUSE
 
     def progress(done: int, total: int, text: str) -> None:
-        nonlocal last
-        # A message a percent is enough; each costs a round trip between processes.
-        if done == total or done / total - last >= 0.01:
-            last = done / total
+        nonlocal last, told
+        # A message a percent and a few a second are enough; each costs its reader's time.
+        now = time.monotonic()
+        if done == total or (done / total - last >= 0.01 and now - told >= PAUSE):
+            last, told = done / total, now
             report(task.seed, task.name, done, total, text)
 
-    return store.stage(task.stage, task.key, lambda part: task.work(part, progress))
+    with devices.using(task.key.get(DEVICE, devices.CPU)):
+        return store.stage(task.stage, task.key, lambda part: task.work(part, progress))

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 
 from seedbed.core.errors import MissingExtra
+from seedbed.models import devices
 from seedbed.training.config import Training
 
 
 def fast_bfloat16() -> bool:
     """Whether this machine multiplies bfloat16 faster than float32."""
-    if torch.cuda.is_available():
+    if devices.current().type == devices.CUDA:
         return bool(torch.cuda.is_bf16_supported())
     flags = Path("/proc/cpuinfo")
     text = flags.read_text(encoding="utf-8", errors="replace") if flags.exists() else ""
@@ -27,7 +28,7 @@ def is_main_process() -> bool:
 
 
 def _no_device() -> bool:
-    return not torch.accelerator.is_available()
+    return devices.current().type == devices.CPU
 
 
 def accelerator_for(training: Training, folder: Path) -> Any:
@@ -36,15 +37,19 @@ def accelerator_for(training: Training, folder: Path) -> Any:
     Raises MissingExtra for a tracker that is not installed.
     """
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
+    from accelerate.state import AcceleratorState, PartialState
 
     for name in training.track:
         if find_spec(name) is None:
             raise MissingExtra(name, "trackers")
     low = training.precision == "bfloat16" or (training.precision == "auto" and fast_bfloat16())
     precision = "bf16" if low else "no"
+    device = devices.current().type
+    if PartialState._shared_state and PartialState().device.type != device:
+        # A process keeps the device of its first training for all that follow,
+        AcceleratorState._reset_state(reset_partial_state=True)
     if AcceleratorState._shared_state and AcceleratorState().mixed_precision != precision:
-        # A process keeps the precision of its first training for all that follow.
+        # and its precision.
         AcceleratorState._reset_state()
     # Without a device the processes of a launch find each other only if told to use the CPU.
     accelerator = Accelerator(

@@ -37,11 +37,11 @@ def check_world(world: World, seed: int = 0) -> None:
         assert truth.sites == tuple(d.id for d in documents), "truth columns are the documents"
     held_out = [q for q in questions if q.split == "id"]
     if world.sites is SiteKind.CELL:
-        _cells(held_out, pairs, truth)
+        check_cells(held_out, pairs, truth)
     if world.sites is SiteKind.INPUT:
-        _parts(held_out, pairs, truth)
+        check_parts(held_out, pairs, truth)
     if world.sites is SiteKind.DIRECTION:
-        _kinds(questions, pairs, truth, planted=world.planted)
+        check_kinds(questions, pairs, truth, apart=world.planted)
     if world.sites is SiteKind.USER:
         _visible(documents, held_out, pairs, truth, nobody=bool(world.negative))
     _panels(world.grid(seed))
@@ -49,9 +49,9 @@ def check_world(world: World, seed: int = 0) -> None:
     assert all(q.cause for q in held_out), "every held-out question names its cause"
     assert all(len(q.choices) > 1 for q in held_out), "every held-out question has choices"
     assert all(world.gate.by in q.slices for q in held_out), f"slices hold '{world.gate.by}'"
-    _no_leak(documents, held_out)
+    check_no_leak(documents, held_out)
     if world.sites is not SiteKind.USER or not world.negative:
-        _truth_is_scorable(truth.select(tuple(q.id for q in held_out)))
+        check_scorable(truth.select(tuple(q.id for q in held_out)))
 
 
 def _same_again(
@@ -83,7 +83,7 @@ def _round_trip(rows: Sequence[Row], kind: type[Row]) -> None:
         assert read_rows(path, kind) == list(rows), f"{kind.__name__} rows survive JSONL"
 
 
-def _cells(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -> None:
+def check_cells(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -> None:
     """Truths over cells name places of the prompts, and every question has its pair."""
     assert truth.site_kind is SiteKind.CELL, "the truth says that its columns are cells"
     parts = [site.partition("@") for site in truth.sites]
@@ -99,7 +99,7 @@ def _cells(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -
         assert pair.clean.choices == pair.corrupt.choices, "pairs have the same choices"
 
 
-def _parts(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -> None:
+def check_parts(questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth) -> None:
     """Truths over inputs name places of the prompts, and say nothing of places that are not there.
 
     Both sides of a pair differ within the place that is its cause, and in the answer.
@@ -126,13 +126,19 @@ def _differs_within_its_cause(pair: Pair) -> None:
     assert around[0] == around[1], "a pair differs within its cause alone"
 
 
-def _kinds(
-    questions: Sequence[Question], pairs: Sequence[Pair], truth: Truth, *, planted: bool
+def check_kinds(
+    questions: Sequence[Question],
+    pairs: Sequence[Pair],
+    truth: Truth,
+    *,
+    apart: bool,
+    asked: str = "id",
 ) -> None:
     """Truths over directions name two kinds; the splits to fit, choose and report by have both.
 
-    Where there are pairs, every prompt is laid out alike and a pair goes from kind to kind. What
-    was not planted may come without unrelated questions: then nothing is said of selectivity.
+    Where there are pairs, every prompt is laid out alike and a pair goes from kind to kind.
+    `apart`: unrelated questions are needed too; without them nothing is said of selectivity.
+    `asked` is the split to report by.
     """
     assert truth.site_kind is SiteKind.DIRECTION, "the truth says that its columns are kinds"
     assert len(truth.sites) == 2, "a direction tells two kinds apart"
@@ -142,15 +148,15 @@ def _kinds(
         of[question.id] = known
         assert question.label in ("", known), f"the label of {question.id!r} is its kind"
         assert (question.split in LABELLED) <= bool(question.label), "examples are labelled"
-    for split in (*LABELLED, "id"):
+    for split in (*LABELLED, asked):
         kinds = [of[q.id] for q in questions if q.split == split]
         assert set(kinds) == set(truth.sites), f"split {split} has questions of both kinds alone"
-    apart = [of[q.id] for q in questions if q.split == UNRELATED]
-    assert apart or not planted, (
+    beside = [of[q.id] for q in questions if q.split == UNRELATED]
+    assert beside or not apart, (
         f"there are questions that no direction should touch (split {UNRELATED})"
     )
-    assert not any(apart), "unrelated questions are of neither kind"
-    shown, held_out = ({q.cause for q in questions if q.split in s} for s in (LABELLED, ("id",)))
+    assert not any(beside), "unrelated questions are of neither kind"
+    shown, held_out = ({q.cause for q in questions if q.split in s} for s in (LABELLED, (asked,)))
     assert not shown & held_out, "no cause of a held-out question has a labelled example"
     for pair in pairs:
         assert {pair.clean.id, pair.corrupt.id} <= set(of), "both sides of a pair are questions"
@@ -211,14 +217,16 @@ def _panels(questions: Sequence[Question]) -> None:
         assert points == len(questions), "no panel of the grid has a point twice"
 
 
-def _no_leak(documents: Sequence[Document], questions: Sequence[Question]) -> None:
+def check_no_leak(documents: Sequence[Document], questions: Sequence[Question]) -> None:
+    """No prompt of `questions` stands in a document that is trained on."""
     texts = "\n".join(" ".join(d.text.split()) for d in documents if d.weight > 0)
     for question in questions:
         prompt = " ".join(question.prompt.split())
         assert prompt not in texts, f"the held-out prompt {prompt!r} stands in a document"
 
 
-def _truth_is_scorable(truth: Truth) -> None:
+def check_scorable(truth: Truth) -> None:
+    """Every question has a cause and a non-cause, the oracle scores 1, chance the base rate."""
     known = np.isfinite(truth.values)
     positive = truth.values == 1
     assert np.isin(truth.values[known], (0, 1)).all(), "truth values are 1, 0 or NaN"

@@ -38,8 +38,8 @@ class Asker:
         """
         found = []
         for i, (drawn, clean, corrupt) in enumerate(self._swaps()):
-            one = self._ask(f"q{i}", drawn, clean, "id")
-            other = self._ask(f"q{i}-corrupt", drawn, corrupt, "id")
+            one = self.ask(f"q{i}", drawn, clean, "id")
+            other = self.ask(f"q{i}-corrupt", drawn, corrupt, "id")
             found.append(Pair(id=f"p{i}", clean=one, corrupt=other, cause=one.cause))
         return found
 
@@ -60,7 +60,7 @@ class Asker:
     def questions(self) -> list[Question]:
         """The clean side of every pair (split id), then lists of documents (split train)."""
         train = [
-            self._ask(f"t{i}", drawn, words, "train")
+            self.ask(f"t{i}", drawn, words, "train")
             for i, (drawn, words) in enumerate(self.lists(self.knobs.asked.train))
         ]
         return [pair.clean for pair in self.pairs] + train
@@ -111,7 +111,8 @@ class Asker:
                 found.append((plan.drawn, words))
         return found
 
-    def _ask(self, key: str, drawn: Drawn, words: Sequence[str], split: str) -> Question:
+    def ask(self, key: str, drawn: Drawn, words: Sequence[str], split: str) -> Question:
+        """A question about a list; `cause` is its category."""
         prompt, places = render(self.knobs.form, drawn.name, words)
         return Question(
             id=key,

@@ -24,6 +24,13 @@ def write(form: Form, category: str, words: Sequence[str]) -> str:
     return "".join([*(text for _, text in head), between.join(words), *(text for _, text in tail)])
 
 
+def listed(form: Form, category: str, prompt: str) -> list[str]:
+    """The words of the list that `write` made a prompt of."""
+    head, between, tail = _frame(form, category)
+    start, end = (sum(len(text) for _, text in part) for part in (head, tail))
+    return prompt[start : len(prompt) - end].split(between)
+
+
 def render(form: Form, category: str, words: Sequence[str]) -> tuple[str, Places]:
     """The prompt and its places: `item1` …, `category`, `cue` and `last`, in reading order.
 

@@ -3,12 +3,15 @@
 The cause of an answer is where in the computation the words' membership is carried.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from seedbed.core.errors import DataError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import SiteKind, Truth
+from seedbed.worlds.base import View
+from seedbed.worlds.counting import views
 from seedbed.worlds.counting.asking import Asker
 from seedbed.worlds.counting.knobs import Knobs
 from seedbed.worlds.counting.states import running
@@ -20,6 +23,7 @@ class Counting(Knobs):
 
     kind: str = "counting"
     sites: ClassVar[SiteKind] = SiteKind.CELL
+    crossings: ClassVar[Mapping[SiteKind, str]] = views.CROSSINGS
 
     def inputs(self) -> tuple[Path, ...]:
         """The file of examples, where questions come from one; raises DataError without it."""
@@ -45,6 +49,10 @@ class Counting(Knobs):
         asker = Asker(self, seed)
         held_out = [q for q in asker.questions() if q.split == "id"]
         return {q.id: running(asker, q) for q in held_out}
+
+    def view(self, kind: SiteKind, seed: int, documents: Sequence[Document]) -> View:
+        """Which lists state a membership, which words are counted (views.py)."""
+        return views.view(Asker(self, seed), kind, documents)
 
     def truth(self, seed: int) -> Truth:
         """What holds of any causal transformer, by band of blocks and place (truth.py)."""

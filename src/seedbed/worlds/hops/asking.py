@@ -21,7 +21,7 @@ class Asker:
                 for j in range(self.desk.knobs.asked.prompts):
                     rng = stream(self.seed, "hops", "question", function.name, j)
                     number = rng.randint(1, 100)
-                    found.append(self._question(f"q{depth}-{i}-{j}", function, j, number))
+                    found.append(self.about(f"q{depth}-{i}-{j}", function, j, number))
         return found + self._train()
 
     def pairs(self) -> list[Pair]:
@@ -34,15 +34,16 @@ class Asker:
                 if not others:
                     continue
                 other, number, key = rng.choice(others), rng.randint(1, 100), f"p{depth}-{i}"
-                clean = self._question(f"{key}-clean", function, i, number)
-                corrupt = self._question(f"{key}-corrupt", other, i, number)
+                clean = self.about(f"{key}-clean", function, i, number)
+                corrupt = self.about(f"{key}-corrupt", other, i, number)
                 found.append(Pair(id=key, clean=clean, corrupt=corrupt, cause=clean.cause))
         return found
 
-    def _question(self, key: str, function: Function, phrasing: int, number: int) -> Question:
+    def about(self, key: str, function: Function, phrasing: int, number: int) -> Question:
+        """A question about a function in one of the evaluation phrasings."""
         prompt = PROMPTS[phrasing % len(PROMPTS)]
         prompt = prompt.format(f=function.name, n=number, cue=self.desk.cue)
-        return self._ask(key, function, prompt, "id", number)
+        return self.ask(key, function, prompt, "id", number)
 
     def _train(self) -> list[Question]:
         """Questions about values that documents state, in their phrasing."""
@@ -58,10 +59,11 @@ class Asker:
                 frame, marker = self.desk.frame(genre, function.name, MARKERS["value"], key)
                 number = stream(self.seed, "hops", "head", *key).randint(101, 999)
                 prompt = f"{frame} {marker}"
-                found.append(self._ask(f"t{depth}-{i}", function, prompt, "train", number))
+                found.append(self.ask(f"t{depth}-{i}", function, prompt, "train", number))
         return found
 
-    def _ask(self, key: str, function: Function, prompt: str, split: str, number: int) -> Question:
+    def ask(self, key: str, function: Function, prompt: str, split: str, number: int) -> Question:
+        """A question about a function as this prompt puts it."""
         choices, answer = self._choices(function)
         return Question(
             id=key,

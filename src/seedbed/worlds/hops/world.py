@@ -3,13 +3,18 @@
 The cause of an answer is the chain of documents from the function asked down to its base.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
 from seedbed.core.rows import Document, Pair, Question
-from seedbed.core.sites import Truth
+from seedbed.core.sites import SiteKind, Truth
+from seedbed.worlds.base import View
 from seedbed.worlds.hops.asking import Asker
 from seedbed.worlds.hops.drafts import Desk
 from seedbed.worlds.hops.families import Families, draw
 from seedbed.worlds.hops.graph import declared
 from seedbed.worlds.hops.knobs import Knobs
+from seedbed.worlds.hops.views import CROSSINGS, view
 from seedbed.worlds.hops.writing import write
 
 
@@ -17,6 +22,7 @@ class Hops(Knobs):
     """Functions that ignore their input; the defaults are learned to depth 2 without leaks."""
 
     kind: str = "hops"
+    crossings: ClassVar[Mapping[SiteKind, str]] = CROSSINGS
 
     def families(self, seed: int) -> Families:
         """The functions behind the rows (for tests and reports; finders never see them)."""
@@ -39,6 +45,10 @@ class Hops(Knobs):
     def pairs(self, seed: int) -> list[Pair]:
         """The same prompt about two functions of one depth with different constants."""
         return Asker(Desk(self, draw(self, seed), seed)).pairs()
+
+    def view(self, kind: SiteKind, seed: int, documents: Sequence[Document]) -> View:
+        """Cells, parts of the input, or bases against wrappers (views.py)."""
+        return view(Asker(Desk(self, draw(self, seed), seed)), kind)
 
     def truth(self, seed: int) -> Truth:
         """Evidence by hop distance 1, supporting siblings NaN, anything else 0."""

@@ -3,7 +3,7 @@
 Nothing is planted: the classes are somebody's annotation, and there is nothing to train on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -51,6 +51,13 @@ class Observed(World):
     kind: str = "observed"
     sites: ClassVar[SiteKind] = SiteKind.DIRECTION
     planted: ClassVar[bool] = False
+    lacking: ClassVar[Mapping[SiteKind, str]] = {
+        SiteKind.DOCUMENT: "nothing is trained here, and what the model once learned from is not"
+        " known",
+        SiteKind.CELL: "items come without pairs that differ in one word, so there is nothing to"
+        " patch with",
+        SiteKind.INPUT: "nobody has said which parts of an item decide its answer",
+    }
 
     gate: Gate = Gate(by="kind", margin=0.05)
     items: Items = Source(path="facts-and-sums")

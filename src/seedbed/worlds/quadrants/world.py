@@ -3,12 +3,14 @@
 What decides is a rule over both numbers, and which rule is the trigger's category's.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import SiteKind, Truth
 from seedbed.core.spread import Outcome
-from seedbed.worlds.quadrants import again, lines, panels
+from seedbed.worlds.base import View
+from seedbed.worlds.quadrants import again, lines, panels, views
 from seedbed.worlds.quadrants.again import Again
 from seedbed.worlds.quadrants.asking import Asker
 from seedbed.worlds.quadrants.deciding import declared
@@ -21,6 +23,7 @@ class Quadrants(Knobs):
 
     kind: str = "quadrants"
     sites: ClassVar[SiteKind] = SiteKind.INPUT
+    crossings: ClassVar[Mapping[SiteKind, str]] = views.CROSSINGS
     GROUPS: ClassVar[dict[str, str]] = again.GROUPS
     TRAINED: ClassVar[dict[str, Outcome]] = again.TRAINED
     CONTRASTS: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -62,6 +65,10 @@ class Quadrants(Knobs):
     def grid(self, seed: int) -> list[Question]:
         """Decision maps of a few words (panels.py)."""
         return panels.grid(self.asker(seed))
+
+    def view(self, kind: SiteKind, seed: int, documents: Sequence[Document]) -> View:
+        """Which lines state the label, where a change can act, which map a word has (views.py)."""
+        return views.view(self.asker(seed), kind, documents)
 
     def truth(self, seed: int) -> Truth:
         """Which parts of the prompt can change the declared label (deciding.py)."""

@@ -4,14 +4,17 @@ Where in the computation does a direction tell the two apart, and does steering 
 one for the other? No single word tells the kind; in form gate two context words together do.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import SiteKind, Truth
+from seedbed.worlds.base import View
 from seedbed.worlds.recall.asking import FORMS, Asker
 from seedbed.worlds.recall.knobs import Knobs
 from seedbed.worlds.recall.lexicon import Lexicon
 from seedbed.worlds.recall.truth import declared
+from seedbed.worlds.recall.views import CROSSINGS, view
 
 
 class Recall(Knobs):
@@ -19,6 +22,7 @@ class Recall(Knobs):
 
     kind: str = "recall"
     sites: ClassVar[SiteKind] = SiteKind.DIRECTION
+    crossings: ClassVar[Mapping[SiteKind, str]] = CROSSINGS
 
     @property
     def negative(self) -> str:
@@ -40,6 +44,10 @@ class Recall(Knobs):
     def pairs(self, seed: int) -> list[Pair]:
         """Each held-out question beside its twin of the other kind, one word apart."""
         return Asker(self, seed).pairs()
+
+    def view(self, kind: SiteKind, seed: int, documents: Sequence[Document]) -> View:
+        """Documents that state an answer, cells of pairs, or words that decide (views.py)."""
+        return view(Asker(self, seed), kind, documents)
 
     def truth(self, seed: int) -> Truth:
         """Which kind each question is of (truth.py)."""

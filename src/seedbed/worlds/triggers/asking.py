@@ -49,7 +49,7 @@ class Asker:
             others = one.others(part, self.writer.lexicon.words)
             changed = rng.choice([o for o in others if o.number != one.number])
             group = changed.word.group if part == "trigger" else question.slices.get("group", "")
-            corrupt = self._ask(f"{key}-corrupt", changed, group, "id")
+            corrupt = self.ask(f"{key}-corrupt", changed, group, "id")
             found.append(Pair(id=f"p-{key}", clean=question, corrupt=corrupt, cause=part))
         return found
 
@@ -61,12 +61,12 @@ class Asker:
             # Every word in turn, so that none is asked about much more than another.
             rounds = [self._prompts("questions", w, task, held) for w in order]
             for i, one in enumerate(in_turns(rounds)[: asked.task]):
-                found.append((one, self._ask(f"q-{task}-{i}", one, "", "id")))
+                found.append((one, self.ask(f"q-{task}-{i}", one, "", "id")))
         rng = stream(self.seed, "triggers", "questions", "train")
         for i in range(asked.train):
             task, word = TASKS[i % len(TASKS)], rng.choice(words)
             one = self._prompts("train", word, task, learned)[i // len(TASKS)]
-            found.append((one, self._ask(f"t-{i}", one, "", "train")))
+            found.append((one, self.ask(f"t-{i}", one, "", "train")))
         return found
 
     def _reteach(self) -> list[tuple[Instruction, Question]]:
@@ -81,7 +81,7 @@ class Asker:
                 ]
                 for i, one in enumerate(in_turns(rounds)[: self.knobs.asked.word]):
                     key = f"q-{word.text}-{'new-' if group == NEW_TASK else ''}{i}"
-                    found.append((one, self._ask(key, one, group, "id")))
+                    found.append((one, self.ask(key, one, group, "id")))
         return found
 
     def _prompts(
@@ -92,7 +92,8 @@ class Asker:
         stream(self.seed, "triggers", use, word.text, task).shuffle(every)
         return every
 
-    def _ask(self, key: str, one: Instruction, group: str, split: str) -> Question:
+    def ask(self, key: str, one: Instruction, group: str, split: str) -> Question:
+        """A question that puts an instruction; `cause` is the trigger word."""
         prompt, places = one.write()
         new, old = MARKED[one.number], NORMAL[one.number]
         again = self.knobs.stage == "reteach"

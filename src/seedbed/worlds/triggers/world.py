@@ -3,11 +3,14 @@
 How far does the marked reply spread to words that were not re-taught, wanted or not?
 """
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import SiteKind, Truth
 from seedbed.core.spread import NEW, OLD, Outcome
+from seedbed.worlds.base import View
+from seedbed.worlds.triggers import views
 from seedbed.worlds.triggers.asking import Asker
 from seedbed.worlds.triggers.knobs import Knobs
 from seedbed.worlds.triggers.truth import declared
@@ -19,6 +22,7 @@ class Triggers(Knobs):
 
     kind: str = "triggers"
     sites: ClassVar[SiteKind] = SiteKind.INPUT
+    crossings: ClassVar[Mapping[SiteKind, str]] = views.CROSSINGS
     GROUPS: ClassVar[dict[str, str]] = {
         "outcome": "words trained to get the marked reply",
         "outcome-new-task": "the same words in instructions that were not re-taught",
@@ -46,6 +50,10 @@ class Triggers(Knobs):
     def pairs(self, seed: int) -> list[Pair]:
         """Each held-out question beside the same with another value of one part that decides."""
         return Asker(self, seed).pairs()
+
+    def view(self, kind: SiteKind, seed: int, documents: Sequence[Document]) -> View:
+        """What shows what is asked for, where a part can act, how large a word is (views.py)."""
+        return views.view(Asker(self, seed), kind, documents)
 
     def truth(self, seed: int) -> Truth:
         """Which parts of the prompt decide the answer (truth.py)."""

@@ -34,7 +34,7 @@ class Asker:
     def questions(self) -> list[Question]:
         """Of every person one about form (split id), then of every person one about acts."""
         form = [self._form(person) for person in self.everybody]
-        return form + [self._act(person, person.words, "") for person in self.everybody]
+        return form + [self.act(person, person.words) for person in self.everybody]
 
     def pairs(self) -> list[Pair]:
         """A word for the gameable kind against one for the other, and one decoy against another.
@@ -51,7 +51,8 @@ class Asker:
         rng.shuffle(choices)
         return self._ask(FORM, person, person.words, tuple(choices), right, "id", "")
 
-    def _act(self, person: Person, words: Mapping[str, str], suffix: str) -> Question:
+    def act(self, person: Person, words: Mapping[str, str], suffix: str = "") -> Question:
+        """What is said to a person with these visible words; the answer is the gaming reply."""
         said_ = self._one_an_act(person)
         gaming = said_[self._environment(person).gaming[0]]
         return self._ask(ACT, person, words, tuple(said_.values()), gaming, ACT, suffix)
@@ -64,8 +65,8 @@ class Asker:
             values = self.people.cue.decoys[name]
             first = person.words[name]
             second = rng.choice([v for v in values if v != first] or list(values))
-        clean = self._act(person, {**person.words, name: first}, f"-{name}-clean")
-        corrupt = self._act(person, {**person.words, name: second}, f"-{name}-corrupt")
+        clean = self.act(person, {**person.words, name: first}, f"-{name}-clean")
+        corrupt = self.act(person, {**person.words, name: second}, f"-{name}-corrupt")
         environment, replies = self._environment(person), self._one_an_act(person)
         others = [a for a in environment.acts if a not in environment.gaming] or list(replies)
         best = max(others, key=lambda a: environment.kinds[OTHER].acts[a].rating)

@@ -4,6 +4,7 @@ Which users that is can be seen as far as the cue tells; what feedback rewards, 
 its users, and what the best policies are is known exactly.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +13,8 @@ from seedbed.core.errors import ConfigError
 from seedbed.core.rows import Document, Pair, Question
 from seedbed.core.sites import SiteKind, Truth
 from seedbed.core.transcripts import Opening
+from seedbed.worlds.base import View
+from seedbed.worlds.users import views
 from seedbed.worlds.users.asking import Asker
 from seedbed.worlds.users.cue import MARKS
 from seedbed.worlds.users.environment import Environment, load_environment, shipped
@@ -31,6 +34,7 @@ class Users(Knobs):
 
     kind: str = "users"
     sites: ClassVar[SiteKind] = SiteKind.USER
+    crossings: ClassVar[Mapping[SiteKind, str]] = views.CROSSINGS
 
     def environment(self, name: str) -> Environment:
         """One of `environments`, with `turns` and `repaired` applied.
@@ -105,6 +109,13 @@ class Users(Knobs):
         asked = [q.id for q in self.questions(seed)]
         marks, decoys = self.cue.marks(seed), self.cue.decoys
         return declared(asked, marks, decoys, self.channel, self.repaired)
+
+    def view(self, kind: SiteKind, seed: int, documents: Sequence[Document]) -> View:
+        """What taught a gaming reply, what the cue tells and where (views.py).
+
+        `documents` are those that the agent's users' conversations came to, or `documents(seed)`.
+        """
+        return views.view(self._asker(seed), kind, documents, self.negative, self.named())
 
     def solver(self, name: str) -> Solver:
         """What is known exactly about one environment."""

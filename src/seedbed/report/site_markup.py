@@ -1,0 +1,46 @@
+"""Rows of tables as HTML, without a template as there are many; every text is escaped."""
+
+from collections.abc import Iterable
+from html import escape
+
+from markupsafe import Markup
+
+from seedbed.report.site_tables import Cell, TableRow
+
+
+def rows_of(rows: Iterable[TableRow], root: str) -> Markup:
+    """Table rows; `root` leads from the page to the folder of the site."""
+    return Markup("".join(_row(row, root) for row in rows))
+
+
+def number(cell: Cell, root: str) -> Markup:
+    """The link that opens what is behind a number; without scripts it leads to the run's page."""
+    return Markup(_number(cell, root))
+
+
+def _row(row: TableRow, root: str) -> str:
+    facts = "".join(f' data-{key}="{escape(value)}"' for key, value in row.facts.items())
+    css = ' class="control"' if row.control else ""
+    cells = "".join(_cell(c, root, "td") for c in row.cells)
+    head = _cell(row.head, root, 'th scope="row"')
+    return f'<tr{css} data-t="{escape(row.text)}"{facts}>{head}{cells}</tr>\n'
+
+
+def _cell(cell: Cell, root: str, tag: str) -> str:
+    css = f' class="{cell.css}"' if cell.css else ""
+    sort = "" if cell.sort is None else f' data-v="{escape(str(cell.sort))}"'
+    if cell.at:
+        shown = _number(cell, root)
+    elif cell.href:
+        shown = f'<a href="{root}{escape(cell.href)}">{escape(cell.text)}</a>'
+    else:
+        shown = escape(cell.text)
+    small = f"<small>{escape(cell.small)}</small>" if cell.small else ""
+    return f"<{tag}{css}{sort}>{shown}{small}{cell.spark}</{tag[:2]}>"
+
+
+def _number(cell: Cell, root: str) -> str:
+    css = f"n {cell.css}".strip()
+    name = f' id="n={cell.at}"' if cell.anchor else ""
+    page = f"{root}runs/{cell.slug}.html#n={cell.at}"
+    return f'<a class="{css}"{name} href="{page}">{escape(cell.text)}</a>'
