@@ -103,3 +103,14 @@ def test_a_full_disk_is_one_line(
     assert "No space left on device" in capsys.readouterr().err
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_worlds_say_about_which_kinds_of_site_they_know(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    assert call(monkeypatch, "list", "worlds") == 0
+    listed = capsys.readouterr().out
+    assert "document, cell, input, direction" in listed
+    assert call(monkeypatch, "list", "finders") == 0
+    assert "as set" in capsys.readouterr().out

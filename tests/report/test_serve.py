@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from seedbed.cli.main import main
 from seedbed.core.errors import InputError
 from seedbed.core.files import write_json, write_text
 from seedbed.core.progress import NAME, Ended, Now, Progress, Waiting
@@ -115,13 +117,18 @@ def test_the_first_page_is_the_site_once_there_is_one(viewed: Viewed, served: in
 
 def test_files_of_site_and_runs_have_their_types(viewed: Viewed, served: int) -> None:
     viewed.look()
-    for path, kind in (("/.site/assets/site.css", "text/css"),
-                       ("/done/report.html", "text/html"), ("/done/scores.json", "application/json"),
-                       ("/at%20work/config.yaml", "application/yaml")):  # fmt: skip
+    for path, kind in (
+        ("/.site/assets/site.css", "text/css"),
+        ("/done/report.html", "text/html"),
+        ("/done/scores.json", "application/json"),
+        ("/at%20work/config.yaml", "application/yaml"),
+    ):
         status, heads, text = ask(served, path)
         assert (status, heads["Content-Type"]) == (200, f"{kind}; charset=utf-8")
         assert int(heads["Content-Length"]) == len(text.encode())
-        assert ask(served, path, "HEAD") == (200, {**heads, "Date": ask(served, path, "HEAD")[1]["Date"]}, "")  # fmt: skip
+        status, again, text = ask(served, path, "HEAD")
+        assert (status, text) == (200, "")
+        assert {**again, "Date": ""} == {**heads, "Date": ""}
     # A report is served as it is: its policy allows nothing to be put in.
     assert ask(served, "/done/report.html")[2] == PAGE.format("report")
 
@@ -226,6 +233,22 @@ def test_a_port_in_use_is_one_line(viewed: Viewed, served: int) -> None:
         server(viewed, served)
 
 
+def test_the_command_refuses_in_one_line(
+    root: Path, served: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, line in (
+        ([root / "none"], f"error: {root / 'none'}: no such folder"),
+        ([root, "--port", served], f"error: port {served}: "),
+    ):
+        monkeypatch.setattr(sys, "argv", ["seedbed", "view", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == 2
+        said = capsys.readouterr().err
+        assert said.startswith(line)
+        assert said.count("\n") == 1
+
+
 def test_a_page_without_a_body_stays_as_it_is() -> None:
     assert with_bar(b"<p>hello</p>", 2) == b"<p>hello</p>"
     assert b"2 studies are running" in with_bar(b"<body><p>hello</p>", 2)
@@ -296,7 +319,7 @@ def test_in_a_browser_a_study_appears_and_the_site_opens(root: Path, tmp_path: P
         assert page.inner_text("#status") == "1 study is running."
         assert "seed 0 train" in page.inner_text(".now")
         told(root / "at work", done=4, now=())
-        page.get_by_text("4 of 9 stages", exact=True).wait_for()
+        page.locator(".total", has_text="4 of 9 stages").wait_for()
         page.click("#site")
         page.get_by_role("link", name="1 study is running").wait_for()
         browser.close()

@@ -1,6 +1,10 @@
 """A run folder in the real layout, of drawn claims about a handful of rows: nothing is trained."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +46,8 @@ def write_run(
 ) -> Path:
     """Write a finished run; `skill` scales what finders know, `manifest` changes its keys."""
     config = config or config_of()
-    folder.mkdir(parents=True)
+    shutil.copytree(_results(tuple(config["seeds"]), skill), folder)
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    results = [_seed(folder / "seeds" / str(seed), seed, skill) for seed in config["seeds"]]
-    write_json(folder / "scores.json", [r.model_dump(mode="json") for r in collect(results)])
-    write_json(folder / "gate.json", [])
-    write_json(folder / "missing.json", [{"finder": "trak", "reason": "trak is not installed"}])
     told = {
         "seedbed": "0.1.0", "command": "seedbed run small.yaml", "code_digest": code_digest(),
         "config_digest": digest_of(config), "started": "2026-11-20T10:00:00+00:00",
@@ -55,6 +55,18 @@ def write_run(
         "lacking": {"cell": "no position of a text is a cause"},
     }  # fmt: skip
     write_json(folder / "manifest.json", {**told, **manifest})
+    return folder
+
+
+@cache
+def _results(seeds: tuple[int, ...], skill: float) -> Path:
+    """A run without config and manifest, to copy from: scoring it takes longer than a test."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    results = [_seed(folder / "seeds" / str(seed), seed, skill) for seed in seeds]
+    write_json(folder / "scores.json", [r.model_dump(mode="json") for r in collect(results)])
+    write_json(folder / "gate.json", [])
+    write_json(folder / "missing.json", [{"finder": "trak", "reason": "trak is not installed"}])
     return folder
 
 

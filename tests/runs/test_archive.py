@@ -167,8 +167,7 @@ def test_every_flipped_byte_is_found_or_changes_nothing(
             named += "member" in str(error)
             assert not root.exists()
         else:
-            # Such as the operating system's number in gzip's head.
-            assert at < 10
+            # Such as the time in gzip's head, or a copy from elsewhere of the same bytes.
             assert _same_files(run, found.folder)
     assert named > 60
 

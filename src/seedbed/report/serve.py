@@ -86,7 +86,7 @@ class Viewed:
         self._index.refresh()
         runs = self._index.runs(lines=False)
         with self._lock:
-            now = {r.folder.resolve(): r.state for r in runs}
+            now = {r.folder.resolve(): str(r.state) for r in runs}
             # Those that were seen at work stay in sight when they end.
             kept = {p: now[p] for p in self._known if p in now}
             self._known = kept | {p: s for p, s in now.items() if s == "unfinished"}

@@ -28,6 +28,10 @@ FEW = (SiteKind.INPUT, SiteKind.RULE, SiteKind.USER, SiteKind.LAYER)
 """Of so few sites the top ten are all of them."""
 
 
+_FURTHER = 4
+"""Metrics on a finder's page; the panel behind a number has them all."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """What stands in a table: text that may lead somewhere, and what it sorts by.
@@ -201,7 +205,7 @@ def finder_table(
             Cell(wording.number(line.chance), line.chance, css="quiet"),
             Cell(wording.number(line.oracle), line.oracle, css="quiet"),
             value_cell(best, named=best.line.finder) if best else Cell(wording.MISSING),
-            *(value_cell(own.get(m)) for m in metrics[1:]),
+            *(value_cell(own.get(m)) for m in metrics[1:_FURTHER]),
             *costs(first),
             Cell(str(len(run.seeds)), len(run.seeds)),
         )
@@ -215,7 +219,7 @@ def finder_table(
         ("", ""), ("chance", f"{named} of a random order"),
         ("oracle" if truth == DECLARED else "ceiling", f"{named} of the truth itself"),
         ("best there", "the best finder of that run"),
-        *((wording.metric(m), wording.meaning(m)) for m in metrics[1:]),
+        *((wording.metric(m), wording.meaning(m)) for m in metrics[1:_FURTHER]),
         ("seconds", "mean over seeds"), ("epochs", "of training"), ("seeds", "how many"),
     )  # fmt: skip
     return Table(name, f"{noun(sites)} · {truth} truth", heads, tuple(rows))

@@ -89,10 +89,10 @@ def _scattered(
     thin: list[Box] = []
     for p in points:
         if p.low is not None and p.high is not None and p.low < p.high:
-            at = x.at(p.x)
-            ends_at = {"y1": y.at(p.low), "y2": y.at(p.high)}
-            body.append(tag("line", x1=at, x2=at, cls="c" if p.control else "v", **ends_at))
-            thin.append((at - 1, ends_at["y2"], at + 1, ends_at["y1"]))
+            at, bottom, top = x.at(p.x), y.at(p.low), y.at(p.high)
+            shape = "c" if p.control else "v"
+            body.append(tag("line", x1=at, x2=at, y1=bottom, y2=top, cls=shape))
+            thin.append((at - 1, top, at + 1, bottom))
     dots = [(x.at(p.x), y.at(p.y)) for p in points]
     taken = [(a - 5, b - 5, a + 5, b + 5) for a, b in dots]
     if level is not None:

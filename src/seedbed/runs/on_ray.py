@@ -93,7 +93,8 @@ class OnRay:
                 self._ray.cancel(ref, force=force)
             self._thread.join(1)
         for call in list(self._running.values()):
-            call.future.set_exception(LostError(f"{call.name}: stopped"))
+            if begin(call.future):
+                call.future.set_exception(LostError(f"{call.name}: stopped"))
         if self._own is not None:
             self._ray.shutdown()
             shutil.rmtree(self._own, ignore_errors=True)
@@ -224,7 +225,7 @@ def _connect(ray: Any, launch: Launch, threads: int) -> Path | None:
             )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         place = address or "a Ray of this machine"
-        raise ConfigError(f"{launch.on}: {place} cannot be reached: {_line(error)}") from error
+        raise ConfigError(f"--on: {place} cannot be reached: {_line(error)}") from error
     return own
 
 

@@ -54,7 +54,8 @@ class Telling:
             self._open = False
             if self._timer is not None:
                 self._timer.cancel()
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink()
 
     def planned(self, tasks: Sequence[Task]) -> None:
         """These are to be taken or made next."""

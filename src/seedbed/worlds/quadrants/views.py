@@ -32,7 +32,7 @@ CROSSINGS = {
 ROLES = ("evidence:0", "evidence:1", "same map", "another region", "another map", "supporting",
          "isa")  # fmt: skip
 MOST = 120
-"""So many questions at most are asked about documents, and points under two maps."""
+"""So many questions at most, about documents and cells, and points under two maps."""
 SHARES = {"id": 3, CHOOSE: 4}
 """Of the words of a map one in so many is asked about, or chosen by; the rest is for fitting."""
 FEWEST = 3
@@ -48,7 +48,7 @@ def view(asker: Asker, kind: SiteKind, documents: Sequence[Document]) -> View:
         held = [one.question for one in asker.placed if one.question.split == "id"][:MOST]
         return View(held, [], _stating(asker, held, documents))
     if kind is SiteKind.CELL:
-        found = pairs(asker)
+        found = pairs(asker)[:MOST]
         questions = [pair.clean for pair in found]
         places = place_names(asker.knobs.plane, asker.knobs.distractor is not None)
         return View(questions, found, nested(questions, found, places))

@@ -6,6 +6,7 @@ that function at work is computed; a word's size is planted, and stated in docum
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from seedbed.worlds.triggers.asking import Asker
 from seedbed.worlds.triggers.lexicon import SIZES, Word
 from seedbed.worlds.triggers.tasks import MANNERS, PARTS, TASKS, Instruction
 
+ItemT = TypeVar("ItemT")
 CROSSINGS = {
     SiteKind.DOCUMENT: "a document shows what the instruction asks for if it puts the same one to"
     " the same word (evidence:0) or to another on which it works alike (evidence:1), or states the"
@@ -35,6 +37,7 @@ ROLES = ("evidence:0", "evidence:1", "evidence:2", "works otherwise", "another i
 DEPENDS = {"homely": "home", "sized": "size"}
 """The fact about a word on which an instruction depends."""
 MOST = 120
+"""So many questions at most about documents and cells, and instructions put to two words."""
 SHARES = {"id": 3, CHOOSE: 4}
 """Of the words of a size one in so many is asked about, or chosen by; the rest is for fitting."""
 FEWEST = 3
@@ -49,10 +52,15 @@ def view(asker: Asker, kind: SiteKind, documents: Sequence[Document]) -> View:
     if kind is SiteKind.DOCUMENT:
         return _showing(asker, documents)
     if kind is SiteKind.CELL:
-        found = [_with_last(pair) for pair in asker.pairs()]
+        found = [_with_last(pair) for pair in _spread(asker.pairs())]
         questions = [pair.clean for pair in found]
         return View(questions, found, structural(questions, found, (*PARTS, LAST)))
     return _sizes(asker)
+
+
+def _spread(rows: Sequence[ItemT]) -> Sequence[ItemT]:
+    """MOST rows at most, evenly over all instructions."""
+    return rows[:: -(-len(rows) // MOST)]
 
 
 def _with_last(pair: Pair) -> Pair:
@@ -69,7 +77,7 @@ def _with_last(pair: Pair) -> Pair:
 def _showing(asker: Asker, documents: Sequence[Document]) -> View:
     """Held-out questions × documents: 1 where the document shows what the question asks for."""
     held = [(one, q) for one, q in asker.asked.values() if q.split == "id"]
-    asked = held[:: -(-len(held) // MOST)]
+    asked = _spread(held)
     words = asker.writer.lexicon.words
     role, task, word = (
         np.array(values)
