@@ -94,9 +94,7 @@ def test_closing_gives_up_what_does_not_run(tmp_path: Path) -> None:
         workers.submit(calls.Square(1), "late")
 
 
-@pytest.mark.parametrize(
-    ("given", "left", "most"), [(4.0, 6.9, 1), (4.0, 7.1, 2), (None, 1.9, 1), (None, 2.1, 2)]
-)
+@pytest.mark.parametrize(("given", "left", "most"), [(4.0, 6.9, 1), (None, 1.9, 1), (None, 2.1, 2)])
 def test_a_call_waits_for_memory_while_another_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: float | None, left: float, most: int
 ) -> None:

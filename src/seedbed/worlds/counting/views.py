@@ -18,7 +18,7 @@ from seedbed.worlds.base import View
 from seedbed.worlds.counting.asking import TRIES, Asker, words_of
 from seedbed.worlds.counting.knobs import Knobs
 from seedbed.worlds.counting.lexicon import Drawn
-from seedbed.worlds.counting.prompts import item, listed
+from seedbed.worlds.counting.prompts import listed
 
 CROSSINGS = {
     SiteKind.DOCUMENT: "a list of the same category that holds a word of the question's list"
@@ -219,8 +219,3 @@ class _Twins:
                 for place, new in sorted(((self.at, here), (away, there))):
                     words.insert(place, new)
                 yield kind, drawn, tuple(words)
-
-
-def place_asked(knobs: Knobs) -> str:
-    """The place whose word is of one kind or the other."""
-    return item((knobs.lengths[0] - 1) // 2 + 1)
