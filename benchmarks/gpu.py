@@ -3,19 +3,21 @@
 Run: python benchmarks/gpu.py [--device cuda] [--quick] [--json FILE]. Ends with exit code 1 if a
 tolerance is exceeded.
 
-Agreement: each of the smoke studies is run on the CPU with one seed; from the same weights, answers
-and every claim are then made again on the device (tolerances stand in gpu_agreement.py). After
-that each study is run whole on the device in float32 and in bfloat16: its gate must pass, and no
-finder's average precision may leave the interval that three seeds on the CPU give it by more
-than the tolerance. Throughput: training steps beside Hugging Face's Trainer, choices scored beside
-lm-eval, gradient products beside torch.func's per-document gradients, each on the device in the
-same process; wall seconds between synchronisations, since the processor only waits.
+Agreement: each world's study of the matrix at smoke size, with finders of every kind of site, is
+run on the CPU; from the same weights of its first seed, answers and every claim are then made again
+on the device (tolerances stand in gpu_agreement.py). After that each study is run whole on the
+device in float32 and in bfloat16: its gate must pass, and no finder's average precision may leave
+the interval that the seeds on the CPU give it by more than the tolerance. Throughput: training
+steps beside Hugging Face's Trainer, choices scored beside lm-eval, gradient products beside
+torch.func's per-document gradients, each on the device in the same process; wall seconds between
+synchronisations, since the processor only waits.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,16 +25,15 @@ import torch
 
 from gpu_agreement import MARK, Difference, differences
 from gpu_peers import throughput
-from seedbed.core.config import apply_sets, read_yaml
 from seedbed.core.errors import GateError
-from seedbed.core.files import read_json
+from seedbed.core.files import read_json, write_json
 from seedbed.models import devices
 from seedbed.studies import run
 from seedbed.studies.study import Study, load_study
 from table import Row, show
 
 ROOT = Path(__file__).parents[1]
-STUDIES = ("hops", "counting", "quadrants", "recall", "users")
+STUDIES = ("hops", "users", "counting", "quadrants", "recall")
 
 
 def main() -> int:
@@ -52,9 +53,9 @@ def main() -> int:
     rows = throughput(given.device, quick=given.quick, timed=timed)
     agreement = [Row(d.what, "the CPU", d.value, None, None, "difference",
                      "within tolerance" if d.fine else "EXCEEDED") for d in found]  # fmt: skip
-    show(f"Throughput on {_called(given.device)}", rows, None)
+    show(rows, f"Throughput on {_called(given.device)}")
     if given.json is not None:
-        show("All figures", [*agreement, *rows], given.json)
+        write_json(given.json, [asdict(row) for row in (*agreement, *rows)])
     return 0 if all(d.fine for d in found) else 1
 
 
@@ -80,11 +81,8 @@ def compare(name: str, folder: Path, device: str) -> list[Difference]:
 
 
 def _study(name: str, *sets: str) -> Study:
-    path = ROOT / "studies" / "smoke" / f"{name}.yaml"
-    values = apply_sets(read_yaml(path), sets)
-    if not sets:
-        values["device"] = devices.CPU
-    return load_study(path, (*sets,) if sets else (f"device={devices.CPU}",))
+    path = ROOT / "studies" / "smoke" / f"matrix-{name}.yaml"
+    return load_study(path, sets or (f"device={devices.CPU}",))
 
 
 def _marks(folder: Path) -> dict[str, tuple[float, float]]:

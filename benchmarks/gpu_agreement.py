@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.core.files import read_rows
-from seedbed.core.rows import Question
 from seedbed.core.sites import Claim, Truth
 from seedbed.finders.base import Finder
 from seedbed.measuring.answers import Answer
 from seedbed.models import devices
 from seedbed.runs.store import Store
 from seedbed.scoring.ranking import per_question
+from seedbed.studies.crossing import FOLDER
 from seedbed.studies.plan import Plan
 from seedbed.studies.stages import find_stage, measure_stage
 from seedbed.studies.study import Study, load_study
@@ -44,34 +44,49 @@ class Difference:
 
 
 def differences(run: Path, seed: int, device: str) -> Iterator[Difference]:
-    """Answers, then every claim about the world's own sites, of one seed of a finished CPU run."""
+    """Answers, then every claim, of one seed of a finished CPU run.
+
+    Claims about the world's own sites, and about every other kind that the study crossed to. Of a
+    study with users the subject that learned from them is looked into.
+    """
     study = load_study(run / "config.yaml")
     plan = Plan(study.model_copy(update={"device": devices.CPU}), Store(run.parent / ".store"))
     here = run / "seeds" / str(seed)
     _, trained, data = plan.ground(seed)
     own = plan.place(plan.train(seed))[1]
+    yield _answers(study, own, here, device, "")
+    for finder in study.finders:
+        if finder.sites is study.world.sites:
+            yield from _claims(study, finder, here, trained, data, device, "")
+    for kind in study.world.crossings:
+        there = here / FOLDER / kind
+        if (there / "measure").exists():
+            yield _answers(study, trained, there, device, f"{kind}: ")
+        for finder in study.finders:
+            if finder.sites is kind and kind is not study.world.sites:
+                yield from _claims(
+                    study, finder, there, trained, there / "data", device, f"{kind}: "
+                )
+
+
+def _answers(study: Study, trained: Path, here: Path, device: str, of: str) -> Difference:
     with tempfile.TemporaryDirectory() as folder, devices.using(device):
-        measure_stage(study.subject, own, here / "data", Path(folder))
+        measure_stage(study.subject, trained, here / "data", Path(folder))
         theirs = read_rows(Path(folder) / "answers.jsonl", Answer)
     ours = read_rows(here / "measure" / "answers.jsonl", Answer)
-    gap = max(abs(a.loss - b.loss) for a, b in zip(ours, theirs, strict=True))
-    yield Difference("loss of answers, nats", gap, LOSS)
-    for finder in _able(study, here):
-        yield from _claims(study, finder, here, trained, data, device)
-
-
-def _able(study: Study, here: Path) -> list[Finder]:
-    return [
-        f for f in study.finders
-        if f.sites is study.world.sites and f.kind != "chance"
-        and all((here / f"find-{v.name}" / "claim.npz").exists() for v in f.variants())
-    ]  # fmt: skip
+    pairs = [(a.loss or 0.0, b.loss or 0.0) for a, b in zip(ours, theirs, strict=True)]
+    gap = max(abs(a - b) for a, b in pairs)
+    return Difference(f"{of}loss of answers, nats", gap, LOSS)
 
 
 def _claims(
-    study: Study, finder: Finder, here: Path, trained: Path, data: Path, device: str
+    study: Study, finder: Finder, here: Path, trained: Path, data: Path, device: str, of: str
 ) -> Iterator[Difference]:
-    stored = {v.name: Claim.load(here / f"find-{v.name}" / "claim.npz") for v in finder.variants()}
+    files = {v.name: here / f"find-{v.name}" / "claim.npz" for v in finder.variants()}
+    if not all(file.exists() for file in files.values()):
+        # What it said against these rows stands in missing.json.
+        return
+    stored = {name: Claim.load(file) for name, file in files.items()}
     asked = next(iter(stored.values())).questions
     with tempfile.TemporaryDirectory() as folder:
         with devices.using(device):
@@ -80,22 +95,19 @@ def _claims(
             theirs = Claim.load(Path(folder) / str(place) / "claim.npz").arranged(ours.sites)
             size = float(np.abs(ours.scores).max()) or 1.0
             gap = float(np.abs(ours.scores - theirs.scores).max()) / size
-            yield Difference(f"{name}: scores", gap, SCORES)
-            marks = [_mark(here, c) for c in (ours, theirs)]
-            if None not in marks:
-                yield Difference(f"{name}: AP", abs(float(marks[0]) - float(marks[1])), MARK)  # type: ignore[arg-type]  # both are numbers
+            yield Difference(f"{of}{name}: scores", gap, SCORES)
+            mine, other = _mark(here, ours), _mark(here, theirs)
+            if mine is not None and other is not None:
+                yield Difference(f"{of}{name}: AP", abs(mine - other), MARK)
 
 
 def _mark(here: Path, claim: Claim) -> float | None:
     """Mean average precision under the declared truth, where it speaks of the claim's sites."""
-    truth = Truth.load(here / "data" / "truth.npz").select(claim.questions)
+    # Of a crossing the truth stands beside the rows.
+    file = here / "truth.npz" if (here / "truth.npz").exists() else here / "data" / "truth.npz"
+    truth = Truth.load(file).select(claim.questions)
     if not set(claim.sites) <= set(truth.sites):
         return None
-    values: NDArray[np.float64] = truth.values[:, [truth.sites.index(s) for s in claim.sites]]
+    values: NDArray[np.floating] = truth.values[:, [truth.sites.index(s) for s in claim.sites]]
     found = per_question("average_precision", claim.scores, values == 1, np.isfinite(values))
     return float(np.nanmean(found)) if np.isfinite(found).any() else None
-
-
-def held_out(run: Path, seed: int) -> list[Question]:
-    """The questions of a seed's data folder."""
-    return read_rows(run / "seeds" / str(seed) / "data" / "questions.jsonl", Question)

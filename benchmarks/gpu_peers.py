@@ -62,7 +62,7 @@ def _training(device: str, precision: str, steps: int, timed: Timed) -> Row:
 def _trainer(
     subject: Subject, encoded: Any, steps: int, precision: str, device: str
 ) -> Callable[[], object]:
-    from transformers import Trainer, TrainingArguments
+    from transformers import PrinterCallback, Trainer, TrainingArguments
 
     def collate(rows: list[Any]) -> dict[str, torch.Tensor]:
         batch = pad(rows)
@@ -78,7 +78,9 @@ def _trainer(
                 remove_unused_columns=False,
             )  # fmt: skip
             model = copy.deepcopy(subject.model)
-            Trainer(model, arguments, train_dataset=encoded, data_collator=collate).train()
+            trainer = Trainer(model, arguments, train_dataset=encoded, data_collator=collate)
+            trainer.remove_callback(PrinterCallback)
+            trainer.train()
 
     return work
 

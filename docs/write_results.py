@@ -1,6 +1,7 @@
 """Write the results tables of README.md and docs/results.md from run folders, and the file tree.
 
-Usage: python docs/write_results.py [RUN|SWEEP|BENCHMARK.json ...]   (default: studies/hops.yaml)
+Usage: python docs/write_results.py [RUN|SWEEP|MATRIX|BENCHMARK.json ...], by default
+studies/hops.yaml.
 """
 
 import ast
@@ -15,6 +16,9 @@ from seedbed.core.config import read_yaml
 from seedbed.core.files import read_json, read_text, write_text
 from seedbed.report.reader import Run
 from seedbed.report.sections import sections
+from seedbed.report.site_entries import TRUTHS, Entry, entries_of, noun
+from seedbed.report.site_matrix import Cell, matrix
+from seedbed.runs.summary import read_summary
 from seedbed.studies import run
 from seedbed.studies.study import load_study
 
@@ -155,6 +159,41 @@ def sweep_table(folder: Path) -> str:
     return "\n\n".join(parts)
 
 
+def matrix_tables(folder: Path) -> str:
+    """Worlds × kinds of site under both truths: the best finder of each, its controls behind it."""
+    told = read_json(folder / "matrix.json")
+    entries = entries_of([read_summary(folder / s["run"]) for s in told["studies"]])
+    parts = []
+    for truth in TRUTHS:
+        found = matrix(entries, truth)
+        columns = (*found.columns, *found.apart)
+        lines = [[f"`{row.world}`", *(_best(c, entries) for c in row.cells)]
+                 for row in found.rows if row.first]  # fmt: skip
+        heads = [f"{truth}: world", *(noun(c) for c in columns)]
+        parts.append("\n".join(grid(heads, lines)))
+    seeds = ", ".join(str(n) for n in sorted({len(e.run.seeds) for e in entries}))
+    parts.append(f"{seeds} seeds. Size `{told['size']}`, {told['seconds']:.0f} s in all.")
+    return "\n\n".join(parts)
+
+
+def _best(cell: Cell, entries: Sequence[Entry]) -> str:
+    """The best finder's value and interval, chance and oracle; the best control; seconds."""
+    if cell.number is None:
+        return "–"
+    line = cell.number.line
+    entry = next(e for e in entries if e == cell.entry)
+    same = [n.line for n in entry.numbers
+            if n.control and n.line.kind not in ("chance", "oracle") and n.line.value is not None
+            and (n.line.sites, n.line.truth, n.line.metric)
+            == (line.sites, line.truth, line.metric)]  # fmt: skip
+    said = (f"{line.finder} **{line.value:.3f}** [{line.low:.3f}, {line.high:.3f}];"
+            f" chance {line.chance:.2f}, oracle {line.oracle:.2f}")  # fmt: skip
+    if same:
+        first = max(same, key=lambda x: x.value or 0)
+        said += f"; best control: {first.finder} {first.value:.2f}"
+    return said if line.seconds is None else f"{said}; {line.seconds:.2g} s"
+
+
 def bench_table(path: Path) -> str:
     """The rows of a benchmark as Markdown."""
 
@@ -206,6 +245,11 @@ def main() -> None:
     for folder in given or [run(load_study(ROOT / "studies/hops.yaml"))]:
         if folder.suffix == ".json":
             replace(ROOT / "docs" / "results.md", *marks(folder.stem), bench_table(folder))
+            continue
+        if (folder / "matrix.json").exists():
+            told = read_json(folder / "matrix.json")
+            place = marks(f"{told['name']}-{told['size']}")
+            replace(ROOT / "docs" / "results.md", *place, matrix_tables(folder))
             continue
         name = read_yaml(folder / "config.yaml")["name"]
         if (folder / "sweep.json").exists():

@@ -14,14 +14,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 from seedbed.cli.start import new_command
+from seedbed.runs.dispatch import Dispatcher
+from seedbed.runs.launch import Launch
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -144,6 +149,53 @@ def chat_server() -> Iterator[ChatServer]:
     thread.join()
 
 
+RunOnce = Callable[[dict[str, Any]], Path]
+
+
+@pytest.fixture(scope="session")
+def run_once(tmp_path_factory: pytest.TempPathFactory) -> RunOnce:
+    """Runs a study for all processes that pytest runs tests in, and returns its run folder."""
+    from seedbed.studies.run import run
+    from seedbed.studies.study import Study
+
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+
+    def made(values: dict[str, Any]) -> Path:
+        folder = place / values["name"] / "run"
+        with FileLock(place / f"{values['name']}.lock"):
+            if not (folder / "manifest.json").exists():
+                run(Study.model_validate(values), folder, workers=1)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dispatcher]:
+    """Two worker processes for all runs of a session: each imports torch once."""
+    with Dispatcher(Launch(workers=2), 1, tmp_path_factory.mktemp("workers")) as shared:
+        yield shared
+
+
+Begin = Callable[..., BaseProcess]
+
+
+@pytest.fixture(scope="session")
+def begin_process() -> Begin:
+    """Begins a process that calls a function with arguments, and has imported torch already."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["seedbed.studies.run", "seedbed.studies.sweep"])
+
+    def begin(call: Callable[..., object], *args: object) -> BaseProcess:
+        process = context.Process(target=call, args=args)
+        process.start()
+        return process
+
+    return begin
+
+
 @pytest.fixture(scope="session")
 def counting_study() -> dict[str, Any]:
     """The smallest study of the counting world: patching, mediation, organisms in one block."""
@@ -153,7 +205,7 @@ def counting_study() -> dict[str, Any]:
                   "asked": {"questions": 48, "train": 2}, "lists": 6400, "lengths": [4, 5],
                   "counts": [0, 3], "gate": {"by": "form", "margin": 0.2}},
         "subject": {"kind": "tiny", "layers": 2, "width": 64, "heads": 4, "init": 0.1},
-        "training": {"steps": 350, "batch": 32,
+        "training": {"steps": 260, "batch": 32,
                      "optimizer": {"lr": 3e-3, "betas": [0.9, 0.99], "weight_decay": 0.1}},
         "finders": [{"kind": "patching"}, {"kind": "weight-difference"}, {"kind": "bm25"}],
         "mediation": {"streams": ["resid", "mlp_out"], "trials": 20},
@@ -170,13 +222,9 @@ def counting_study() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def counting_run(counting_study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def counting_run(counting_study: dict[str, Any], run_once: RunOnce) -> Path:
     """The run folder of `counting_study`; tests that change it take a copy."""
-    from seedbed.studies.run import run
-    from seedbed.studies.study import Study
-
-    folder = tmp_path_factory.mktemp("counting") / "run"
-    return run(Study.model_validate(counting_study), folder, workers=1)
+    return run_once(counting_study)
 
 
 @pytest.fixture(scope="session")
@@ -197,7 +245,7 @@ def quadrants_study() -> dict[str, Any]:
             "reteach": {"points": 100, "share": 0.4, "most_proxies": 2, "asked": 20},
         },
         "subject": {"kind": "tiny", "layers": 2, "width": 48, "heads": 4, "init": 0.1},
-        "training": {"steps": 210, "batch": 96, "optimizer": taught, "checkpoint_every": 0.5},
+        "training": {"steps": 150, "batch": 96, "optimizer": taught, "checkpoint_every": 0.5},
         "finders": [{"kind": "ablation"}, {"kind": "rule-fit"}, {"kind": "bm25"}],
         "spread": {
             "arms": {"none": {"reteach": {"proxies": 0}}, "two": {"reteach": {"proxies": 2}}},
@@ -212,15 +260,9 @@ def quadrants_study() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def quadrants_run(
-    quadrants_study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def quadrants_run(quadrants_study: dict[str, Any], run_once: RunOnce) -> Path:
     """The run folder of `quadrants_study`; tests that change it take a copy."""
-    from seedbed.studies.run import run
-    from seedbed.studies.study import Study
-
-    folder = tmp_path_factory.mktemp("quadrants") / "run"
-    return run(Study.model_validate(quadrants_study), folder, workers=1)
+    return run_once(quadrants_study)
 
 
 @pytest.fixture(scope="session")
@@ -238,7 +280,7 @@ def recall_study() -> dict[str, Any]:
             "asked": {"train": 96, "dev": 48, "id": 48, "ood": 0, "unrelated": 32},
         },
         "subject": {"kind": "tiny", "layers": 3, "width": 48, "heads": 4, "init": 0.1},
-        "training": {"steps": 400, "batch": 96,
+        "training": {"steps": 280, "batch": 96,
                      "optimizer": {"lr": 5e-3, "betas": [0.9, 0.99], "weight_decay": 0.1}},
         "finders": [{"kind": "directions", "measure": ["difference", "random", "surface"]}],
         "steering": {"doses": [1, 2], "random": 2, "questions": 8, "documents": 8},
@@ -255,13 +297,9 @@ def recall_study() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def recall_run(recall_study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recall_run(recall_study: dict[str, Any], run_once: RunOnce) -> Path:
     """The run folder of `recall_study`; tests that change it take a copy."""
-    from seedbed.studies.run import run
-    from seedbed.studies.study import Study
-
-    folder = tmp_path_factory.mktemp("recall") / "run"
-    return run(Study.model_validate(recall_study), folder, workers=1)
+    return run_once(recall_study)
 
 
 @dataclass(frozen=True)

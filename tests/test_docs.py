@@ -10,7 +10,9 @@ import pytest
 from typer.main import get_command
 
 from seedbed.cli.main import app
+from seedbed.runs.launch import read_launch
 from seedbed.studies.jobs import load_job
+from seedbed.studies.matrix import load_matrix
 from seedbed.studies.study import load_study
 from seedbed.studies.sweep import load_sweep
 
@@ -18,7 +20,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
 SWEEPS = sorted((ROOT / "studies" / "sweeps").glob("*.yaml"))
 JOBS = sorted((ROOT / "studies" / "jobs").glob("*.yaml"))
-STUDIES = sorted(set((ROOT / "studies").rglob("*.yaml")) - {*SWEEPS, *JOBS})
+MATRICES = [ROOT / "studies" / "matrix.yaml"]
+LAUNCHES = sorted((ROOT / "studies" / "launch").glob("*.yaml"))
+STUDIES = sorted(set((ROOT / "studies").rglob("*.yaml")) - {*SWEEPS, *JOBS, *MATRICES, *LAUNCHES})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -61,6 +65,19 @@ def test_sweeps_are_valid_and_say_what_they_ask(path: Path) -> None:
     sweep, arms = load_sweep(path)
     assert sweep.name == path.stem
     assert len({study.name for _, study in arms}) == len(arms) >= 3
+    assert path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("path", MATRICES, ids=lambda p: p.name)
+def test_matrices_are_valid_and_say_what_they_ask(path: Path) -> None:
+    for size in ("smoke", "full"):
+        assert len(load_matrix(path, size).studies) >= 2
+    assert path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("path", LAUNCHES, ids=lambda p: p.name)
+def test_launch_files_are_valid_and_say_what_for(path: Path) -> None:
+    assert read_launch(None, path).on.partition(":")[0] == path.stem
     assert path.read_text().startswith("# ")
 
 

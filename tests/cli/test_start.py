@@ -1,5 +1,7 @@
-import subprocess
+import os
 import sys
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -8,16 +10,22 @@ from seedbed.cli.start import new_command
 from seedbed.core.errors import InputError
 
 
+def own_tests(folder: Path) -> None:
+    """Run the tests of a folder as a process of its own, which ends with pytest's exit code."""
+    os.chdir(folder)
+    sys.exit(pytest.main(["-q", str(folder), "-p", "no:cacheprovider"]))
+
+
 @pytest.mark.parametrize("noun", ["world", "finder"])
-def test_what_new_writes_passes_its_own_test(noun: str, tmp_path: Path) -> None:
+def test_what_new_writes_passes_its_own_test(
+    noun: str, tmp_path: Path, begin_process: Callable[..., BaseProcess]
+) -> None:
     new_command(noun, "my_own", tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["my_own.py", "test_my_own.py"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", str(tmp_path), "-p", "no:cacheprovider"],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert "passed" in done.stdout
+    process = begin_process(own_tests, tmp_path)
+    process.join()
+    # 0 says that tests were found and all passed.
+    assert process.exitcode == 0
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ import pytest
 from tests.runs.made import FINDERS, write_run
 
 from seedbed.core.errors import DataError, InputError, MissingExtra
-from seedbed.core.hub import Shared, read_datasets, write_datasets
+from seedbed.core.frames import claims
+from seedbed.core.hub import Shared, crossed_of, read_datasets, write_datasets
 from seedbed.core.rows import Document, Question
-from seedbed.core.sites import Claim, SiteKind
+from seedbed.core.sites import Claim, SiteKind, Truth
 from seedbed.core.tables import read_claim
 
 pytest.importorskip("datasets")
@@ -133,3 +135,16 @@ def test_a_missing_package_is_named(
     with pytest.raises(MissingExtra, match=r"seedbed\[share\]"):
         write_datasets(Shared.of_run(run, 0), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_kind_of_site_that_a_run_was_crossed_to(run: Path) -> None:
+    there = run / "seeds" / "0" / "crossed" / "cell"
+    shutil.copytree(run / "seeds" / "0" / "data", there / "data")
+    Truth.load(there / "data" / "truth.npz").save(there / "truth.npz")
+    name = next((run / "seeds" / "0").glob("find-*")).name
+    shutil.copytree(run / "seeds" / "0" / name, there / name)
+    assert crossed_of(run, 0) == ["cell"]
+    assert list(Shared.of_run(run, 0, "cell").claims) == [name.removeprefix("find-")]
+    assert set(claims(run, "cell")["finder"]) == {name.removeprefix("find-")}
+    with pytest.raises(InputError, match="no claims about 'cel'; there are: cell"):
+        Shared.of_run(run, 0, "cel")

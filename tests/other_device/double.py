@@ -19,7 +19,7 @@ from accelerate.state import PartialState
 from torch.utils import _device, backend_registration
 from torch.utils._pytree import tree_map
 
-NAME = "elsewhere"
+NAME, AUTOCAST = "elsewhere", "AutocastPrivateUse1"
 CPU = torch.device("cpu")
 aten = torch.ops.aten
 
@@ -68,7 +68,7 @@ class Elsewhere(torch.Tensor):
     """A tensor of the other device; `raw` is the CPU tensor with its values."""
 
     raw: torch.Tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as torch documents it for wrappers
 
     @staticmethod
     def __new__(cls, raw: torch.Tensor) -> "Elsewhere":
@@ -81,7 +81,7 @@ class Elsewhere(torch.Tensor):
     def __init__(self, raw: torch.Tensor) -> None:
         self.raw = raw
 
-    def __repr__(self, **options: Any) -> str:
+    def __repr__(self, **options: Any) -> str:  # type: ignore[override]  # any option
         return f"Elsewhere({self.raw})"
 
     def __deepcopy__(self, memo: Any) -> torch.Tensor:
@@ -110,6 +110,20 @@ class Elsewhere(torch.Tensor):
     def data_ptr(self) -> int:
         return self.raw.data_ptr()
 
+    def new_tensor(self, data: Any, **options: Any) -> torch.Tensor:  # type: ignore[override]  # any option
+        return torch.tensor(data, **{"dtype": self.dtype, "device": self.device, **options})
+
+    # Setting it swaps what a tensor is in C++, and would leave the values where they were.
+    @property
+    def data(self) -> torch.Tensor:
+        return self.detach()
+
+    @data.setter
+    def data(self, value: torch.Tensor) -> None:
+        if not isinstance(value, Elsewhere) or value.size() != self.size():
+            raise RuntimeError(f"data of {DEVICE} can only be set to some of its size there")
+        self.raw = value.raw
+
     def tolist(self) -> Any:
         return self.raw.tolist()
 
@@ -120,7 +134,7 @@ class Elsewhere(torch.Tensor):
         return self.numpy()
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]  # torch declares a method
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:  # fmt: skip
         return _run(func, args, kwargs or {})
@@ -208,6 +222,35 @@ def _factory(name: str) -> Callable[..., Any]:
 _library = torch.library.Library("aten", "IMPL")
 for _name in FACTORIES:
     _library.impl(_name, _factory(_name), "PrivateUse1")
+
+
+# Autocast as CUDA has it: products in the low precision, what sums or exponentiates in float32.
+LOWERED = ("linear", "matmul", "mm", "addmm", "bmm", "baddbmm", "scaled_dot_product_attention")
+RAISED = ("softmax.int", "log_softmax.int", "layer_norm", "nll_loss", "pow.Tensor_Scalar", "rsqrt",
+          "exp", "log", "norm.ScalarOpt_dim")  # fmt: skip
+
+
+def _cast(name: str, dtype: torch.dtype | None) -> Callable[..., Any]:
+    packet, _, overload = name.partition(".")
+    func = getattr(getattr(aten, packet), overload or "default")
+
+    def cast(x: Any) -> Any:
+        floats = isinstance(x, Elsewhere) and x.is_floating_point()
+        return x.to(dtype or torch.get_autocast_dtype(NAME)) if floats else x
+
+    def kernel(*args: Any, **kwargs: Any) -> Any:
+        key = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, AUTOCAST))
+        with torch._C._ExcludeDispatchKeyGuard(key):
+            return func(*tree_map(cast, args), **tree_map(cast, kwargs))
+
+    return kernel
+
+
+_fallback.fallback(torch.library.fallthrough_kernel, AUTOCAST)
+for _name in LOWERED:
+    _library.impl(_name, _cast(_name, None), AUTOCAST)
+for _name in RAISED:
+    _library.impl(_name, _cast(_name, torch.float32), AUTOCAST)
 
 
 def _through_cpu(made: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

@@ -63,9 +63,30 @@ def test_a_control_as_good_as_the_method_takes_the_result_away() -> None:
     assert "nothing was shown" not in said(good)
     told = directed(("difference", 0.9), ("random", 0.52), ("surface", 0.97))
     assert "difference finds them best" in said(told)
-    assert "surface cannot be told from the best, so nothing was shown." in said(told)
+    assert "surface does as well as the best, so nothing was shown." in said(told)
+    assert (tones(good), tones(told)) == (["good"], ["plain"])
     (grid,) = grids(told)
     assert {"random", "surface"} <= grid.controls
+
+
+def test_a_control_whose_interval_only_reaches_the_best_leaves_it_open() -> None:
+    near = run_of(SiteKind.DIRECTION, score("probe", 0.9, metric="roc_auc"),
+                  score("surface", 0.5, 0.5, metric="roc_auc"))  # fmt: skip
+    assert "Not settled against surface: its interval reaches that of the best." in said(near)
+    assert "nothing was shown" not in said(near)
+    assert tones(near) == ["plain"]
+
+
+def test_few_causes_are_said_to_be_few() -> None:
+    rows = (score("probe", 1.0, 0, metric="roc_auc"),)
+    few, enough = (
+        cast("Run", SimpleNamespace(crossed=[Crossed(
+            sites=SiteKind.DIRECTION, meaning="m", asked=24, causes=causes, scores=rows)]))
+        for causes in (2, 6)
+    )  # fmt: skip
+    assert "This rests on 2 causes over all seeds, too few for an interval" in said(few)
+    assert "too few" not in said(enough)
+    assert (tones(few), tones(enough)) == (["plain"], ["good"])
 
 
 def test_cells_are_marked_against_exact_patching_apart() -> None:

@@ -18,6 +18,7 @@ from seedbed.cli.main import main
 from seedbed.core.errors import InputError
 from seedbed.core.files import write_json, write_text
 from seedbed.core.progress import NAME, Ended, Now, Progress, Waiting
+from seedbed.report import serve
 from seedbed.report.live_page import HOST
 from seedbed.report.running import state_of
 from seedbed.report.serve import LIVE, Viewed, server, with_bar
@@ -75,7 +76,9 @@ def tiny(runs: Sequence[Summary], out: Path) -> None:
 
 
 @pytest.fixture
-def viewed(root: Path) -> Viewed:
+def viewed(root: Path, monkeypatch: pytest.MonkeyPatch) -> Viewed:
+    """Builds as soon as something changed, however long a busy machine took over the last one."""
+    monkeypatch.setattr(serve, "_REST", 0.0)
     return Viewed(root, root / ".site", tiny)
 
 

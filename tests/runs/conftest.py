@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from seedbed.runs.launch import Launch
-from seedbed.studies import run
 from seedbed.studies.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]
@@ -24,17 +22,17 @@ def scores_of(folder: Path) -> str:
     return json.dumps([{k: v for k, v in row.items() if k not in COSTS} for row in rows])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hops_small() -> Study:
-    sets = ("seeds=[0, 1]", "finders=[{kind: bm25}]", "training.steps=110",
-            "training.checkpoint_every=10", "questions=4")  # fmt: skip
+    sets = ("seeds=[0, 1]", "finders=[{kind: bm25}]", "world.bases=4", "training.steps=80",
+            "training.optimizer={lr: 6.0e-3, weight_decay: 0.3}",
+            "training.checkpoint_every=10", "questions=4", "name=hops-launched")  # fmt: skip
     return load_study(ROOT / "studies" / "smoke" / "hops.yaml", sets)
 
 
-@pytest.fixture(scope="module")
-def scores_here(hops_small: Study, tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("here") / "run"
-    return scores_of(run(hops_small, folder, launch=Launch(workers=1)))
+@pytest.fixture(scope="session")
+def scores_here(hops_small: Study, run_once: Callable[[dict[str, Any]], Path]) -> str:
+    return scores_of(run_once(hops_small.model_dump(mode="json")))
 
 
 @pytest.fixture

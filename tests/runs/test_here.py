@@ -14,7 +14,7 @@ from seedbed.core.errors import ConfigError, LostError
 from seedbed.runs import here
 from seedbed.runs.here import Inline, Processes, start_here
 from seedbed.runs.launch import Launch, Report
-from seedbed.runs.memory import Memory, memory, resident
+from seedbed.runs.memory import Memory, cores, memory, resident
 
 Reports = list[tuple[Any, ...]]
 
@@ -207,3 +207,52 @@ def test_one_worker_is_this_process() -> None:
     assert inline.submit(call, "own").result() == os.getpid()
     assert reports == [(1, "name", 1, 1, "done")]
     assert isinstance(inline.submit(refuse, "refused").exception(), ConfigError)
+
+
+def test_a_worker_that_cannot_be_started_is_told_to_whoever_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(self: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    with _processes([], []) as workers:
+        monkeypatch.setattr(workers._context.Process, "start", refuse)
+        first = workers.submit(calls.Square(1), "first")
+        with pytest.raises(LostError, match=r"cannot be started: .*temporarily unavailable"):
+            first.result()
+        with pytest.raises(LostError, match="cannot be started"):
+            workers.submit(calls.Square(2), "second")
+        assert workers.broken is not None
+
+
+def test_what_dies_while_all_is_given_up_is_not_tried_again(tmp_path: Path) -> None:
+    told: list[str] = []
+    with _processes(told, []) as workers:
+        running = workers.submit(calls.Marked(tmp_path / "begun"), "runs")
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
+        closing = threading.Thread(target=workers.close, kwargs={"cancel": True})
+        closing.start()
+        while not workers._cancelled:
+            time.sleep(0.01)
+        workers._workers[0].process.kill()
+        closing.join()
+        with pytest.raises(LostError, match=r"^runs: stopped$"):
+            running.result()
+    assert told == []
+
+
+def test_a_worker_with_other_code_makes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(here, "code_digest", lambda: "before the edit")
+    with _processes([], []) as workers:
+        future = workers.submit(calls.Square(1), "square")
+        with pytest.raises(ConfigError, match="has changed since the run began; start it again"):
+            future.result()
+
+
+@pytest.mark.parametrize(
+    ("quota", "most"), [("max 100000", os.cpu_count() or 1), ("150000 100000", 1)]
+)
+def test_cores_are_those_of_the_container(tmp_path: Path, quota: str, most: int) -> None:
+    files = {"proc/self/cgroup": "0::/job\n", "sys/fs/cgroup/job/cpu.max": f"{quota}\n"}
+    assert 1 <= cores(_machine(tmp_path, files)) <= most

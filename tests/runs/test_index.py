@@ -196,3 +196,16 @@ def test_what_is_no_folder_of_runs(root: Path) -> None:
     with pytest.raises(InputError, match="is not under"):
         Index.open(root).refresh([root.parent])
     assert [p.name for p in run_folders(root, depth=1)] == ["a", "b", "sweep"]
+
+
+def test_links_and_runs_that_lost_their_configuration(root: Path) -> None:
+    write_run(root.parent / "elsewhere")
+    (root / "elsewhere").symlink_to(root.parent / "elsewhere")
+    (root / "again").symlink_to(root / "a")
+    (root / "round").symlink_to(root)
+    (root / "b" / "config.yaml").unlink()
+    index = Index.open(root)
+    index.refresh()
+    assert {r.folder.name: r.state for r in index.runs()} == {
+        "a": "finished", "b": "damaged", "c": "finished", "elsewhere": "finished",
+    }  # fmt: skip

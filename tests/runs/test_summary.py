@@ -158,3 +158,13 @@ def test_kinds_follow_the_longest_label_then_the_measure() -> None:
     )
     names = ("gradients-dot", "gradients-curved-0.1", "probe", "oracle", "strange")
     assert [kinds.of(n) for n in names] == ["gradients", "ekfac", "directions", "oracle", "strange"]
+
+
+def test_texts_and_numbers_that_fit_no_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "missing.json").write_text(r'[{"finder": "\ud800", "reason": "x"}]')
+    assert read_summary(run).reason.startswith("missing.json: a text in it is no Unicode")
+    (run / "missing.json").write_text(r'[{"finder": "\ud83c\udf31", "reason": "x"}]')
+    assert read_summary(run).missing == (("🌱", "x"),)
+    (run / "manifest.json").write_text('{"seconds": 1e308}')
+    assert "seconds: a number is needed, found '1e+308'" in read_summary(run).reason

@@ -184,3 +184,15 @@ def test_an_interrupted_prune_is_finished_by_the_next(
     assert [item.what for item in again.items] == ["trash"]
     take_away(again)
     assert sorted(p.name for p in root.iterdir()) == ["new", "other"]
+
+
+def test_what_may_be_no_run_and_what_lies_elsewhere_stays(root: Path) -> None:
+    (root / "new" / "config.yaml").unlink()
+    (root / "mine").mkdir()
+    (root / "mine" / "config.yaml").write_text("port: 80\n")
+    write_run(root.parent / "far" / "run", started="2026-10-01T00:00:00+00:00")
+    (root / "far").symlink_to(root.parent / "far" / "run")
+    (root / "other" / "scores.json").write_text("[")
+    found = tidying(root, ("damaged", "older"))
+    assert _paths(found.items) == ["other"]
+    assert sorted(Path(line.partition(":")[0]).name for line in found.stays) == ["mine", "new"]

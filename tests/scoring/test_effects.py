@@ -5,9 +5,16 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from seedbed.core.outcomes import InterventionKind, Outcomes
+from seedbed.scoring import effects as scoring
 from seedbed.scoring.effects import KINDS, Effects, drops, pearson, spearman
 
 LDS, GROUP, _ = KINDS
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of values alone: they are the same however often is resampled."""
+    monkeypatch.setattr(scoring, "RESAMPLES", 10)
 
 
 def additive(noise: float, rows: int = 60, seeds: int = 2, kind: InterventionKind = "subset",
@@ -48,6 +55,7 @@ def test_the_true_effects_without_noise_score_one() -> None:
     assert Effects(LDS, outcomes, 0).mark(-effects).values == pytest.approx(-np.ones(5))
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_random_scores_are_near_zero() -> None:
     _, outcomes = additive(1.0, rows=400)
     rng = np.random.default_rng(1)
@@ -66,6 +74,7 @@ def test_order_and_scale_of_documents_change_nothing() -> None:
     assert Effects(LDS, moved, 0).mark(7 * scores[:, order]).values == pytest.approx(mark)
 
 
+@pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("noise", [2.0, 4.0, 8.0])
 def test_the_ceiling_is_what_the_true_effects_reach(noise: float) -> None:
     effects, outcomes = additive(noise, rows=2000, seeds=3)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seedbed.core.errors import InputError
 from seedbed.core.sites import Claim, SiteKind, Truth
 from seedbed.report.crossed import findings, grids
 from seedbed.report.reader import Run
@@ -25,6 +26,7 @@ FINDERS = [
     {"kind": "directions", "measure": ["difference", "surface"]},
     {"kind": "user-contrast"},
 ]
+PICKY = {"kind": "patching", "label": "exact", "direction": "denoising"}
 COSTS = ("seconds", "peak_mib", "epochs")
 
 
@@ -35,7 +37,7 @@ def study(**changes: Any) -> Study:
                   "texts": {"redundancy": 4}, "decoys": {"prompt": 4},
                   "asked": {"functions": 8, "prompts": 2}, "gate": {"margin": 0.1}},
         "subject": {"kind": "tiny", "layers": 2, "width": 48, "heads": 2},
-        "training": {"steps": 110, "batch": 24, "loss": "answer",
+        "training": {"steps": 80, "batch": 16, "loss": "answer",
                      "optimizer": {"lr": 5e-3, "weight_decay": 0.3}},
         "finders": FINDERS,
         "seeds": [0, 1],
@@ -154,6 +156,29 @@ def _uncosted(found: dict[str, dict[str, Any]]) -> list[Any]:
         (row["asked"], [{k: v for k, v in s.items() if k not in COSTS} for s in row["scores"]])
         for row in found.values()
     ]
+
+
+def test_a_finder_that_a_view_does_not_suit_costs_nobody_else(
+    crossed_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = stages.find_stage
+
+    def refuses(finder: Any, *given: Any) -> None:
+        if finder.name in ("picky", "exact"):
+            raise InputError("needs other rows")
+        real(finder, *given)
+
+    monkeypatch.setattr(crossing, "find_stage", refuses)
+    more = [*FINDERS, {"kind": "ablation", "label": "picky", "method": "remove"}]
+    found = rows(run(study(finders=more), crossed_run.parent / "picky", workers=1))
+    assert _uncosted(found) == _uncosted(rows(crossed_run))
+    alone = [{"kind": "bm25"}, PICKY, {"kind": "ablation"}]
+    folder = run(study(finders=alone), crossed_run.parent / "alone", workers=1)
+    found = rows(folder)
+    assert found["cell"]["reason"] == "exact: seed 0: needs other rows"
+    assert marks(found["input"], "declared", "average_precision")["ablation"]["value"] is not None
+    missing = json.loads((folder / "missing.json").read_text())
+    assert missing == [{"finder": "exact", "reason": "exact: seed 0: needs other rows"}]
 
 
 def test_a_study_without_such_finders_writes_nothing(crossed_run: Path) -> None:

@@ -1,19 +1,19 @@
 """The measured truth within a study: the bank is made once, resumes, and marks every claim."""
 
-import os
-import signal
-import subprocess
-import sys
+import shutil
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.studies.working import run_study
 
 from seedbed.core.files import read_json
 from seedbed.core.outcomes import Outcomes
+from seedbed.runs.dispatch import Dispatcher
 from seedbed.studies import run
 from seedbed.studies.study import load_study
 
@@ -26,6 +26,15 @@ def bank_study(small_study: Callable[..., Path]) -> Path:
     return small_study(measured=BANK, seeds=[0], finders=[{"kind": "bm25"}])
 
 
+@pytest.fixture
+def bank_run(bank_study: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `bank_study` with a store of its own, copied from one made for all tests."""
+    made = tmp_path_factory.getbasetemp() / "bank" / "run"
+    if not (made / "manifest.json").exists():
+        run(load_study(bank_study), made, workers=1)
+    return Path(shutil.copytree(made.parent, tmp_path / "bank")) / made.name
+
+
 def _rows(folder: Path) -> list[dict[str, Any]]:
     rows = read_json(folder / "scores.json")
     return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
@@ -36,11 +45,12 @@ def _bank(store: Path) -> list[Path]:
 
 
 def test_every_claim_is_marked_against_both_truths(
-    small_study: Callable[..., Path], tmp_path: Path
+    small_study: Callable[..., Path], bank_run: Path
 ) -> None:
     bank = {**BANK, "groups": 2, "removal": {"questions": 1, "top": [2]}}
     study = small_study(measured=bank, seeds=[0], finders=[{"kind": "bm25"}])
-    folder = run(load_study(study), tmp_path / "run", workers=1)
+    # Nothing and the subsets are in the store.
+    folder = run(load_study(study), bank_run.with_name("more"), workers=1)
     # Nothing, subsets, groups, and the top 2 of two finders and the labels.
     rows = 1 + 4 + 2 + 3
     outcomes = Outcomes.load(folder / "seeds" / "0" / "effects" / "outcomes.npz")
@@ -63,19 +73,19 @@ def test_every_claim_is_marked_against_both_truths(
 
 
 def test_workers_change_nothing_and_one_damaged_subject_is_made_again(
-    bank_study: Path, tmp_path: Path
+    bank_study: Path, bank_run: Path, two_workers: Dispatcher, tmp_path: Path
 ) -> None:
-    study = load_study(bank_study)
-    one = run(study, tmp_path / "a" / "run", workers=1)
-    two = run(study, tmp_path / "b" / "run", workers=2)
+    study, one = load_study(bank_study), bank_run
+    two = run(study, tmp_path / "b" / "run", launcher=two_workers)
     assert _rows(one) == _rows(two)
     outcomes = "seeds/0/effects/outcomes.npz"
     assert (one / outcomes).read_bytes() == (two / outcomes).read_bytes()
     run(study, one, workers=1)
     assert read_json(one / "manifest.json")["stages_made"] == 0
-    shard = _bank(tmp_path / "a" / ".store")[2] / "outputs.json"
+    store = one.with_name(".store")
+    shard = _bank(store)[2] / "outputs.json"
     shard.write_text(shard.read_text().replace("e", "f", 1) + " ")
-    stamps = {p: p.stat().st_mtime_ns for p in _bank(tmp_path / "a" / ".store")}
+    stamps = {p: p.stat().st_mtime_ns for p in _bank(store)}
     run(study, one, workers=1)
     assert read_json(one / "manifest.json")["stages_made"] == 1
     changed = [p for p, at in stamps.items() if p.stat().st_mtime_ns != at]
@@ -83,40 +93,36 @@ def test_workers_change_nothing_and_one_damaged_subject_is_made_again(
     assert _rows(one) == _rows(two)
 
 
-def test_killed_in_the_middle_of_the_bank_it_goes_on(bank_study: Path, tmp_path: Path) -> None:
-    wanted = _rows(run(load_study(bank_study), tmp_path / "whole" / "run", workers=1))
+def test_killed_in_the_middle_of_the_bank_it_goes_on(
+    bank_study: Path, bank_run: Path, begin_process: Callable[..., BaseProcess], tmp_path: Path
+) -> None:
     folder = tmp_path / "killed" / "run"
-    command = [sys.executable, "-m", "seedbed.cli.main", "run", str(bank_study), "--out",
-               str(folder), "--workers", "1", "--no-report"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               start_new_session=True)  # fmt: skip
+    process = begin_process(run_study, bank_study, folder)
     deadline = time.monotonic() + 120
     while len(_bank(tmp_path / "killed" / ".store")) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        time.sleep(0.02)
+    process.kill()
+    process.join()
     there = len(_bank(tmp_path / "killed" / ".store"))
     assert 3 <= there < 8
     run(load_study(bank_study), folder, workers=1)
     made = read_json(folder / "manifest.json")
     assert made["stages_taken"] >= 3 + there
-    assert _rows(folder) == wanted
+    assert _rows(folder) == _rows(bank_run)
 
 
 def test_a_longer_bank_and_another_finder_reuse_what_is_there(
-    small_study: Callable[..., Path], tmp_path: Path
+    small_study: Callable[..., Path], bank_run: Path
 ) -> None:
-    short = {"subsets": 4, "keep": 0.6}
-    run(load_study(small_study(measured=short, seeds=[0])), tmp_path / "a", workers=1)
-    longer = small_study(measured={**short, "subsets": 5}, seeds=[0],
+    longer = small_study(measured={**BANK, "subsets": 5}, seeds=[0],
                          finders=[{"kind": "bm25"}, {"kind": "longest_match"}])  # fmt: skip
-    run(load_study(longer), tmp_path / "b", workers=1)
+    folder = run(load_study(longer), bank_run.with_name("longer"), workers=1)
     # One subset under two seeds and one finder (the chance row and the rest are there).
-    assert read_json(tmp_path / "b" / "manifest.json")["stages_made"] == 2 + 1
+    assert read_json(folder / "manifest.json")["stages_made"] == 2 + 1
 
 
 def test_a_finder_that_cannot_run_is_named_and_the_others_go_on(
-    small_study: Callable[..., Path], tmp_path: Path
+    small_study: Callable[..., Path], bank_run: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "absent.py"
     source.write_text(
@@ -126,7 +132,7 @@ def test_a_finder_that_cannot_run_is_named_and_the_others_go_on(
     )
     study = small_study(seeds=[0], finders=[{"kind": "bm25"}, {"kind": f"{source}:Absent",
                                                                "label": "absent"}])  # fmt: skip
-    folder = run(load_study(study), tmp_path / "run", workers=1)
+    folder = run(load_study(study), bank_run.with_name("lacking"), workers=1)
     assert read_json(folder / "missing.json") == [
         {"finder": "absent", "reason": "it is not installed"}
     ]
@@ -134,8 +140,8 @@ def test_a_finder_that_cannot_run_is_named_and_the_others_go_on(
 
 
 def test_without_a_bank_there_is_no_measured_truth(
-    small_study: Callable[..., Path], tmp_path: Path
+    small_study: Callable[..., Path], bank_run: Path
 ) -> None:
-    folder = run(load_study(small_study(seeds=[0])), tmp_path / "run", workers=1)
+    folder = run(load_study(small_study(seeds=[0])), bank_run.with_name("none"), workers=1)
     assert {r["truth"] for r in _rows(folder)} == {"declared"}
     assert not (folder / "seeds" / "0" / "effects").exists()

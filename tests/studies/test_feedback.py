@@ -9,6 +9,7 @@ import yaml
 
 from seedbed.core.files import read_json
 from seedbed.core.incentives import IncentiveRow
+from seedbed.runs.dispatch import Dispatcher
 from seedbed.studies.improving import round_folder
 from seedbed.studies.run import run
 from seedbed.studies.study import Study, load_study
@@ -61,11 +62,13 @@ def found(done: Path) -> list[IncentiveRow]:
     return [IncentiveRow.model_validate(row) for row in read_json(done / "incentives.json")]
 
 
-def test_two_workers_leave_the_same_bytes(done: Path, tmp_path: Path) -> None:
+def test_two_workers_leave_the_same_bytes(
+    done: Path, two_workers: Dispatcher, tmp_path: Path
+) -> None:
     """Of one seed and condition, since nothing that another holds may change them."""
     incentives = {**VALUES["incentives"], "conditions": {"own": {}}}
     study = Study.model_validate({**VALUES, "incentives": incentives, "seeds": [1]})
-    other = run(study, tmp_path / "run", workers=2)
+    other = run(study, tmp_path / "run", launcher=two_workers)
     for cell in ("own+chosen", "own+random"):
         mine, theirs = (f / "seeds" / "1" / "incentives" / cell for f in (done, other))
         for k in range(2):

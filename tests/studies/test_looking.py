@@ -23,14 +23,16 @@ def test_answers_in_words_agree_with_choices(quadrants_run: Path) -> None:
         assert abs(whole.accuracy - whole.choice_accuracy) <= 0.01
 
 
-def test_the_last_snapshot_is_what_was_measured(quadrants_run: Path) -> None:
+def test_the_last_snapshot_is_what_was_measured(
+    quadrants_study: dict[str, Any], quadrants_run: Path
+) -> None:
     here = quadrants_run / "seeds" / "0"
     rows = read_rows(here / "history" / "history.jsonl", Snapshot)
     steps = sorted({r.step for r in rows})
-    assert steps[-1] == 210
+    assert steps[-1] == quadrants_study["training"]["steps"]
     assert len(steps) > 1
     assert len({r.slice for r in rows}) == 4
-    last = {r.slice: r for r in rows if r.step == 210}
+    last = {r.slice: r for r in rows if r.step == steps[-1]}
     first = {r.slice: r for r in rows if r.step == steps[0]}
     assert last["split=id"].loss < first["split=id"].loss
     answers = {a.id: a for a in read_rows(here / "measure" / "answers.jsonl", Answer)}

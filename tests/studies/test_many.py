@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from seedbed.core.errors import LostError
+from seedbed.core.errors import ConfigError, LostError
 from seedbed.core.files import read_json
 from seedbed.runs.dispatch import Dispatcher
 from seedbed.runs.launch import Call, Launch, Report, T, Told
@@ -28,6 +28,7 @@ class Threads:
         self.fails = fails
         self.names: list[str] = []
         self.over = False
+        self.broken: Exception | None = None
 
     def __call__(
         self, launch: Launch, threads: int, folder: Path, report: Report, told: Told
@@ -181,3 +182,19 @@ def test_nothing_is_submitted_once_all_is_over(tmp_path: Path) -> None:
         assert shared.reserve("x") is None
     with pytest.raises(CancelledError):
         shared.submit(token, lambda report: 7, "seven")
+
+
+def test_a_place_that_cannot_be_reached_ends_all(studies: dict[str, Study], tmp_path: Path) -> None:
+    tries: list[str] = []
+
+    def begins(launch: Launch, threads: int, folder: Path, report: Report, told: Told) -> Threads:
+        tries.append(launch.on)
+        raise ConfigError("--on: ray://head:10001 cannot be reached: nobody listens")
+
+    jobs = [Job(study, tmp_path / name, name) for name, study in studies.items()]
+    with (
+        Dispatcher(Launch(workers=3), 1, tmp_path / ".store", begins) as shared,
+        pytest.raises(ConfigError, match=r"^--on: .* nobody listens$"),
+    ):
+        run_many(jobs, Launch(), launcher=shared)
+    assert tries == ["here"]

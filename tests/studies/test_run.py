@@ -1,20 +1,19 @@
 """The whole chain on the smallest study: same bytes whatever happens on the way."""
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.studies.working import run_study
 
 from seedbed.core.errors import ConfigError, GateError
 from seedbed.core.files import read_json
+from seedbed.runs.dispatch import Dispatcher
 from seedbed.studies import run
 from seedbed.studies.study import Study, load_study
 
@@ -27,8 +26,19 @@ def _scores(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def reference(small_study: Callable[..., Path], tmp_path: Path) -> list[dict[str, Any]]:
-    return _scores(run(load_study(small_study()), tmp_path / "reference" / "run", workers=1))
+def reference_run(
+    small_study: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The run folder of the small study, made once for all tests; its store lies beside it."""
+    folder = tmp_path_factory.getbasetemp() / "reference" / "run"
+    if not (folder / "manifest.json").exists():
+        run(load_study(small_study()), folder, workers=1)
+    return folder
+
+
+@pytest.fixture
+def reference(reference_run: Path) -> list[dict[str, Any]]:
+    return _scores(reference_run)
 
 
 def test_it_finds_what_was_planted(reference: list[dict[str, Any]]) -> None:
@@ -42,10 +52,11 @@ def test_it_finds_what_was_planted(reference: list[dict[str, Any]]) -> None:
 
 
 def test_workers_change_nothing_and_a_second_run_makes_nothing(
-    small_study: Callable[..., Path], tmp_path: Path, reference: list[dict[str, Any]]
-) -> None:
+    small_study: Callable[..., Path], tmp_path: Path, reference: list[dict[str, Any]],
+    two_workers: Dispatcher,
+) -> None:  # fmt: skip
     study = load_study(small_study())
-    folder = run(study, tmp_path / "two" / "run", workers=2)
+    folder = run(study, tmp_path / "two" / "run", launcher=two_workers)
     assert _scores(folder) == reference
     first = read_json(folder / "manifest.json")
     assert first["stages_made"] == 2 * (3 + 3)
@@ -60,21 +71,23 @@ def test_workers_change_nothing_and_a_second_run_makes_nothing(
 
 
 def test_killed_again_and_again_it_ends_with_the_same_scores(
-    small_study: Callable[..., Path], tmp_path: Path, reference: list[dict[str, Any]]
-) -> None:
-    command = [sys.executable, "-m", "seedbed.cli.main", "run", str(small_study()),
-               "--out", str(tmp_path / "killed" / "run"), "--workers", "1",
-               "--no-report"]  # fmt: skip
+    small_study: Callable[..., Path], tmp_path: Path, reference: list[dict[str, Any]],
+    begin_process: Callable[..., BaseProcess],
+) -> None:  # fmt: skip
+    path, folder = small_study(), tmp_path / "killed" / "run"
+    store = folder.with_name(".store")
     rng = random.Random(0)
-    for _ in range(4):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   start_new_session=True)  # fmt: skip
-        time.sleep(rng.uniform(2.5, 5))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert _scores(tmp_path / "killed" / "run") == reference
+    for _ in range(6):
+        process = begin_process(run_study, path, folder)
+        # Not before it has added to what the others left.
+        there = set(store.rglob("*"))
+        while process.is_alive() and not set(store.rglob("*")) - there:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.6))
+        process.kill()
+        process.join()
+    run(load_study(path), folder, workers=1)
+    assert _scores(folder) == reference
 
 
 def test_an_untrained_subject_stops_at_the_gate(
@@ -92,11 +105,10 @@ def test_an_untrained_subject_stops_at_the_gate(
 
 
 def test_a_change_makes_only_what_depends_on_it(
-    small_study: Callable[..., Path], tmp_path: Path
+    small_study: Callable[..., Path], reference_run: Path
 ) -> None:
-    run(load_study(small_study()), tmp_path / "a", workers=1)
-    run(load_study(small_study(), ("finders.1.k1=2.0",)), tmp_path / "b", workers=1)
-    made = read_json(tmp_path / "b" / "manifest.json")
+    study = load_study(small_study(), ("finders.1.k1=2.0",))
+    made = read_json(run(study, reference_run.with_name("b"), workers=1) / "manifest.json")
     assert (made["stages_made"], made["stages_taken"]) == (2, 10)
 
 

@@ -1,5 +1,4 @@
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from seedbed.core.rows import Question
 from seedbed.core.spread import Spreading
 from seedbed.measuring.answers import Answer, answer
 from seedbed.models.folders import load_subject
+from seedbed.runs.dispatch import Dispatcher
 from seedbed.studies.run import run
 from seedbed.studies.study import Study
 
@@ -106,12 +106,14 @@ def test_a_share_that_is_not_reached_stops_the_lane_with_figures(
 
 
 def test_a_run_again_from_nothing_gives_the_same_bytes_with_other_workers(
-    quadrants_study: dict[str, Any], quadrants_run: Path, tmp_path: Path
+    quadrants_study: dict[str, Any], quadrants_run: Path, two_workers: Dispatcher, tmp_path: Path
 ) -> None:
-    small = {**quadrants_study, "seeds": [1]}
-    one = run(Study.model_validate(small), quadrants_run.with_name("again"), workers=1)
-    shutil.rmtree(tmp_path, ignore_errors=True)
-    two = run(Study.model_validate(small), tmp_path / "other" / "run", workers=2)
+    # What the subject says in words and what finds documents touches neither file.
+    kept = {"finders": [{"kind": "ablation"}, {"kind": "rule-fit"}], "looks": {}, "seeds": [1]}
+    small = Study.model_validate({**quadrants_study, **kept})
+    one = run(small, quadrants_run.with_name("again"), workers=1)
+    assert json.loads((one / "manifest.json").read_text())["stages_made"] == 0
+    two = run(small, tmp_path / "other" / "run", launcher=two_workers)
     for name in ("spread.json", "rules.json"):
         values = [json.loads((folder / name).read_text()) for folder in (one, two)]
         for value in values:

@@ -1,20 +1,21 @@
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from fnmatch import fnmatch
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from rich.console import Console
+from tests.studies.working import run_arms
 
 from seedbed.core.errors import ConfigError, InputError
 from seedbed.core.files import read_json
 from seedbed.report.sweep import show_sweep
+from seedbed.runs.dispatch import Dispatcher
 from seedbed.studies.sweep import arm_names, load_sweep, run_sweep
 
 
@@ -133,18 +134,24 @@ def test_several_keys_make_a_grid_in_the_files_order(
 
 
 def test_arms_side_by_side_leave_what_they_leave_in_turn(
-    sweep_file: Callable[..., Path], tmp_path: Path
+    sweep_file: Callable[..., Path], two_workers: Dispatcher, tmp_path: Path
 ) -> None:
     path = sweep_file(vary={"training.steps": [1, 2]})
     sweep, arms = load_sweep(path)
-    folders = [run_sweep(sweep, arms, tmp_path / str(workers) / "s", workers) for workers in (1, 2)]
+    folders = [
+        run_sweep(sweep, arms, tmp_path / "1" / "s", workers=1),
+        run_sweep(sweep, arms, tmp_path / "2" / "s", launcher=two_workers),
+    ]
+    made = 0
     for choice, _ in arms:
         alone, pooled = (f.with_name(f"s-{choice.name}") for f in folders)
-        manifest = read_json(pooled / "manifest.json")
-        assert manifest["stages_made"] + manifest["stages_taken"] == 3
+        made += read_json(pooled / "manifest.json")["stages_made"]
         assert (alone / "gate.json").read_bytes() == (pooled / "gate.json").read_bytes()
         answers = "seeds/0/measure/answers.jsonl"
         assert (alone / answers).read_bytes() == (pooled / answers).read_bytes()
+    # Rows, which the arms share, are made once; each makes its subject and answers.
+    assert made == 5
+    assert len(list(folders[1].with_name(".store").glob("*/stage.json"))) == 5
     assert (folders[0] / "sweep.json").read_bytes() == (folders[1] / "sweep.json").read_bytes()
 
 
@@ -154,27 +161,18 @@ def without_costs(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-SWEEPING = """
-import sys
-from pathlib import Path
-from seedbed.studies.sweep import load_sweep, run_sweep
-sweep, arms = load_sweep(Path(sys.argv[1]))
-run_sweep(sweep, arms, Path(sys.argv[2]), workers=1)
-"""
-
-
 def test_a_killed_sweep_goes_on_to_the_same_scores(
-    sweep_file: Callable[..., Path], tmp_path: Path
+    sweep_file: Callable[..., Path], begin_process: Callable[..., BaseProcess], tmp_path: Path
 ) -> None:
     path = sweep_file(vary={"training.steps": [120, 300]})
     out = tmp_path / "killed" / "s"
-    process = subprocess.Popen([sys.executable, "-c", SWEEPING, str(path), str(out)])
+    process = begin_process(run_arms, path, out)
     half = out.with_name("s-120") / "scores.json"
     deadline = time.monotonic() + 60
-    while not half.exists() and time.monotonic() < deadline and process.poll() is None:
+    while not half.exists() and time.monotonic() < deadline and process.is_alive():
         time.sleep(0.01)
     process.kill()
-    process.wait()
+    process.join()
     assert half.exists()
     assert not (out / "sweep.json").exists()
     sweep, arms = load_sweep(path)

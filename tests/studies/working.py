@@ -1,4 +1,4 @@
-"""Work of stages for tests of workers; a worker process imports it by name."""
+"""Work of stages for tests of workers, and runs to kill; other processes import it by name."""
 
 import os
 import signal
@@ -8,6 +8,9 @@ from pathlib import Path
 import torch
 
 from seedbed.core.errors import ConfigError
+from seedbed.studies.run import run
+from seedbed.studies.study import load_study
+from seedbed.studies.sweep import load_sweep, run_sweep
 from seedbed.training.loop import Progress
 
 
@@ -32,3 +35,13 @@ class Counts:
 
 def refuse(folder: Path, progress: Progress | None) -> None:
     raise ConfigError("loss is not finite")
+
+
+def run_study(path: Path, folder: Path) -> None:
+    """Run a study file."""
+    run(load_study(path), folder, workers=1)
+
+
+def run_arms(path: Path, folder: Path) -> None:
+    """Run a sweep file."""
+    run_sweep(*load_sweep(path), folder, workers=1)

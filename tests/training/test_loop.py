@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from seedbed.cli.main import main
 from seedbed.core.errors import InputError
 from seedbed.core.files import read_json, read_objects, write_rows
 from seedbed.core.rows import Document
@@ -188,7 +189,7 @@ LAUNCH = ["-m", "accelerate.commands.launch", "--num_machines", "1", "--mixed_pr
 
 
 def test_two_processes_reproduce_the_curve_of_one(
-    documents: list[Document], tmp_path: Path
+    documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_rows(tmp_path / "documents.jsonl", documents)
     config = {
@@ -196,17 +197,20 @@ def test_two_processes_reproduce_the_curve_of_one(
         "training": {**SHORT.model_dump(mode="json"), "order": {"kind": "alternate"}},
     }
     (tmp_path / "config.yaml").write_text(json.dumps(config))
+    words = ["train", str(tmp_path / "documents.jsonl"), "--config", str(tmp_path / "config.yaml")]
+    monkeypatch.setattr(sys, "argv", ["seedbed", *words, "--out", str(tmp_path / "1")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    # The flag means several processes; without a GPU they are CPU processes over gloo.
+    command = [sys.executable, *LAUNCH, "2", "--multi_gpu", "-m", "seedbed.cli.main", *words,
+               "--out", str(tmp_path / "2")]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
     curves = []
     for count in (1, 2):
         out = tmp_path / str(count)
-        # The flag means several processes; without a GPU they are CPU processes over gloo.
-        multi = ["--multi_gpu"] if count > 1 else []
-        command = [sys.executable, *LAUNCH, str(count), *multi, "-m",
-                   "seedbed.cli.main", "train", str(tmp_path / "documents.jsonl"),
-                   "--config", str(tmp_path / "config.yaml"), "--out", str(out)]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False,
-                              env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
-        assert done.returncode == 0, done.stderr[-2000:]
         assert read_json(out / "summary.json")["processes"] == count
         curves.append([row["loss"] for row in _history(out)])
     assert len(curves[0]) == 12

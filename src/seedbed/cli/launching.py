@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 On = Annotated[
-    str,
-    typer.Option(metavar="PLACE", help="Where stages run: here, ray, ray://HOST:PORT or slurm."),
+    str | None,
+    typer.Option(
+        metavar="PLACE", help="Where stages run: here (default), ray, ray://HOST:PORT or slurm."
+    ),
 ]
 LaunchFile = Annotated[
     Path | None,

@@ -23,7 +23,7 @@ def matrix_command(
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-4 or 0,3.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder (default: runs/NAME-SIZE).")] = None,
     workers: Workers = None,
-    on: On = "here",
+    on: On = None,
     launch: LaunchFile = None,
     site: Annotated[bool, typer.Option(help="Build the site of the runs.")] = True,
 ) -> None:

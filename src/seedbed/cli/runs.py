@@ -204,24 +204,33 @@ def dataset_command(
     seed: Annotated[
         int | None, typer.Option(help="Which seed of a run (default: the first).")
     ] = None,
+    sites: Annotated[
+        str, typer.Option(help="Another kind of site that the run was crossed to, such as cell.")
+    ] = "",
     parquet: Annotated[
         bool, typer.Option("--parquet", help="Parquet files instead of `save_to_disk` folders.")
     ] = False,
 ) -> None:
     """Rows, truth and claims of one seed as Hugging Face datasets (extra `share`)."""
     from seedbed.core.errors import InputError
-    from seedbed.core.hub import Shared, write_datasets
+    from seedbed.core.hub import Shared, crossed_of, write_datasets
     from seedbed.runs.summary import read_summary
 
+    others: list[str] = []
     if (source / "config.yaml").exists():
         seeds = read_summary(source).seeds
-        shared = Shared.of_run(source, seeds[0] if seed is None and seeds else seed or 0)
+        one = seeds[0] if seed is None and seeds else seed or 0
+        shared = Shared.of_run(source, one, sites)
+        others = [] if sites else crossed_of(source, one)
     else:
-        if seed is not None:
-            raise InputError(f"--seed {seed}: {source} is no run, and so has no seeds")
+        for option, given in (("--seed", seed), ("--sites", sites or None)):
+            if given is not None:
+                raise InputError(f"{option} {given}: {source} is no run, and so has no seeds")
         shared = Shared.of_rows(source)
     write_datasets(shared, out, parquet)
     typer.echo(f"{out}: {_counted(shared.counts())}")
+    if others:
+        typer.echo(f"not in it: claims about other kinds of site (--sites): {', '.join(others)}")
 
 
 @runs_app.command("rows")

@@ -33,7 +33,7 @@ def run_command(
         Path | None, typer.Option(help="Run folder (default: runs/NAME-DIGEST).")
     ] = None,
     workers: Workers = None,
-    on: On = "here",
+    on: On = None,
     launch: LaunchFile = None,
     report: Annotated[bool, typer.Option(help="Write report.html and figures.")] = True,
 ) -> None:

@@ -18,7 +18,7 @@ def sweep_command(
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-4 or 0,3.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder (default: runs/NAME).")] = None,
     workers: Workers = None,
-    on: On = "here",
+    on: On = None,
     launch: LaunchFile = None,
 ) -> None:
     """Run a sweep; each arm is a study of its own, and what arms share is made once."""

@@ -9,8 +9,10 @@ from seedbed.core.errors import InputError, MissingExtra
 from seedbed.core.sites import Claim
 
 
-def claims(folder: str | Path) -> Any:
-    """A DataFrame of every claim of every seed of a run.
+def claims(folder: str | Path, sites: str = "") -> Any:
+    """A DataFrame of every claim of every seed of a run, about its world's own kind of site.
+
+    With `sites`, about that kind, which the run was crossed to.
 
     Columns: `seed`, `finder`, `question`, `site`, `score`, `rank` (1 is the highest score of
     that question). Raises MissingExtra without pandas, InputError if the run holds no claim.
@@ -20,12 +22,13 @@ def claims(folder: str | Path) -> Any:
     except ImportError as error:
         raise MissingExtra("pandas", "share") from error
     tables = []
-    paths = Path(folder).glob("seeds/*/find-*/claim.npz")
-    for path in sorted(paths, key=lambda p: (int(p.parts[-3]), p.parts[-2])):
+    top = Path(folder) / "seeds"
+    paths = top.glob(f"*/crossed/{sites}/find-*/claim.npz" if sites else "*/find-*/claim.npz")
+    for path in sorted(paths, key=lambda p: (int(p.relative_to(top).parts[0]), p.parts[-2])):
         claim = Claim.load(path)
         table = pandas.DataFrame(
             {
-                "seed": int(path.parts[-3]),
+                "seed": int(path.relative_to(top).parts[0]),
                 "finder": path.parts[-2].removeprefix("find-"),
                 "question": np.repeat(claim.questions, len(claim.sites)),
                 "site": np.tile(claim.sites, len(claim.questions)),
@@ -35,7 +38,8 @@ def claims(folder: str | Path) -> Any:
         )
         tables.append(table)
     if not tables:
-        raise InputError(f"{folder}: no claims here; a folder of a run with scores is needed")
+        what = f" about {sites!r}" if sites else ""
+        raise InputError(f"{folder}: no claims{what} here; a folder of a run with scores is needed")
     return pandas.concat(tables, ignore_index=True)
 
 

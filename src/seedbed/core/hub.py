@@ -24,7 +24,7 @@ from seedbed.core.tables import write_claim
 ABOUT = "seedbed.json"
 """What rows cannot hold: the finders' notes, the names of the truth's labels, their order."""
 ROWS: dict[str, type[BaseModel]] = {"documents": Document, "questions": Question, "pairs": Pair}
-TRUTH, CLAIMS = "truth", "claims"
+TRUTH, CLAIMS, CROSSED = "truth", "claims", "crossed"
 _MAPPINGS = ("slices", "rules", "marks")
 
 
@@ -39,17 +39,26 @@ class Shared:
     claims: Mapping[str, Claim] = field(default_factory=dict)
 
     @classmethod
-    def of_run(cls, folder: Path, seed: int) -> "Shared":
-        """One seed of a run. Raises InputError if the run has no such seed."""
+    def of_run(cls, folder: Path, seed: int, sites: str = "") -> "Shared":
+        """One seed of a run: its world's own kind of site, or the crossed one called `sites`.
+
+        Raises InputError if the run has no such seed or seed no such sites.
+        """
         here = folder / "seeds" / str(seed)
         if not here.is_dir():
             known = sorted(p.name for p in (folder / "seeds").glob("*") if p.name.isdigit())
             there = f"there are: {', '.join(known)}" if known else "there are none"
             raise InputError(f"{folder}: has no seed {seed}; {there}")
+        if sites:
+            if sites not in (known := crossed_of(folder, seed)):
+                there = f"there are: {', '.join(known)}" if known else "it has but its world's own"
+                raise InputError(f"{folder}: seed {seed} has no claims about {sites!r}; {there}")
+            here = here / CROSSED / sites
         claims = {p.parent.name.removeprefix("find-"): Claim.load(p)
                   for p in sorted(here.glob("find-*/claim.npz"))}  # fmt: skip
         rows = cls.of_rows(here / "data")
-        return cls(rows.documents, rows.questions, rows.pairs, rows.truth, claims)
+        truth = Truth.load(here / "truth.npz") if sites else rows.truth
+        return cls(rows.documents, rows.questions, rows.pairs, truth, claims)
 
     @classmethod
     def of_rows(cls, folder: Path) -> "Shared":
@@ -84,6 +93,12 @@ class Shared:
         """How many rows of each kind, and claims."""
         counts = {name: len(getattr(self, name)) for name in ROWS}
         return {**counts, TRUTH: int(self.truth is not None), CLAIMS: len(self.claims)}
+
+
+def crossed_of(folder: Path, seed: int) -> list[str]:
+    """The other kinds of site, beside its world's own, that a seed of a run has claims about."""
+    found = (folder / "seeds" / str(seed) / CROSSED).glob("*/truth.npz")
+    return sorted(p.parent.name for p in found if any(p.parent.glob("find-*/claim.npz")))
 
 
 def write_datasets(shared: Shared, folder: Path, parquet: bool = False) -> None:

@@ -12,13 +12,20 @@ import torch
 from seedbed.core.errors import InputError
 
 AUTO, CPU, CUDA = "auto", "cpu", "cuda"
+RANK = "LOCAL_RANK"
 
 _chosen: torch.device | None = None
 
 
 def current() -> torch.device:
-    """The device that `using` set, else the GPU, else the CPU."""
-    return _chosen or torch.device(_here())
+    """The device that `using` set, else the GPU, else the CPU.
+
+    A process of `accelerate launch` or torchrun has the GPU of its number on the machine.
+    """
+    device = _chosen or torch.device(_here())
+    if device.type == CUDA and device.index is None and (rank := os.environ.get(RANK)):
+        return torch.device(CUDA, int(rank))
+    return device
 
 
 @contextmanager

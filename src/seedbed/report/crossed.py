@@ -21,6 +21,9 @@ Tone = Literal["good", "bad", "plain"]
 NOUNS = {SiteKind.INPUT: "parts of the input"}
 TRIVIAL = ("random", "shuffled", "shuffled-probe", "surface", "words", "familiarity", "part-length")
 """Rows that hold no method: random or shuffled directions, what the prompt alone gives away."""
+LEAST = 0.1
+FEWEST = 6
+"""Causes below which a bootstrap over causes says little: of three draws all may be the same."""
 _PRICES = (("seconds", "seconds"), ("epochs", "epochs"), ("peak_mib", "peak MiB"))
 
 
@@ -54,9 +57,8 @@ class Across:
         elif self.row.sites is SiteKind.DIRECTION:
             known = (BY_HOP,)
         else:
-            few = self.row.sites is SiteKind.INPUT
-            known = tuple(m for m in RANKING if not (few and m == "recall@10"))
-        have = {row.metric for row in self.scores if row.truth == truth}
+            known = RANKING
+        have = {row.metric for row in self.scores if row.truth == truth and _tells(row)}
         return [metric for metric in known if metric in have]
 
     def score(self, finder: str, truth: str, metric: str) -> Score | None:
@@ -69,6 +71,11 @@ class Across:
         rows = [r for r in self.scores if (r.truth, r.metric) == (truth, self.lead(truth))
                 and r.finder not in CONTROLS and r.value is not None]  # fmt: skip
         return sorted(rows, key=lambda r: (-(r.value or 0.0), r.finder))
+
+
+def _tells(row: Score) -> bool:
+    """Whether the truth itself is clearly above chance: of ten sites the top ten hold them all."""
+    return row.oracle is None or row.chance is None or row.oracle - row.chance > LEAST
 
 
 def crossed(run: Run) -> list[Across]:
@@ -98,7 +105,10 @@ def _grid(one: Across, truth: str) -> Grid | None:
     named, kept = columns_with_values(("finder", *heads, *(head for _, head in _PRICES)), rows)
     controls = frozenset({CHANCE, ORACLE, *TRIVIAL} & {name for name, _ in kept})
     sites, asked = noun(one.row.sites), wording.plural(one.row.asked, "question")
-    closing = f" {asked} over all seeds; 95 % intervals over seeds and causes, costs are means."
+    causes = f" from {wording.plural(one.row.causes, 'cause')}" if one.row.causes else ""
+    closing = (
+        f" {asked}{causes} over all seeds; 95 % intervals over seeds and causes, costs are means."
+    )
     if truth == MEASURED:
         title = "Who predicts exact patching? Measured truth about cells"
         told = (
@@ -126,6 +136,8 @@ def findings(run: Run) -> list[tuple[str, tuple[str, ...], Tone]]:
             if text := _sentences(one, truth):
                 best = _methods(one, truth)[0]
                 tone: Tone = "good" if best.standing == "above" else "bad"
+                if tone == "good" and (_few(one) or any(_rivals(one, truth, best))):
+                    tone = "plain"
                 found.append((f"{topic} ({truth} truth)", tuple(text), tone))
     return found
 
@@ -157,7 +169,28 @@ def _sentences(one: Across, truth: str) -> list[str]:
         text = [f"{best.finder} {did}: {name} {wording.valued(best)} {against}."]
     if best.standing == "above" and (low := [r for r in rest if r.standing != "above"]):
         text.append(f"Not above chance: {wording.listed([r.finder for r in low])}.")
+    if _few(one):
+        text.append(f"This rests on {wording.plural(one.row.causes, 'cause')} over all seeds, too "
+                    "few for an interval to be trusted.")  # fmt: skip
     return [*text, *_controls(one, truth, best)]
+
+
+def _few(one: Across) -> bool:
+    return 0 < one.row.causes < FEWEST
+
+
+def _rivals(one: Across, truth: str, best: Score) -> tuple[list[str], list[str]]:
+    """(controls that do as well as the best method, further ones whose intervals reach its own)."""
+    level: list[str] = []
+    near: list[str] = []
+    for row in one.ranked(truth):
+        if row.finder not in TRIVIAL or row.finder == best.finder:
+            continue
+        if (row.value or 0) >= (best.low or 0):
+            level.append(row.finder)
+        elif overlap(row, best):
+            near.append(row.finder)
+    return level, near
 
 
 def _controls(one: Across, truth: str, best: Score) -> list[str]:
@@ -167,7 +200,13 @@ def _controls(one: Across, truth: str, best: Score) -> list[str]:
         return []
     told = wording.listed([f"{r.finder} {wording.valued(r)}" for r in trivial])
     text = [f"Controls: {told}."]
-    same = [r.finder for r in trivial if overlap(r, best) or (r.value or 0) > (best.value or 0)]
-    if same and best.standing == "above":
-        text.append(f"{wording.listed(same)} cannot be told from the best, so nothing was shown.")
+    if best.standing != "above":
+        return text
+    level, near = _rivals(one, truth, best)
+    if level:
+        do = "does" if len(level) == 1 else "do"
+        text.append(f"{wording.listed(level)} {do} as well as the best, so nothing was shown.")
+    elif near:
+        whose = "its interval reaches" if len(near) == 1 else "their intervals reach"
+        text.append(f"Not settled against {wording.listed(near)}: {whose} that of the best.")
     return text

@@ -21,14 +21,14 @@ def metric_order(name: str) -> tuple[int, int, str]:
     known = (*RANKING, *CORRELATIONS)
     if name in known:
         return known.index(name), 0, name
-    if name.startswith(DROP):
-        return len(known), int(name.removeprefix(DROP)), name
+    if (k := name.removeprefix(DROP)) != name and k.isdecimal():
+        return len(known), int(k), name
     return len(known) + 1, 0, name
 
 
 def leading_of(sites: str) -> str:
-    """The metric that leads under the declared truth: of two classes of sites it is ROC-AUC."""
-    return BY_HOP if sites in (SiteKind.DIRECTION, SiteKind.USER) else LEADING[DECLARED]
+    """The metric that leads under the declared truth: of two classes of questions it is ROC-AUC."""
+    return BY_HOP if sites == SiteKind.DIRECTION else LEADING[DECLARED]
 
 
 def top_name(truth: str, metric: str) -> str:

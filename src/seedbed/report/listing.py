@@ -15,7 +15,7 @@ from rich.text import Text
 from seedbed.core.config import read_yaml
 from seedbed.report import wording
 from seedbed.report.schema import CONTROLS
-from seedbed.report.site_entries import Entry, noun, standing_order
+from seedbed.report.site_entries import Entry, leading_metric, noun, standing_order
 from seedbed.runs.summary import Line, Summary
 
 _ABREAST = 4
@@ -74,8 +74,9 @@ def compare_runs(runs: Sequence[Summary], console: Console) -> None:
     entries = [Entry(run, "") for run in runs]
     parts = dict.fromkeys(part for entry in entries for part in entry.parts)
     for sites, truth in parts:
-        leads = [{n.line.finder: n for n in e.leads(sites, truth)} for e in entries]
-        metric = next(n.line.metric for lead in leads for n in lead.values())
+        numbers = [e.parts.get((sites, truth), []) for e in entries]
+        metric = leading_metric(sites, truth, {n.line.metric for own in numbers for n in own})
+        leads = [{n.line.finder: n for n in own if n.line.metric == metric} for own in numbers]
         first = {f: n for lead in reversed(leads) for f, n in lead.items()}
         names = sorted(first, key=lambda f: standing_order(first[f]))
         title = f"{wording.metric(metric)} on {noun(sites)}, {truth} truth"

@@ -18,7 +18,7 @@ from seedbed.core.rules import Rules
 from seedbed.core.selectivity import DirectionRow
 from seedbed.core.sites import SiteKind
 from seedbed.core.spread import Spreading
-from seedbed.report.leading import BY_HOP, DECLARED, LEADING, metric_order
+from seedbed.report.leading import BY_HOP, DECLARED, LEADING, leading_of, metric_order
 from seedbed.report.schema import (
     CHANCE,
     CONTROLS,
@@ -219,7 +219,9 @@ class Run:
 
     def lead(self, truth: str) -> str:
         """The metric that leads under a truth; of two kinds, whether the right one is named."""
-        return BY_HOP if truth == DECLARED and self.noun == "kind" else LEADING[truth]
+        if truth != DECLARED:
+            return LEADING[truth]
+        return leading_of(SiteKind.DIRECTION if self.noun == "kind" else "")
 
     @cached_property
     def few_sites(self) -> bool:

@@ -8,6 +8,7 @@ import platform
 import time
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from seedbed.core import progress
@@ -69,7 +70,7 @@ def _standing(run: Path, known: Progress | None) -> dict[str, Any]:
         manifest = row_of(Manifest, read_json(path), path)
         state = STOPPED if manifest.stopped else FINISHED
         return {"state": state, "why": manifest.stopped or "", "seconds": manifest.seconds}
-    go_on = f"go on with: seedbed run {run / 'config.yaml'}"
+    go_on = f"go on with: seedbed run {quote(str(run / 'config.yaml'))}"
     if known is None:
         return {"state": IDLE, "why": f"nothing tells that it runs; {go_on}", "seconds": None}
     age = time.time() - (run / progress.NAME).stat().st_mtime

@@ -58,7 +58,7 @@ class Viewed:
     trouble: str = ""
     runs: int = 0
     _index: Index | None = None
-    _last: tuple[tuple[str, ...], ...] | None = None
+    _last: tuple[tuple[object, ...], ...] | None = None
     _not_before: float = 0.0
     _known: dict[Path, str] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -66,6 +66,11 @@ class Viewed:
     def __post_init__(self) -> None:
         Index.open(self.root)
         self.root, self.out = self.root.resolve(), self.out.resolve()
+        if self.root.is_relative_to(self.out):
+            # All files of the site are given, hidden ones too.
+            raise InputError(f"{self.out}: holds the runs; name another folder for the site")
+        if self.out.is_file():
+            raise InputError(f"{self.out}: is a file, a folder for the site is needed")
         # Links from the site to run folders are relative, so both keep their places.
         self.top = Path(os.path.commonpath([self.root, self.out]))
 
@@ -91,7 +96,11 @@ class Viewed:
             kept = {p: now[p] for p in self._known if p in now}
             self._known = kept | {p: s for p, s in now.items() if s == "unfinished"}
             self.runs = len(runs)
-        found = tuple((str(r.folder), r.state, r.finished, r.digest) for r in runs)
+        # The size of a run that is being written changes all the time.
+        found = tuple(
+            (str(r.folder), r.state, r.finished, r.digest, r.state == "finished" and r.bytes)
+            for r in runs
+        )
         if not runs or found == self._last or time.monotonic() < self._not_before:
             return False
         self._last = found

@@ -3,7 +3,6 @@
 Equal runs give equal bytes; what is wrong with a run is shown, and never keeps the others out.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,20 @@ from seedbed.core.errors import DiskError, InputError
 from seedbed.core.files import atomic_folder
 from seedbed.report import svg, wording
 from seedbed.report.assets import asset
-from seedbed.report.site_details import details, script
+from seedbed.report.site_details import details, rows_script, script
 from seedbed.report.site_entries import Entry, addresses_of, entries_of, versions
 from seedbed.report.site_markup import number, rows_of
 from seedbed.report.site_matrix import FIRST, known_worlds
 from seedbed.report.site_pages import finder_page, index_page, list_page, search_rows, world_page
 from seedbed.report.site_run import run_page, study_page
 from seedbed.report.site_tables import Table
-from seedbed.runs.summary import FILES, Summary, read_summary
+from seedbed.runs.index import SITE, run_folders
+from seedbed.runs.summary import Summary, is_run, is_sweep, read_summary
 
-SIGN = ".seedbed-site"
+SIGN = SITE
 """A file that says that a folder is a site, which a new one may replace."""
 MOST = 100
 """Rows of a table that stand in a page; the rest is loaded when asked for."""
-_DEEP = 4
 _MENU = (("Matrix", "index.html"), ("Finders", "finders.html"), ("Studies", "studies.html"),
          ("Runs", "runs.html"))  # fmt: skip
 
@@ -51,34 +50,27 @@ def write_site(runs: Sequence[Summary], out: Path, *, title: str = "seedbed") ->
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """Run folders among `paths` and below them, sorted and each once.
+    """Run folders among `paths` and below them (see `run_folders`), sorted and each once.
 
-    A run folder holds one of the files of a run; nothing below one is looked at. Raises
-    InputError for a path that is not there, and if there is no run at all.
+    A sweep is no run; its arms are, in folders beside it. Raises InputError for a path that is
+    not there, and if there is no run at all.
     """
     found: dict[Path, Path] = {}
     for path in paths:
         if not path.is_dir():
             what = "is a file, a run folder is needed" if path.exists() else "no such folder"
             raise InputError(f"{path}: {what}{_near(path)}")
-        for folder in _below(path, _DEEP):
-            found.setdefault(folder.resolve(), folder)
+        if is_sweep(path):
+            raise InputError(f"{path}: a sweep, which is no run; its runs lie beside it: "
+                             f"{path.resolve().parent}")  # fmt: skip
+        for folder in [path] if is_run(path) else run_folders(path):
+            if not is_sweep(folder):
+                found.setdefault(folder.resolve(), folder)
     if not found:
         where = wording.listed([str(path) for path in paths]) or "nowhere"
         raise InputError(f"{where}: no run folder there (one holds config.yaml); "
                          "make one with: seedbed run STUDY.yaml")  # fmt: skip
     return sorted(found.values(), key=str)
-
-
-def _below(folder: Path, depth: int) -> Iterator[Path]:
-    if any((folder / name).is_file() for name in FILES) or (folder / "seeds").is_dir():
-        yield folder
-    elif depth:
-        with os.scandir(folder) as places:
-            names = sorted(p.name for p in places if p.is_dir(follow_symlinks=True))
-        for name in names:
-            if not name.startswith(".") and not (folder / name / SIGN).exists():
-                yield from _below(folder / name, depth - 1)
 
 
 def _near(path: Path) -> str:
@@ -148,8 +140,9 @@ class _Writer:
         root = "../" * page.count("/")
         for table in _tables(values):
             if len(table.rows) > MOST:
-                rest = str(rows_of(table.rows[MOST:], root))
-                self._text(f"data/rows/{table.name}.js", script("rows", table.name, rest))
+                # Texts have no quotes of either kind left; these need no escape in a script.
+                rest = str(rows_of(table.rows[MOST:], root, drawn=False)).replace('"', "'")
+                self._text(f"data/rows/{table.name}.js", rows_script(table.name, rest))
         text = self.environment.get_template(template).render(
             root=root, here=page, menu=_MENU, version=__version__, site_title=self.title,
             made_from=self.made_from, most=MOST, **values,
@@ -159,7 +152,8 @@ class _Writer:
     def _text(self, name: str, text: str) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
+        # A folder's name may be no text, and half a letter may stand in a question.
+        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _tables(value: Any) -> Iterator[Table]:

@@ -5,6 +5,7 @@ Pages from a folder may not fetch, so the data is a call, `seedbed.run({…})`.
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,14 @@ def script(name: str, *values: Any) -> str:
     return f"seedbed.{name}({','.join(embedded(value) for value in values)});\n"
 
 
+def rows_script(table: str, rows: str) -> str:
+    """The rest of a table's rows, whose texts are escaped already."""
+    return f"seedbed.rows({embedded(table)},{json.dumps(rows, ensure_ascii=False)});\n"
+
+
 def replay(entry: Entry) -> str:
     """The command that repeats a run."""
-    return f"seedbed run {entry.run.folder / 'config.yaml'}"
+    return f"seedbed run {shlex.quote(str(entry.run.folder / 'config.yaml'))}"
 
 
 def how(truth: str, metric: str) -> str:

@@ -14,6 +14,7 @@ import yaml
 from seedbed.core.errors import SeedbedError
 from seedbed.core.files import read_text
 from seedbed.core.sites import SiteKind
+from seedbed.report import wording
 from seedbed.report.directions import CONTROLS as DIRECTIONS
 from seedbed.report.leading import DECLARED, LDS, MEASURED, leading_of, metric_order
 from seedbed.report.schema import CHANCE, CONTROLS, ORACLE
@@ -46,7 +47,10 @@ def is_control(line: Line) -> bool:
     """Whether a line is that of a control, which never counts as the best finder."""
     if line.finder in CONTROLS or line.kind in CONTROLS or line.kind in CONTROL_KINDS:
         return True
-    if line.sites == SiteKind.DIRECTION and line.finder in DIRECTIONS:
+    if line.sites == SiteKind.DIRECTION and any(
+        line.finder == name or line.finder.endswith(f"-{name}") for name in DIRECTIONS
+    ):
+        # A labelled finder's names end in what it measured.
         return True
     return not CONTROL_WORDS.isdisjoint(re.split(r"[-_/ ]", line.finder))
 
@@ -83,7 +87,9 @@ class Number:
     def standing(self) -> str:
         """Where the whole interval lies against chance: above, level, below, or unknown."""
         line = self.line
-        if line.low is None or line.high is None or line.chance is None:
+        if line.value is None or line.low is None or line.high is None or line.chance is None:
+            return "unknown"
+        if not wording.bounded(line.value, line.low, line.high):
             return "unknown"
         if line.low > line.chance:
             return "above"

@@ -62,7 +62,8 @@ def studies_table(name: str, entries: Sequence[Entry], at: Addresses) -> Table:
             if lead else Cell(wording.MISSING),
             Cell(when(runs[0].run.started), runs[0].run.started),
         )  # fmt: skip
-        facts = {"world": runs[0].run.world, "study": study}
+        facts = {"world": " ".join(sorted({e.run.world for e in runs if e.run.world})),
+                 "study": study}  # fmt: skip
         head = Cell(study, study, href=at.study(study))
         rows.append(TableRow(head, cells, f"{study} {worlds}".lower(), facts))
     heads = (
@@ -85,16 +86,17 @@ def finders_table(name: str, entries: Sequence[Entry], at: Addresses) -> Table:
         worlds = sorted({e.run.world for e, _ in own})
         sites = [str(k) for k in SiteKind if k in {n.line.sites for _, n in own}]
         truths = sorted({n.line.truth for _, n in own})
-        control = own[0][1].control
+        control = all(n.control for _, n in own)
+        some = "control for some" if any(n.control for _, n in own) else ""
         cells = (
             Cell(wording.listed(kinds), css="text"),
             Cell(wording.listed([noun(s) for s in sites]), css="text"),
             Cell(wording.listed(worlds), css="text wrap"),
             Cell(wording.listed(truths), css="text"),
             Cell(f"{len({e.slug for e, _ in own}):,}", len({e.slug for e, _ in own})),
-            Cell("control" if control else "", css="text"),
+            Cell("control" if control else some, css="text"),
         )
-        facts = {"kind": sites[0] if len(sites) == 1 else "", "finder": finder}
+        facts = {"kind": " ".join(sites), "finder": finder}
         text = f"{finder} {' '.join(kinds)} {' '.join(worlds)}".lower()
         head = Cell(finder, finder, href=at.finder(finder))
         rows.append(TableRow(head, cells, text, facts, control))

@@ -20,12 +20,12 @@ RULE = (
     "A cell shows one run: of the finished runs of that world with a score there, the one with "
     "most seeds, then the newest; the others are counted and never averaged in. Its best finder "
     "is the one with the highest value of the leading metric: average precision under the declared "
-    "truth (ROC-AUC for directions and kinds of user, where two classes are told apart); under the "
+    "truth (ROC-AUC for directions, where two classes of questions are told apart); under the "
     "measured truth LDS for documents and the correlation with exact patching for cells; where a "
     "run has none of these, the first metric that it has. Of equals it is the cheapest, and the "
     "others are counted (=). Controls "
-    "(chance, oracle, labels, random, shuffled and randomised finders, surface baselines) are "
-    "never best."
+    "(chance, oracle, labels, random, shuffled and randomised finders; of directions and input "
+    "parts surface baselines too) are never best."
 )
 
 
@@ -83,9 +83,10 @@ def matrix(entries: Sequence[Entry], truth: str = DECLARED) -> Matrix:
     """The matrix of these runs under one truth; the five worlds first, then all others."""
     known = known_worlds()
     more = sorted({e.run.world for e in entries if e.run.world} | set(known) - set(FIRST))
-    seen = {n.line.sites for e in entries for n in e.numbers}
+    seen = {n.line.sites for e in entries for n in e.numbers if n.line.truth == truth}
     apart = tuple(str(kind) for kind in APART if kind in seen)
-    columns = tuple(str(kind) for kind in MAIN)
+    # The world declares; what is measured, only runs tell.
+    columns = tuple(str(kind) for kind in MAIN if truth == DECLARED or kind in seen)
     rows = []
     for world in (*FIRST, *(w for w in more if w not in FIRST)):
         own = [e for e in entries if e.run.world == world]

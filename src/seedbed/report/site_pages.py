@@ -7,13 +7,24 @@ from seedbed.report import svg, wording
 from seedbed.report.leading import DECLARED, called
 from seedbed.report.site_entries import NOUNS, TRUTHS, Addresses, Entry, newest_first, noun
 from seedbed.report.site_lists import finders_table, runs_table, studies_table
-from seedbed.report.site_matrix import RULE, Cell, Matrix, Row, about, known_worlds, matrix, site_of
+from seedbed.report.site_matrix import (
+    RULE,
+    Cell,
+    Matrix,
+    Row,
+    about,
+    chosen,
+    known_worlds,
+    matrix,
+    site_of,
+)
 from seedbed.report.site_run import chart
 from seedbed.report.site_tables import (
     MARKS,
     finder_table,
     leaderboard,
     mark,
+    part_name,
     span_of,
     value_cell,
 )
@@ -26,7 +37,8 @@ _SAID = {
 }
 _ABOUT = {
     DECLARED: "True by construction: what the world planted. Never mixed with the measured truth.",
-    "measured": "What an intervention changed: retraining without documents, or exact patching.",
+    "measured": "What an intervention changed: retraining without documents, or exact patching; "
+    "only of the kinds of site that a run here measured.",
 }
 
 
@@ -143,12 +155,13 @@ def world_page(world: str, entries: Sequence[Entry], at: Addresses) -> dict[str,
     parts = _parts(own)
     tables = []
     for sites, truth in parts:
-        table = leaderboard(f"{at.worlds[world]}-{sites}-{truth}", own, sites, truth, at)
-        best = next((e for e in newest_first(own) if e.best(sites, truth)), None)
+        name = part_name(at.worlds[world], sites, truth)
+        table = leaderboard(name, own, sites, truth, at)
+        best = next(iter(chosen(own, sites, truth)), None)
         title = f"{noun(sites).capitalize()}, {truth} truth"
         figure = chart(best.leads(sites, truth), f"{title}, of {best.slug}") if best else ""
         tables.append({"table": table, "title": title, "kind": sites, "truth": truth,
-                       "lead": _ABOUT[truth] + _meaning(known, sites),
+                       "lead": " ".join([_ABOUT.get(truth, ""), *_meaning(known, sites)]).strip(),
                        "figure": figure})  # fmt: skip
     runs = runs_table(f"{at.worlds[world]}-runs", own, f"Runs of {world}", at)
     if own:
@@ -179,9 +192,10 @@ def world_page(world: str, entries: Sequence[Entry], at: Addresses) -> dict[str,
     }
 
 
-def _meaning(known: Any, sites: str) -> str:
-    crossing = known.crossings.get(sites) if known else None
-    return f" {crossing}" if crossing else ""
+def _meaning(known: Any, sites: str) -> list[str]:
+    """What a world says of sites that are not its own, as a sentence of its own."""
+    crossing = str(known.crossings.get(sites) or "") if known else ""
+    return [f"{crossing[0].upper()}{crossing[1:].rstrip('.')}."] if crossing else []
 
 
 def _parts(entries: Iterable[Entry]) -> list[tuple[str, str]]:
@@ -202,10 +216,10 @@ def finder_page(finder: str, entries: Sequence[Entry], at: Addresses) -> dict[st
     for sites, truth in parts:
         if not any((line.sites, line.truth) == (sites, truth) for line in lines):
             continue
-        name = f"{at.finders[finder]}-{sites}-{truth}-by-world"
+        name = part_name(at.finders[finder], sites, truth, "by-world")
         tables.append({"table": finder_table(name, own, finder, (sites, truth), at),
                        "title": f"{noun(sites).capitalize()}, {truth} truth", "kind": sites,
-                       "truth": truth, "lead": _ABOUT[truth], "figure": ""})  # fmt: skip
+                       "truth": truth, "lead": _ABOUT.get(truth, ""), "figure": ""})  # fmt: skip
     kinds = sorted({line.kind for line in lines})
     worlds = sorted({e.run.world for e in own})
     sub = f"finder of kind {wording.listed(kinds)} · {wording.plural(len(own), 'run')}"
@@ -233,7 +247,7 @@ def list_page(noun_: str, entries: Sequence[Entry], at: Addresses) -> dict[str, 
         "finders": lambda: finders_table("all-finders", entries, at),
     }
     table = tables[noun_]()
-    facts = {key: sorted({row.facts[key] for row in table.rows if row.facts.get(key)})
+    facts = {key: sorted({one for row in table.rows for one in row.facts.get(key, "").split()})
              for key in ("world", "state", "kind")
              if any(key in row.facts for row in table.rows)}  # fmt: skip
     names = {"world": "World", "state": "State", "kind": "Kind of site"}

@@ -20,6 +20,7 @@ from seedbed.report.site_tables import (
     about,
     leaderboard,
     mark,
+    part_name,
     span_of,
     value_cell,
     versions_table,
@@ -113,7 +114,7 @@ def _sub(entry: Entry) -> str:
 def _part(entry: Entry, sites: str, truth: str, at: Addresses) -> dict[str, Any]:
     numbers = entry.leads(sites, truth)
     metric = numbers[0].line.metric
-    name = f"{entry.slug}-{sites}-{truth}"
+    name = part_name(entry.slug, sites, truth)
     table = leaderboard(name, [entry], sites, truth, at, single=True)
     return {
         "title": f"{noun(sites).capitalize()}, {truth} truth",
@@ -141,7 +142,9 @@ def _price(numbers: Sequence[Number]) -> str:
         svg.Point(n.line.finder, n.line.epochs, n.line.value, n.line.low, n.line.high, n.control)
         for n in numbers if n.line.epochs is not None and n.line.value is not None
     ]  # fmt: skip
-    if len(points) < 3:
+    spent = [point.x for point in points]
+    # Claims that share their work cost the same: a line of points says nothing.
+    if len(points) < 3 or max(spent) <= 1.2 * min(spent):
         return ""
     line = numbers[0].line
     title = "Cost against quality"

@@ -18,6 +18,7 @@ from seedbed.report.site_entries import (
     leading_metric,
     newest_first,
     noun,
+    plain,
     standing_order,
 )
 from seedbed.scoring.crossed import PEARSON, RECALL
@@ -36,7 +37,8 @@ _FURTHER = 4
 class Cell:
     """What stands in a table: text that may lead somewhere, and what it sorts by.
 
-    `at` is the address of a number, `href` one within the site; `small` stands below.
+    `at` is the address of a number, `href` one within the site; `small` stands below. `spark` is
+    a small plot, and `plot` its numbers, of which a page can draw it.
     """
 
     text: str = ""
@@ -47,6 +49,7 @@ class Cell:
     small: str = ""
     css: str = ""
     spark: str = ""
+    plot: str = ""
     anchor: bool = False
 
 
@@ -77,16 +80,26 @@ def value_cell(number: Number | None, named: str = "", anchor: bool = False) -> 
     if number is None:
         return Cell(wording.MISSING)
     line = number.line
+    if line.value is None:
+        spread = ""
+    elif wording.bounded(line.value, line.low, line.high):
+        spread = wording.interval(line.low, line.high)
+    else:
+        spread = wording.NO_INTERVAL
     return Cell(wording.number(line.value), line.value, at=number.at, slug=number.slug,
-                small=named or wording.interval(line.low, line.high), css=number.standing,
-                anchor=anchor)  # fmt: skip
+                small=named or spread, css=number.standing, anchor=anchor)  # fmt: skip
 
 
 def plot_cell(number: Number | None) -> Cell:
     """The interval of a number as a small plot, beside chance and oracle."""
     if number is None or number.line.value is None:
         return Cell(css="plot")
-    return Cell(css="plot", spark=svg.spark(mark(number), span_of(number.line.metric)))
+    line, (first, last) = number.line, span_of(number.line.metric)
+    known = (line.value, line.low, line.high, line.chance, line.oracle)
+    ends = [v for v in known if v is not None]
+    plot = ",".join("" if v is None else f"{v:.4g}"
+                    for v in (*known, min(first, *ends), max(last, *ends)))  # fmt: skip
+    return Cell(css="plot", spark=svg.spark(mark(number), (first, last)), plot=plot)
 
 
 def mark(number: Number) -> svg.Mark:
@@ -94,6 +107,11 @@ def mark(number: Number) -> svg.Mark:
     line = number.line
     return svg.Mark(called(line.finder, line.truth), line.value, line.low, line.high, line.chance,
                     line.oracle, number.control)  # fmt: skip
+
+
+def part_name(owner: str, sites: str, truth: str, *more: str) -> str:
+    """The name of a table in files and addresses, whatever a run calls its sites and truths."""
+    return "-".join([owner, plain(sites), plain(truth), *more])
 
 
 def span_of(metric: str) -> tuple[float, float]:

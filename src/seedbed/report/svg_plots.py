@@ -118,7 +118,7 @@ def _name(
         out = not (inside[0] <= box[0] and box[2] <= inside[2]
                    and inside[1] <= box[1] and box[3] <= inside[3])  # fmt: skip
         own = (dot[0] - 5, dot[1] - 5, dot[0] + 5, dot[1] + 5)
-        over = sum(_touch(box, other) for other in taken if other != own)
+        over = sum(_touch(_airy(box), other) for other in taken if other != own)
         crossed = sum(_touch(box, other) for other in thin)
         found.append((OUTSIDE * out + OVER * over + crossed, tried, box))
         if not found[-1][0]:
@@ -132,6 +132,11 @@ def _name(
     near_x = min(max(dot[0], box[0]), box[2])
     near_y = box[3] if dy > 0 else box[1]
     return tag("line", x1=dot[0], y1=dot[1], x2=near_x, y2=near_y, cls="k") + shown
+
+
+def _airy(box: Box) -> Box:
+    """A name with the room that tells it from its neighbour."""
+    return (box[0] - 3, box[1] - 2, box[2] + 3, box[3] + 2)
 
 
 def _touch(one: Box, other: Box) -> bool:

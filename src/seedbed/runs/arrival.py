@@ -71,6 +71,8 @@ def take_in(archive: Path, root: Path) -> Arrived:
     if not archive.is_file():
         what = "is a folder, an archive is needed" if archive.is_dir() else "no such file"
         raise InputError(f"{archive}: {what}")
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: is a file, a folder of runs is needed")
     if (root / "config.yaml").exists():
         raise InputError(f"{root}: is a run; give the folder that is to hold it")
     new = not root.exists()
@@ -273,7 +275,13 @@ def _settle(folder: Path, contents: Contents, made: Summary, root: Path) -> Arri
     if (root / name).exists():
         raise InputError(f"{root / name}: stands in the way and is not this run; move it")
     place = root / name
-    os.rename(folder, place)
+    try:
+        os.rename(folder, place)
+    except OSError as error:
+        if place.exists():
+            # Two imports of one archive at once: the other was first.
+            raise InputError(f"{place}: appeared meanwhile; import it again to compare") from error
+        raise
     lines = [f"{place}: imported, {len(contents.files)} files checked"]
     lines += [
         f"{run.folder}: another version of this run, with the same configuration; both are kept:"

@@ -28,7 +28,8 @@ class Dispatcher:
         self.launch, self.threads, self.folder = launch, threads, folder
         self._start = start
         self._launcher: Launcher | None = None
-        self._lock = threading.Lock()
+        self._lock, self._starting = threading.Lock(), threading.Lock()
+        self._unstarted: Exception | None = None
         self._tokens = itertools.count()
         self._runs: dict[int, tuple[Report, Told]] = {}
         self._names: dict[str, int] = {}
@@ -48,6 +49,13 @@ class Dispatcher:
             return places(self.launch, self.threads)
         return self.launch.workers
 
+    @property
+    def broken(self) -> Exception | None:
+        """Why nothing can run here, whoever asks: no start, or the launcher broke; else None."""
+        with self._lock:
+            launcher = self._launcher
+        return self._unstarted if launcher is None else launcher.broken
+
     def enter(self, report: Report, told: Told) -> int:
         """Register a run; the token it submits with."""
         with self._lock:
@@ -63,17 +71,12 @@ class Dispatcher:
     def submit(self, token: int, call: Call[T], name: str) -> "Future[T]":
         """Have the call of the run with `token` run; see `Launcher.submit`.
 
-        Raises CancelledError once the block was left.
+        Raises CancelledError once the block was left, what the start raised if there was none.
         """
+        launcher = self._started()
         with self._lock:
-            if self._closed:
-                raise CancelledError
-            if self._launcher is None:
-                self._launcher = self._start(
-                    self.launch, self.threads, self.folder, self._report, self._told
-                )
             self._names[name] = token
-        future = self._launcher.submit(partial(_addressed, token, call), name)
+        future = launcher.submit(partial(_addressed, token, call), name)
         future.add_done_callback(lambda _: self._forget(name))
         return future
 
@@ -100,6 +103,35 @@ class Dispatcher:
             launcher, self._launcher = self._launcher, None
         if launcher is not None:
             launcher.close(cancel=cancel)
+
+    def _started(self) -> Launcher:
+        # Not under the other lock: a launcher that starts may have something to tell.
+        with self._starting:
+            with self._lock:
+                if self._closed:
+                    raise CancelledError
+                if self._launcher is not None:
+                    return self._launcher
+            if self._unstarted is not None:
+                raise self._unstarted
+            try:
+                launcher = self._start(
+                    self.launch, self.threads, self.folder, self._report, self._told
+                )
+            except Exception as error:
+                self._unstarted = error
+                raise
+            if self._keep(launcher):
+                return launcher
+        launcher.close(cancel=True)
+        raise CancelledError
+
+    def _keep(self, launcher: Launcher) -> bool:
+        """Whether the block has not been left meanwhile."""
+        with self._lock:
+            if not self._closed:
+                self._launcher = launcher
+            return not self._closed
 
     def _forget(self, name: str) -> None:
         with self._lock:

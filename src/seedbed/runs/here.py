@@ -22,7 +22,8 @@ from typing import Any
 from seedbed.core.errors import ConfigError, LostError
 from seedbed.runs.distant import DistantTraceback
 from seedbed.runs.launch import Call, Launch, Report, T, Told
-from seedbed.runs.memory import memory, resident
+from seedbed.runs.memory import cores, memory, resident
+from seedbed.runs.store import code_digest
 
 RESERVE = 0.1
 """This part of the memory stays free, unless a worker's need is given."""
@@ -35,7 +36,7 @@ def places(launch: Launch, threads: int) -> int:
 
     Not more than there are GPUs for, where a worker needs any.
     """
-    count = launch.workers or max(1, (os.cpu_count() or 1) // threads)
+    count = launch.workers or max(1, cores() // threads)
     return min(count, max(1, len(_shares(launch.gpus)))) if launch.gpus else count
 
 
@@ -74,6 +75,8 @@ def _shares(gpus: float) -> list[str]:
 
 class Inline:
     """Runs a call where it is submitted, one at a time."""
+
+    broken = None
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -124,7 +127,8 @@ class Processes:
         self._waiting: deque[_Wanted] = deque()
         self._workers: list[_Worker] = []
         self._lock = threading.Lock()
-        self._closing = self._rung = False
+        self._closing = self._cancelled = self._rung = False
+        self._broken: Exception | None = None
         self._context = get_context("spawn")
         self._bell, self._ringer = self._context.Pipe(duplex=False)
         self._thread = threading.Thread(target=self._attend, name="workers", daemon=True)
@@ -132,11 +136,18 @@ class Processes:
         # Without this, a program that forgot to close would wait for its idle workers.
         atexit.register(self._leave)
 
+    @property
+    def broken(self) -> Exception | None:
+        """What ended the thread that hands out calls, if anything did."""
+        return self._broken
+
     def submit(self, call: Call[T], name: str) -> "Future[T]":
         """Run `call` in the next worker that is free."""
         future: Future[T] = Future()
         payload = bytes(ForkingPickler.dumps(call))
         with self._lock:
+            if self._broken is not None:
+                raise self._broken
             if self._closing:
                 raise RuntimeError("submitted to workers that were let go of")
             self._waiting.append(_Wanted(name, payload, future))
@@ -148,6 +159,7 @@ class Processes:
         with self._lock:
             self._closing = True
             if cancel:
+                self._cancelled = True
                 for wanted in self._waiting:
                     wanted.future.cancel()
             self._ring()
@@ -166,14 +178,14 @@ class Processes:
         try:
             while self._start_calls():
                 self._listen()
-        except BaseException as error:
+        except Exception as error:
             # Whoever waits for a future must not wait for ever.
             with self._lock:
-                self._closing = True
-            for wanted in [*self._waiting, *(w.doing for w in self._workers if w.doing)]:
+                self._closing, self._broken = True, error
+                calls = [*self._waiting, *(w.doing for w in self._workers if w.doing)]
+            for wanted in calls:
                 if not wanted.future.done():
                     wanted.future.set_exception(error)
-            raise
         finally:
             for worker in self._workers:
                 worker.pipe.close()
@@ -183,7 +195,12 @@ class Processes:
     def _start_calls(self) -> bool:
         """Give calls to workers; whether anything runs or may come."""
         while (wanted := self._next()) is not None:
-            worker = next((w for w in self._workers if w.doing is None), None) or self._spawn()
+            try:
+                worker = next((w for w in self._workers if w.doing is None), None) or self._spawn()
+            except OSError as error:
+                with self._lock:
+                    self._waiting.appendleft(wanted)
+                raise LostError(f"a worker process cannot be started: {error}") from error
             worker.doing = wanted
             try:
                 worker.pipe.send_bytes(wanted.payload)
@@ -205,6 +222,8 @@ class Processes:
                 wanted = self._waiting[0]
                 if wanted.future.cancelled():
                     self._waiting.popleft().future.set_running_or_notify_cancel()
+                elif wanted.begun and self._cancelled:
+                    self._waiting.popleft().future.set_exception(_stopped(wanted))
                 elif len(running) >= self.count or (running and not self._fits(running)):
                     return None
                 elif wanted.begun or wanted.future.set_running_or_notify_cancel():
@@ -229,9 +248,13 @@ class Processes:
         ours, theirs = self._context.Pipe()
         place = min(set(range(self.count)) - {w.place for w in self._workers})
         gpus = _shares(self._launch.gpus)[place] if self._launch.gpus else None
-        process = self._context.Process(target=_work, args=(theirs, gpus), name="seedbed worker")
-        process.start()
-        theirs.close()
+        process = self._context.Process(
+            target=_work, args=(theirs, gpus, code_digest()), name="seedbed worker"
+        )
+        try:
+            process.start()
+        finally:
+            theirs.close()
         self._workers.append(_Worker(process, ours, place))
         return self._workers[-1]
 
@@ -280,6 +303,9 @@ class Processes:
         wanted = worker.doing
         if wanted is None:
             return
+        if self._cancelled:
+            wanted.future.set_exception(_stopped(wanted))
+            return
         wanted.losses += 1
         how = _ending(worker.process.exitcode)
         if wanted.losses > self._launch.retries:
@@ -299,6 +325,10 @@ class Processes:
             self._waiting.appendleft(wanted)
 
 
+def _stopped(wanted: _Wanted) -> LostError:
+    return LostError(f"{wanted.name}: stopped")
+
+
 def _ending(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit code {code}"
@@ -309,8 +339,11 @@ def _ending(code: int | None) -> str:
     return f"{name}, as when memory runs out" if name == "SIGKILL" else name
 
 
-def _work(pipe: "Connection[Any, Any]", gpus: str | None) -> None:
-    """What a worker process does: calls, one after another, until its pipe is closed."""
+def _work(pipe: "Connection[Any, Any]", gpus: str | None, code: str) -> None:
+    """What a worker process does: calls, one after another, until its pipe is closed.
+
+    `code` is the digest of who started the run: what other code makes is another result.
+    """
     if gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
 
@@ -321,6 +354,11 @@ def _work(pipe: "Connection[Any, Any]", gpus: str | None) -> None:
         while True:
             payload = pipe.recv_bytes()
             try:
+                if code_digest() != code:
+                    raise ConfigError(
+                        f"the code in {Path(__file__).parents[1]} has changed since the run began;"
+                        " start it again"
+                    )
                 answer = ForkingPickler.dumps(("result", pickle.loads(payload)(report)))
             except BaseException as error:
                 answer = ForkingPickler.dumps(("error", (_portable(error), traceback.format_exc())))

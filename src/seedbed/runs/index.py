@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -20,10 +20,19 @@ from urllib.parse import quote
 from seedbed.core.errors import DiskError, InputError
 from seedbed.core.files import atomic_file
 from seedbed.runs import summary
-from seedbed.runs.summary import CONFIG, FILES, Line, Summary, is_sweep, read_summary
+from seedbed.runs.summary import (
+    CONFIG,
+    FILES,
+    Line,
+    Summary,
+    is_run,
+    is_sweep,
+    read_summary,
+)
 from seedbed.runs.wanted import Wanted
 
-NAME = ".index.sqlite"
+NAME, SITE = ".index.sqlite", ".seedbed-site"
+"""The index, and what says that a folder is a site of runs."""
 DEPTH = 4
 """Run folders are looked for so many folders deep."""
 _MARK = 0x5EEDBED
@@ -108,7 +117,7 @@ class Index:
 
         `folders`: look at these only, each a run folder under the root.
         """
-        there = {self._name(f): f for f in (run_folders(self.root) if folders is None else folders)}
+        there = dict(self._named(run_folders(self.root) if folders is None else folders))
         known = dict(self.database.execute("SELECT folder, files FROM seen"))
         gone = [f for f in known if f not in there] if folders is None else []
         read = 0
@@ -117,7 +126,7 @@ class Index:
             if known.get(name) == files and files:
                 continue
             self._forget(name)
-            if files is None:
+            if not is_run(folder):
                 gone.append(name)
                 continue
             read += self._read(name, folder, files)
@@ -129,11 +138,19 @@ class Index:
         runs = self.database.execute("SELECT count(*) FROM runs").fetchone()[0]
         return Refreshed(runs, read, len(gone))
 
-    def _name(self, folder: Path) -> str:
-        try:
-            return folder.resolve().relative_to(self.root.resolve()).as_posix()
-        except ValueError as error:
-            raise InputError(f"{folder}: is not under {self.root}") from error
+    def _named(self, folders: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+        for folder in folders:
+            try:
+                name = folder.relative_to(self.root).as_posix()
+            except ValueError as error:
+                raise InputError(f"{folder}: is not under {self.root}") from error
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                shown = name.encode(errors="backslashreplace").decode()
+                self.notes.append(f"{self.root}: a run whose name is no text is left out: {shown}")
+                continue
+            yield name, folder
 
     def _read(self, name: str, folder: Path, files: str) -> int:
         made = None if is_sweep(folder) else read_summary(folder)
@@ -202,19 +219,28 @@ class _NotOurs(Exception):
 
 
 def run_folders(root: Path, depth: int = DEPTH) -> Iterator[Path]:
-    """Folders with a config.yaml under `root`, in order of names; none within another."""
+    """Folders of runs and sweeps under `root`, in order of names; none within another.
+
+    See `is_run`; those that lost their config.yaml count too. Hidden folders and sites are passed
+    over, and links to what lies under `root` anyway.
+    """
+    yield from _below(root, root.resolve(), depth)
+
+
+def _below(folder: Path, top: Path, depth: int) -> Iterator[Path]:
     try:
-        entries = sorted(os.scandir(root), key=lambda e: e.name)
+        with os.scandir(folder) as found:
+            entries = sorted((e.name, e.is_symlink()) for e in found if e.is_dir())
     except OSError:
         return
-    for entry in entries:
-        if entry.name.startswith(".") or not entry.is_dir():
+    for name, link in entries:
+        path = folder / name
+        if name.startswith(".") or (link and path.resolve().is_relative_to(top)):
             continue
-        path = root / entry.name
-        if (path / CONFIG).exists():
+        if is_run(path):
             yield path
-        elif depth > 1:
-            yield from run_folders(path, depth - 1)
+        elif depth > 1 and not (path / SITE).exists():
+            yield from _below(path, top, depth - 1)
 
 
 def _check(root: Path) -> None:
@@ -227,15 +253,13 @@ def _check(root: Path) -> None:
         )
 
 
-def _files(folder: Path) -> str | None:
-    """What tells whether a run changed: time (ns) and size of its files. None: it is gone."""
+def _files(folder: Path) -> str:
+    """What tells whether a run changed: time (ns) and size of its files."""
     found = []
     for name in (*FILES, "seeds"):
         try:
             state = os.stat(folder / name)
         except OSError:
-            if name == CONFIG:
-                return None
             continue
         found.append(f"{name} {state.st_mtime_ns} {state.st_size}")
         if state.st_mtime_ns > time.time_ns() - _FRESH:

@@ -4,13 +4,14 @@ A launcher takes calls and gives futures; here, on Ray and under SLURM the same 
 same stages in the store, so results do not depend on it.
 """
 
+import re
 from collections.abc import Callable
 from concurrent.futures import Future
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from seedbed.core.config import Config, read_yaml, validate
 
@@ -26,14 +27,15 @@ PLACES = ("here", "ray", "slurm")
 
 
 class Launch(Config):
-    """Where and with what a study's stages run; nothing of it changes a result.
+    """Where and with what a study's stages run; all but `processes` changes no result.
 
     `on` is here, ray, ray://HOST:PORT or slurm. `workers`: so many at once (here: by cores and
     `memory`; ray and slurm: as many as there is room for). `memory` is GiB and `gpus` GPUs that a
     worker needs. `retries`: so often is a call tried again whose worker, node or job was lost.
     The rest is for SLURM: `minutes` a job may take before it is requeued to go on, and `options`
     of sbatch by their long names (`{partition: gpu, account: mine}`); `setup` are shell lines
-    before a job's own.
+    before a job's own. With `processes` above 1 a study's subjects are trained by so many, each on
+    a GPU of its own if there are any, started as the file `accelerate` says (see docs/gpu.md).
     """
 
     on: str = "here"
@@ -46,19 +48,43 @@ class Launch(Config):
         default_factory=dict
     )
     setup: tuple[str, ...] = ()
+    processes: int = Field(default=1, ge=1)
+    accelerate: Path | None = None
 
     @field_validator("on")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in PLACES and not value.startswith("ray://"):
+        if value.startswith("ray://"):
+            if not re.fullmatch(r"ray://[^/\s]+:\d+/?", value):
+                raise ValueError(f"'{value}' names no machine and port, as ray://head:10001 does")
+        elif value not in PLACES:
             near = get_close_matches(value, PLACES, n=1)
             hint = f"did you mean '{near[0]}'?" if near else "there are: here, ray, ray://…, slurm"
             raise ValueError(f"'{value}' is no place to run; {hint}")
         return value
 
+    @field_validator("accelerate")
+    @classmethod
+    def _there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"{value}: no such file")
+        return value and value.resolve()
+
+    @model_validator(mode="after")
+    def _several(self) -> "Launch":
+        if self.accelerate is not None and self.processes == 1:
+            raise ValueError("accelerate: goes with processes, the number of processes")
+        if self.gpus and self.processes > 1 and self.gpus != self.processes:
+            raise ValueError(f"processes: {self.processes} need as many gpus, not {self.gpus:g}")
+        return self
+
 
 class Launcher(Protocol):
     """Runs calls somewhere and reports on them."""
+
+    @property
+    def broken(self) -> Exception | None:
+        """Why it runs nothing any more; every call that has not ended then raises this."""
 
     def submit(self, call: Call[T], name: str) -> "Future[T]":
         """Have `call` run; `name` is for messages. What the call raises, the future raises.
@@ -71,15 +97,17 @@ class Launcher(Protocol):
         """Wait for what runs (`cancel`: give up what does not run yet) and let go of workers."""
 
 
-def read_launch(on: str, file: Path | None = None, workers: int | None = None) -> Launch:
+def read_launch(
+    on: str | None = None, file: Path | None = None, workers: int | None = None
+) -> Launch:
     """The options of `--on`, `--launch FILE` and `--workers`; raises ConfigError in one line.
 
-    A file's own `on` holds where the command line names no other place than the default.
+    What is given on the command line comes before what the file says.
     """
     given: dict[Any, Any] = read_yaml(file) if file is not None else {}
     # YAML reads a bare `on` as true.
     values = {"on" if key is True else key: value for key, value in given.items()}
-    if on != "here" or "on" not in values:
+    if on is not None:
         values["on"] = on
     if workers is not None:
         values["workers"] = workers

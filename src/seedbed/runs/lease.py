@@ -121,14 +121,13 @@ def _acquire(path: Path, busy: Callable[[Holder], None] | None) -> Lease:
     while True:
         if (lease := _create(path)) is not None:
             return lease
-        if (holder := read(path)) is None:
-            continue
-        alive = watch.alive(holder)
-        if alive is False:
-            if (lease := _succeed(path, holder, watch)) is not None:
-                return lease
-        elif alive and busy is not None:
-            busy(holder)
+        if (holder := read(path)) is not None:
+            alive = watch.alive(holder)
+            if alive is False:
+                if (lease := _succeed(path, holder, watch)) is not None:
+                    return lease
+            elif alive and busy is not None:
+                busy(holder)
         time.sleep(pause)
         pause = min(1.5 * pause, longest)
 

@@ -1,6 +1,7 @@
-"""How much memory is left for workers: of the machine, and of the container or job it is in."""
+"""Memory and cores for workers: of the machine, and of the container or job that it is in."""
 
 import math
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,19 @@ def memory(root: Path = ROOT) -> Memory | None:
                 free = most - now + _table(folder / "memory.stat").get(spare, 0)
                 found.append(Memory(most / 2**30, free / 2**30))
     return Memory(min(m.total for m in found), min(m.left for m in found))
+
+
+def cores(root: Path = ROOT) -> int:
+    """The cores that this process may use: those it is bound to, less where a control group (v2)
+    gives its processes the time of fewer.
+    """
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = [float(bound or 1)]
+    for folder in _groups(root):
+        with suppress(OSError, ValueError):
+            quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
+            found.append(int(quota) / int(period))
+    return max(1, int(min(found)))
 
 
 def resident(pid: int, root: Path = ROOT) -> tuple[float, float]:

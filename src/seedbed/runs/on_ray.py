@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import threading
 import time
+import warnings
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Any
 from seedbed.core.errors import ConfigError, LostError, MissingExtra, SeedbedError
 from seedbed.runs.distant import Ground, Progress, begin, carry_out, settle
 from seedbed.runs.launch import Call, Launch, Report, T, Told
+from seedbed.runs.memory import cores
 
 OBJECTS = 100 * 2**20
 """Bytes of the object store of a Ray of one's own: outcomes are small, results are files."""
@@ -46,7 +48,7 @@ class OnRay:
         self, launch: Launch, threads: int, folder: Path, report: Report, told: Told
     ) -> None:
         self._launch, self._told = launch, told
-        self._ray = _ray()
+        self._ray = _ray(launch.on)
         self._own = _connect(self._ray, launch, threads)
         self._ground = Ground.under(folder)
         self._progress = Progress(self._ground, report)
@@ -59,14 +61,22 @@ class OnRay:
         self._events: queue.SimpleQueue[tuple[_Call, Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closing = self._cancelled = False
+        self._broken: Exception | None = None
         self._thread = threading.Thread(target=self._attend, name="on-ray", daemon=True)
         self._thread.start()
         self._check_room(needs)
+
+    @property
+    def broken(self) -> Exception | None:
+        """What ended the connection, if anything did."""
+        return self._broken
 
     def submit(self, call: Call[T], name: str) -> "Future[T]":
         """Have a worker of the cluster run `call`."""
         future: Future[T] = Future()
         with self._lock:
+            if self._broken is not None:
+                raise self._broken
             if self._closing:
                 raise RuntimeError("the launcher is closed")
             self._waiting.append(_Call(name, pickle.dumps(call), future))
@@ -106,11 +116,11 @@ class OnRay:
         except Exception as error:
             # Whoever waits for a future must hear of it.
             with self._lock:
-                self._closing = True
+                self._closing, self._broken = True, LostError(f"{self._launch.on}: {_line(error)}")
                 calls = [*self._waiting, *self._running.values()]
             for call in calls:
                 if begin(call.future):
-                    call.future.set_exception(LostError(f"{self._launch.on}: {_line(error)}"))
+                    call.future.set_exception(self._broken)
 
     def _serve(self) -> None:
         while True:
@@ -194,7 +204,11 @@ class OnRay:
         self._told(f"{what}; waiting for one")
 
 
-def _ray() -> Any:
+def _ray(on: str) -> Any:
+    if on.startswith("ray://") and _has_token():
+        # Ray's client, unlike all else of Ray, sends a token only where the mode says so, and
+        # Ray reads the mode when it is imported.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError as error:
@@ -214,19 +228,28 @@ def _connect(ray: Any, launch: Launch, threads: int) -> Path | None:
     own = None
     try:
         if address:
-            ray.init(address, namespace="seedbed", **quiet)
+            with warnings.catch_warnings():
+                # It warns of what it then raises.
+                warnings.filterwarnings("ignore", "Ray Client connection timed out")
+                ray.init(address, namespace="seedbed", **quiet)
         else:
             # Sockets lie in it, and their paths must be short.
             own = Path(tempfile.mkdtemp(prefix="sb-ray-", dir="/tmp"))
-            cores = os.cpu_count() or 1
             ray.init(
-                "local", num_cpus=max(threads, (launch.workers or cores // threads) * threads),
+                "local", num_cpus=max(threads, (launch.workers or cores() // threads) * threads),
                 include_dashboard=False, object_store_memory=OBJECTS, _temp_dir=str(own), **quiet,
             )  # fmt: skip
+    except ImportError as error:
+        raise MissingExtra("grpcio", "ray") from error
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         place = address or "a Ray of this machine"
         raise ConfigError(f"--on: {place} cannot be reached: {_line(error)}") from error
     return own
+
+
+def _has_token() -> bool:
+    given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return given or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _line(error: Exception) -> str:

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seedbed.core.errors import LostError, SeedbedError
+from seedbed.core.errors import ConfigError, LostError, SeedbedError
 from seedbed.runs.distant import Ground, Progress, begin, fresh, put, settle
 from seedbed.runs.launch import Call, Launch, Report, T, Told
-from seedbed.runs.slurm_queue import Queue, submitter
+from seedbed.runs.slurm_queue import PATIENCE_SECONDS, Queue, submitter
 from seedbed.runs.spool import CALLS, DONE, ENDED, LOST, STOP, TAKEN, WAITS, Pilot
 
 LOGS = "logs"
@@ -64,13 +64,22 @@ class OnSlurm:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = self._cancelled = False
+        self._broken: Exception | None = None
+        self._patient = 0.0
         self._thread = threading.Thread(target=self._attend, name="on-slurm", daemon=True)
         self._thread.start()
+
+    @property
+    def broken(self) -> Exception | None:
+        """Why SLURM runs none of the jobs, if it does not."""
+        return self._broken
 
     def submit(self, call: Call[T], name: str) -> "Future[T]":
         """Have a job run `call`."""
         future: Future[T] = Future()
         with self._lock:
+            if self._broken is not None:
+                raise self._broken
             if self._closing:
                 raise RuntimeError("the launcher is closed")
             key = f"{self._count:08d}"
@@ -78,7 +87,11 @@ class OnSlurm:
             payload = pickle.dumps(call)
             # In this order: a file that belongs to no call is removed.
             self._calls[key] = _Call(name, future)
-            put(self._folder / CALLS / f"{key}-0", payload)
+            try:
+                put(self._folder / CALLS / f"{key}-0", payload)
+            except SeedbedError:
+                del self._calls[key]
+                raise
         self._wake.set()
         return future
 
@@ -142,10 +155,19 @@ class OnSlurm:
                 self._calls.pop(_parts(path)[0], None)
         self._progress.look()
         wanted = min(self._most, len(self._calls)) - len(self._queue.jobs)
-        if wanted > 0:
-            pilots = [Pilot(self._ground) for _ in range(wanted)]
-            self._queue.jobs.update(self._send(pilots))
+        if wanted > 0 and time.monotonic() > self._patient:
+            self._send_more(wanted)
         return busy
+
+    def _send_more(self, count: int) -> None:
+        try:
+            self._queue.jobs.update(self._send([Pilot(self._ground) for _ in range(count)]))
+        except ConfigError as error:
+            if not self._queue.jobs:
+                raise
+            # Such as a limit on jobs a user; those that there are take all calls in time.
+            self._patient = time.monotonic() + PATIENCE_SECONDS
+            self._told(f"{error}; going on with {len(self._queue.jobs)} jobs")
 
     def _collect(self) -> bool:
         found = fresh(self._folder / DONE)
@@ -231,6 +253,7 @@ class OnSlurm:
 
     def _give_up(self, error: Exception) -> None:
         with self._lock:
+            self._broken = error
             calls, self._calls = self._calls, {}
         for call in calls.values():
             if begin(call.future):

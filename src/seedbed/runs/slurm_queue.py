@@ -10,7 +10,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
-from seedbed.core.errors import ConfigError, MissingExtra
+from seedbed.core.errors import ConfigError, LostError, MissingExtra
 from seedbed.runs.launch import Launch, Told
 
 LIVE = frozenset((
@@ -89,9 +89,10 @@ class Queue:
             _ask("scancel", "--state=RUNNING", "--signal=INT", *names)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            states = self._states() or {}
-            if not any(states.get(job, ("GONE", ""))[0] in LIVE for job in names):
-                return
+            if (states := self._states()) is not None:
+                now = {state for job, (state, _) in states.items() if job in names}
+                if not now & LIVE:
+                    return
             time.sleep(0.3)
         _ask("scancel", *names)
 
@@ -104,7 +105,7 @@ class Queue:
         if code and "Invalid job id" not in error:
             silent = time.monotonic() - self._answered
             if silent > PATIENCE_SECONDS:
-                raise ConfigError(f"slurm: squeue has not answered for {silent:.0f} s: {error}")
+                raise LostError(f"slurm: squeue has not answered for {silent:.0f} s: {error}")
             return None
         self._answered = time.monotonic()
         rows = [line.split("|", 2) for line in text.splitlines() if line.count("|") >= 2]

@@ -3,11 +3,13 @@
 import datetime
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 import yaml
@@ -93,6 +95,11 @@ _WORDS = ("slice", "finder", "truth", "metric")
 _NUMBERS = ("value", "low", "high", "chance", "oracle", "seconds", "epochs")
 
 
+_HIGHEST = 1e100
+"""No number of a run comes near; an axis with such a one would have no ticks."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
 class _Unfit(Exception):
     """A file of the run cannot be read; the message names it."""
 
@@ -125,6 +132,11 @@ def read_summary(folder: Path) -> Summary:
                        lacking=tuple(sorted(lacking.items())), **_found(folder))  # fmt: skip
     except _Unfit as error:
         return Summary(**known, state="damaged", reason=str(error))
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, whatever became of it: one of a run's files is there."""
+    return any((folder / name).is_file() for name in FILES) or (folder / "seeds").is_dir()
 
 
 def is_sweep(folder: Path) -> bool:
@@ -290,17 +302,28 @@ def _number(row: Mapping[str, Any], key: str, where: str) -> float | None:
     value = row[key]
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise _Unfit(f"{where}: {key}: a number is needed, found {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _plain(value):
+        raise _Unfit(f"{where}: {key}: a number is needed, found {str(value)[:40]!r}")
     return float(value)
+
+
+def _plain(value: float) -> bool:
+    # A whole number of hundreds of digits is no float at all.
+    return abs(value) < _HIGHEST and isfinite(value)
 
 
 def _json(folder: Path, name: str, kind: type[Any], needed: bool = True) -> Any:
     """The value of a JSON file; None if it is not there and not `needed`."""
     if not needed and not (folder / name).exists():
         return None
+    text = _text(folder, name)
     try:
-        value = json.loads(_text(folder, name))
+        value = json.loads(text)
+        if _HALF.search(text):
+            # Half of a pair that stands for one letter fits no file and no page.
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise _Unfit(f"{name}: a text in it is no Unicode ({error.reason})") from error
     except (ValueError, RecursionError) as error:
         line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         what = error.msg if isinstance(error, json.JSONDecodeError) else error
@@ -332,4 +355,4 @@ def _time_of(path: Path) -> str:
 
 
 def _next_step(folder: Path) -> str:
-    return f"there is no {MANIFEST}; go on with: seedbed run {folder / CONFIG}"
+    return f"there is no {MANIFEST}; go on with: seedbed run {quote(str(folder / CONFIG))}"

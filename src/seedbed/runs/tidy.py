@@ -21,7 +21,7 @@ from seedbed.runs.index import run_folders
 from seedbed.runs.lease import read
 from seedbed.runs.record import LEASE, locked
 from seedbed.runs.store import MARK
-from seedbed.runs.summary import CONFIG, Summary, is_sweep, read_summary
+from seedbed.runs.summary import CONFIG, FILES, Summary, is_run, is_sweep, read_summary
 
 What = Literal["unfinished", "damaged", "older", "stages"]
 WHATS: tuple[What, ...] = ("unfinished", "damaged", "older", "stages")
@@ -83,16 +83,19 @@ def tidying(root: Path, whats: Sequence[What]) -> Tidying:
     for run in runs:
         if run.state in whats and run.folder not in busy:
             what: What = "unfinished" if run.state == "unfinished" else "damaged"
-            items.append(Item(run.folder, what, run.reason))
+            if why := _kept(run):
+                stays.append(f"{run.folder}: is {what}, but {why}")
+            else:
+                items.append(Item(run.folder, what, run.reason))
     if "older" in whats:
-        items += _older(runs)
+        items += _older([run for run in runs if not run.folder.is_symlink()])
     going = {item.path for item in items}
     if "stages" in whats:
         for store in _stores(root):
-            found, why = _unneeded(store, going)
+            found, told = _unneeded(store, going)
             items += found
-            stays += why
-    items += [Item(p, "trash", "left by an interrupted prune") for p in _trash(root)]
+            stays += told
+    items += [Item(p, "trash", "left by an interrupted prune or import") for p in _trash(root)]
     return Tidying(tuple(items), freed([item.path for item in items]), tuple(stays))
 
 
@@ -129,6 +132,20 @@ def freed(paths: Iterable[Path]) -> int:
                                                                     state.st_size])  # fmt: skip
             known[0] += 1
     return sum(size for met, count, size in links.values() if met >= count)
+
+
+def _kept(run: Summary) -> str:
+    """Why a run that was asked for is left alone; "" if it may go."""
+    folder = run.folder
+    if folder.is_symlink():
+        return "lies elsewhere, this is a link to it"
+    if run.state != "damaged":
+        return ""
+    if not (folder / CONFIG).is_file():
+        return f"it has no {CONFIG} and may be no run at all: look, and remove it by hand"
+    if not any((folder / name).exists() for name in (*FILES[1:], "seeds", LEASE)):
+        return f"it has nothing of a run but {CONFIG}: look, and remove it by hand"
+    return ""
 
 
 def _older(runs: Sequence[Summary]) -> list[Item]:
@@ -227,7 +244,7 @@ def _may_go_on(folder: Path) -> bool:
 def _beside(parent: Path) -> Iterator[Path]:
     """Run folders directly in `parent`, those that share its store."""
     for path in sorted(parent.iterdir()):
-        if not path.name.startswith(".") and (path / CONFIG).exists():
+        if not path.name.startswith(".") and is_run(path):
             yield path
 
 
@@ -240,6 +257,9 @@ def _trash(root: Path) -> Iterator[Path]:
     parents = {folder.parent for folder in run_folders(root)} | {root}
     for parent in sorted(parents | {p / STORE for p in parents}):
         yield from sorted(parent.glob(f"{TRASH}*"))
+        for path in sorted(parent.glob(".import-*.tmp")):
+            if time.time() - path.stat().st_mtime > YOUNG:
+                yield path
 
 
 def _written(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from seedbed.core.crossed import Crossed
-from seedbed.core.errors import ConfigError
+from seedbed.core.errors import ConfigError, DataError, DiskError, InputError, MissingExtra
 from seedbed.core.files import digest_of_files, read_json, read_rows, write_json, write_rows
 from seedbed.core.rows import Question
 from seedbed.core.seeds import stream
@@ -28,7 +28,13 @@ from seedbed.studies.directing import classes
 from seedbed.studies.effects import Done
 from seedbed.studies.marking import results_in
 from seedbed.studies.plan import Plan, Task, config_of
-from seedbed.studies.stages import find_stage, link_claims, measure_stage, read_documents
+from seedbed.studies.stages import (
+    SCRATCH,
+    find_stage,
+    link_claims,
+    measure_stage,
+    read_documents,
+)
 from seedbed.studies.study import Study
 from seedbed.studies.workers import Workers
 from seedbed.training.loop import Progress
@@ -72,7 +78,8 @@ class CrossLane:
         for kind in [k for k, reason in reasons.items() if not reason]:
             found = {s: self._asked(s, kind, gate) for s in seeds}
             if empty := [s for s, mine in found.items() if not mine]:
-                reasons[kind] = f"seed {empty[0]}: none of its questions passed the gate"
+                which = "of one class at most" if kind is SiteKind.DIRECTION else "none"
+                reasons[kind] = f"seed {empty[0]}: {which} of its questions passed the gate"
             else:
                 asked[kind] = found
         measuring = [[self._measure(s, k)] for k in asked for s in seeds]
@@ -80,8 +87,17 @@ class CrossLane:
                    for k in asked for s in seeds for f in by_kind[k]]  # fmt: skip
         done = self.workers.run([*measuring, *finding])
         self._show(done[: len(measuring)])
-        claims = self._claims(done[len(measuring) :], {f.name: f for f in finders})
-        scoring = [[self._score(k, asked[k], claims[k], done, by_kind[k])] for k in asked]
+        refused = _refusals(done[len(measuring) :])
+        scorable = {k: [f for f in able if f.name not in refused] for k, able in by_kind.items()}
+        for kind in [k for k in asked if not scorable[k]]:
+            refusing = (f"{f.name}: {refused[f.name]}" for f in by_kind[kind])
+            reasons[kind] = "; ".join(refusing)
+            del asked[kind]
+        claims = self._claims(
+            [(t, stage) for t, stage in done[len(measuring) :] if _finder(t) not in refused],
+            {f.name: f for f in finders},
+        )
+        scoring = [[self._score(k, asked[k], claims[k], done, scorable[k])] for k in asked]
         marked = {Path(task.name).parent.name: read_json(stage.folder / SCORES)
                   for task, stage in self.workers.run(scoring, told=False)}  # fmt: skip
         rows = [
@@ -89,6 +105,7 @@ class CrossLane:
                 sites=kind,
                 meaning=world.crossings[kind],
                 asked=sum(map(len, asked[kind].values())) if kind in asked else 0,
+                causes=self._causes(kind, asked[kind]) if kind in asked else 0,
                 scores=marked.get(kind, ()),
                 reason=reasons[kind],
             )
@@ -96,7 +113,12 @@ class CrossLane:
         ]
         write_json(self.folder / FILE, [row.model_dump(mode="json") for row in rows])
         self._name_missing(
-            [(f.name, reasons[kind]) for kind in by_kind for f in by_kind[kind] if reasons[kind]]
+            [
+                (f.name, refused.get(f.name) or reasons[kind])
+                for kind in by_kind
+                for f in by_kind[kind]
+                if f.name in refused or reasons[kind]
+            ]
         )
 
     def _view(self, seed: int, kind: SiteKind) -> Task:
@@ -158,7 +180,7 @@ class CrossLane:
         """By kind and seed, the names of all claims, which lie beside the truth and chance."""
         names: dict[SiteKind, dict[int, list[str]]] = {}
         for task, stage in done:
-            finder = finders[Path(task.name).name.removeprefix("find-")]
+            finder = finders[_finder(task)]
             here = self._here(task.seed, finder.sites)
             mine = names.setdefault(finder.sites, {}).setdefault(task.seed, [])
             mine += link_claims(finder, stage.folder, here)
@@ -167,6 +189,14 @@ class CrossLane:
                 sites.add_truth_and_chance(self._here(seed, kind), mine, seed, sites.CROSSED)
                 mine.append(CHANCE)
         return names
+
+    def _causes(self, kind: SiteKind, asked: Asked) -> int:
+        """How many causes the questions asked have, over all seeds: what intervals rest on."""
+        found = 0
+        for seed, ids in asked.items():
+            questions = read_rows(self._here(seed, kind) / "data" / "questions.jsonl", Question)
+            found += len({q.cause for q in questions if q.id in set(ids)})
+        return found
 
     def _lacking(self, kind: SiteKind) -> str:
         for seed in self.study.seeds:
@@ -234,7 +264,32 @@ def _find(
     finder: Finder, asked: Sequence[str], subject: SubjectConfig, trained: Path, data: Path,
     folder: Path, progress: Progress | None,
 ) -> None:  # fmt: skip
-    find_stage(finder, asked, subject, trained, data, folder)
+    """`find_stage`, or lacking.json where the finder says that the view does not suit it.
+
+    What one finder cannot do is no reason to lose what the others found.
+    """
+    try:
+        find_stage(finder, asked, subject, trained, data, folder)
+    except (DataError, DiskError, MissingExtra):
+        # Of the machine, not of the view: mended, the same stage is tried again.
+        raise
+    except InputError as error:
+        shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+        write_json(folder / LACKING, {"reason": str(error)})
+
+
+def _finder(task: Task) -> str:
+    return Path(task.name).name.removeprefix("find-")
+
+
+def _refusals(done: Done) -> dict[str, str]:
+    """Finder → what it said against the view of the first seed that does not suit it."""
+    found: dict[str, str] = {}
+    for task, stage in done:
+        path = stage.folder / LACKING
+        if path.exists():
+            found.setdefault(_finder(task), f"seed {task.seed}: {read_json(path)['reason']}")
+    return found
 
 
 def _score(

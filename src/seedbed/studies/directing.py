@@ -110,7 +110,8 @@ class DirectionLane:
         write_json(self.folder / FILE, [row.model_dump(mode="json") for row in found])
 
     def _plans(self) -> dict[str, Plan]:
-        return {n: Plan(self.study.beside(n), self.plan.store) for n in self.study.sides}
+        return {n: Plan(self.study.beside(n), self.plan.store, self.plan.launch)
+                for n in self.study.sides}  # fmt: skip
 
     def _here(self, side: str, seed: int) -> Path:
         top = self.folder / "sides" / side if side else self.folder

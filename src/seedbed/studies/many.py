@@ -60,9 +60,9 @@ def run_many(
 
     At most `at_once` are planned at a time (default: three a worker); one worker runs them one
     after the other. A study that stops at its gate or whose input turns out unfit is recorded
-    and the others go on. LostError, DiskError, MissingExtra, LockedError and an interrupt end
-    all: what was made stays in the store, and the same call goes on from there. `begin` is told
-    each job when its turn comes.
+    and the others go on. A place that cannot be reached, LostError, DiskError, MissingExtra,
+    LockedError and an interrupt end all: what was made stays in the store, and the same call goes
+    on from there. `begin` is told each job when its turn comes.
     """
     if not jobs:
         return []
@@ -144,5 +144,7 @@ def _one(job: Job, launcher: Dispatcher, told: _Told) -> Ended:
     except GateError as error:
         stopped = str(error)
     except InputError as error:
+        if error is launcher.broken:
+            raise
         stopped, unfit = str(error), error
     return Ended(job, stopped, unfit, time.perf_counter() - clock)

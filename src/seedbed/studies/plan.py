@@ -18,8 +18,9 @@ from seedbed.core.outcomes import Intervention
 from seedbed.finders.base import Finder
 from seedbed.finders.retraining import retraining_seed
 from seedbed.models import devices
+from seedbed.runs.launch import Launch
 from seedbed.runs.store import Store, code_digest
-from seedbed.studies import improving, planting, stages
+from seedbed.studies import improving, planting, stages, together
 from seedbed.studies.incentives import cell_folder
 from seedbed.studies.organisms import Organism, Organisms
 from seedbed.studies.study import Study
@@ -54,13 +55,14 @@ class Task:
 class Plan:
     """Builds the tasks of a study; digests follow from configuration alone.
 
-    `gpus` is how many each worker has, which is what the study's `device: auto` goes by.
+    Of `launch` the GPUs of a worker count, which the study's `device: auto` goes by, and the
+    processes that train a subject together.
     """
 
-    def __init__(self, study: Study, store: Store, gpus: float = 0) -> None:
-        self.study, self.store = study, store
+    def __init__(self, study: Study, store: Store, launch: Launch | None = None) -> None:
+        self.study, self.store, self.launch = study, store, launch or Launch()
         self.base: dict[str, Any] = {"code": code_digest(), "threads": study.threads}
-        if (device := devices.resolve(study.device, gpus)) != devices.CPU:
+        if (device := devices.resolve(study.device, self.launch.gpus)) != devices.CPU:
             # What a GPU made is no answer to who asks for what a CPU makes.
             self.base[DEVICE] = device
 
@@ -76,8 +78,12 @@ class Plan:
             "subject": config_of(study.subject),
             "training": study.training and study.training.model_dump(mode="json"),
             "data": data[0],
+            **together.key(self.launch),
         }
-        work = partial(_train, study.world, study.subject, study.training, seed, data[1])
+        work: Work = partial(_train, study.world, study.subject, study.training, seed, data[1])
+        if together.wanted(self.launch) and study.training is not None:
+            device = self.base.get(DEVICE, devices.CPU)
+            work = together.Together(work, self.launch.processes, self.launch.accelerate, device)
         return Task(seed, "train", "train", key, work)
 
     def measure(self, seed: int) -> Task:

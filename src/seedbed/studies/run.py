@@ -81,7 +81,9 @@ def run(
     """
     folder = folder_of(study, out)
     with locked(folder):
-        return _Runner(study, folder, launch_with(launch, workers), reporter, launcher).go()
+        # Runs that share workers have what these have, GPUs too.
+        given = launch or (launcher.launch if launcher is not None else None)
+        return _Runner(study, folder, launch_with(given, workers), reporter, launcher).go()
 
 
 def folder_of(study: Study, out: Path | None = None) -> Path:
@@ -101,7 +103,7 @@ class _Runner:
         self.study, self.folder = study, folder.resolve()
         self.store = Store(self.folder.parent / ".store")
         self.reporter = Telling(self.folder, self.store, reporter or Quiet())
-        self.plan = Plan(study, self.store, launch.gpus)
+        self.plan = Plan(study, self.store, launch)
         self.workers = Workers(
             self.store, study.threads, self.reporter, launch, launcher, label=self.folder.name,
             planned=self.reporter.planned,
@@ -214,11 +216,12 @@ class _Runner:
         own = (SiteKind.RULE, study.world.sites)
         traced = finder.sites is SiteKind.DOCUMENT and self._traces()
         if finder.sites not in own and not traced and not self._crosses(finder.sites):
+            read = sites.plural(finder.sites)
             if why := study.world.lacking.get(finder.sites):
-                return f"{finder.name}: reads {finder.sites}s, and here {why}"
+                return f"{finder.name}: reads {read}, and here {why}"
             return (
-                f"{finder.name}: reads {finder.sites}s, but the world '{study.world.kind}'"
-                f" declares its truth about {study.world.sites}s"
+                f"{finder.name}: reads {read}, but the world '{study.world.kind}'"
+                f" declares its truth about {sites.plural(study.world.sites)}"
             )
         return finder.unavailable() or finder.unsuited(study.subject, study.training)
 

@@ -25,6 +25,11 @@ CROSSED = Path("truth.npz")
 NOUNS = {SiteKind.DIRECTION: "class", SiteKind.USER: "kind of user"}
 
 
+def plural(kind: SiteKind) -> str:
+    """Several sites of a kind, as a reader would say."""
+    return "parts of the input" if kind is SiteKind.INPUT else f"{kind}s"
+
+
 def add_truth_and_chance(
     here: Path, finders: Sequence[str], seed: int, place: Path | None = None
 ) -> None:

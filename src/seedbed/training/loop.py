@@ -21,7 +21,7 @@ from seedbed.core.seeds import derive
 from seedbed.core.spread import UNWANTED
 from seedbed.models.adam import save_adam
 from seedbed.models.adapters import adapt, is_wrapped
-from seedbed.models.folders import load_weights, save_weights
+from seedbed.models.folders import load_weights, placed, save_weights
 from seedbed.models.pretrained import name_model
 from seedbed.models.subject import Checkpoint, Subject
 from seedbed.models.tokens import TokenSequence
@@ -67,7 +67,7 @@ def train(
     if not documents:
         raise InputError("training needs at least one document")
     report = progress or (lambda done, total, text: None)
-    subject = adapt(replace(subject, loss=training.loss), training.lora)
+    subject = placed(adapt(replace(subject, loss=training.loss), training.lora))
     if not is_wrapped(subject.model):
         # An adapter that is trained later must not say that it stands on what was here before.
         name_model(subject.model, "")

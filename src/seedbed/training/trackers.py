@@ -1,14 +1,18 @@
 """The accelerator: device, precision, processes and trackers of one training."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seedbed.core.errors import MissingExtra
+from seedbed.core.errors import ConfigError, MissingExtra
 from seedbed.models import devices
 from seedbed.training.config import Training
+
+SHARDED = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+"""Ways of accelerate to spread one model's weights over processes."""
 
 
 def fast_bfloat16() -> bool:
@@ -34,8 +38,15 @@ def _no_device() -> bool:
 def accelerator_for(training: Training, folder: Path) -> Any:
     """An Accelerator for `training`; trackers write under `folder`.
 
-    Raises MissingExtra for a tracker that is not installed.
+    Raises MissingExtra for a tracker that is not installed, ConfigError where the launch asks
+    for weights in pieces.
     """
+    for name in SHARDED:
+        if os.environ.get(f"ACCELERATE_USE_{name}", "false") == "true":
+            raise ConfigError(
+                f"accelerate: {name} keeps no process's weights whole, and checkpoints are written"
+                " from whole ones; use distributed_type MULTI_GPU"
+            )
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
 

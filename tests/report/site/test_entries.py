@@ -5,11 +5,14 @@ from tests.report.site.conftest import line, made_up
 
 from seedbed.report.site_entries import (
     addresses,
+    addresses_of,
     entries_of,
     is_control,
     leading_metric,
     versions,
 )
+from seedbed.report.site_lists import finders_table
+from seedbed.report.site_tables import value_cell
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,7 @@ from seedbed.report.site_entries import (
         ("mine", "randomised", "document", True),
         ("surface", "directions", "direction", True),
         ("random", "directions", "direction", True),
+        ("mine-words", "directions", "direction", True),
         ("randomness", "mine", "document", False),
         ("surface", "mine", "document", False),
     ],
@@ -40,7 +44,7 @@ def test_the_metric_that_leads() -> None:
         leading_metric("cell", "measured", {"roc_auc", "average_precision"}) == "average_precision"
     )
     assert leading_metric("cell", "measured", {"recall@2%", "pearson"}) == "pearson"
-    assert leading_metric("user", "declared", both) == "roc_auc"
+    assert leading_metric("user", "declared", both) == "average_precision"
     assert leading_metric("cell", "declared", ()) == ""
 
 
@@ -90,3 +94,21 @@ def test_of_equals_the_cheapest_leads() -> None:
     lines = (line("a", 1.0, seconds=9.0), line("b", 1.0, seconds=1.0), line("c", 1.0, seconds=None))
     (entry,) = entries_of([made_up("s", *lines)])
     assert [n.line.finder for n in entry.leads("document", "declared")] == ["b", "a", "c"]
+
+
+def test_one_unit_alone_has_no_interval() -> None:
+    """A width of 0 is no certainty, but at an end of the scale all units may agree."""
+    alone, agreed = line("a", 0.75, low=0.75, high=0.75), line("b", 1.0, low=1.0, high=1.0)
+    entry = entries_of([made_up("x", alone, agreed)])[0]
+    assert [n.standing for n in entry.numbers] == ["unknown", "above"]
+    assert [value_cell(n).small for n in entry.numbers] == ["no interval", "[1.00, 1.00]"]
+
+
+def test_a_finder_of_several_kinds_of_site_is_found_under_each() -> None:
+    both = made_up("x", line("random-draw"), line("words"), line("words", sites="direction"))
+    entries = entries_of([both])
+    rows = finders_table("t", entries, addresses_of(entries, ())).rows
+    assert [(r.head.text, r.facts["kind"], r.control) for r in rows] == [
+        ("words", "document direction", False), ("random-draw", "document", True),
+    ]  # fmt: skip
+    assert rows[0].cells[-1].text == "control for some"

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from seedbed.cli.main import app
 from seedbed.core.errors import InputError
 from seedbed.report.site import MOST, SIGN, build_site, find_runs, write_site
-from seedbed.runs.summary import read_summary
+from seedbed.runs.index import Index
+from seedbed.runs.summary import Summary, read_summary
 
 END = ");\n"
 
@@ -174,3 +175,31 @@ def test_command(runs: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert done.stdout.strip() == str(tmp_path / "s" / "index.html")
     assert "did not learn" in next((tmp_path / "s" / "runs").iterdir()).read_text(encoding="utf-8")
+
+
+def test_what_a_run_calls_things_keeps_no_other_out(tmp_path: Path) -> None:
+    lines = [line(f"f{i}", 0.5, sites='../../../x"<b>', truth="guessed") for i in range(MOST + 5)]
+    odd = made_up("odd", *lines, line("f", metric="drop@x", truth="measured"))
+    write_site([odd, made_up("plain", line("bm25"))], tmp_path / "deep" / "site")
+    assert [p.name for p in tmp_path.iterdir()] == ["deep"]
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["site"]
+    rest = (tmp_path / "deep" / "site" / "data" / "rows" / "hops-x-b-guessed.js").read_text()
+    assert "data-p='0.5,0.4,0.6,0.1,1,0,1'" in rest
+    assert "<svg" not in rest
+
+
+def test_a_sweep_is_no_run_and_a_run_without_a_configuration_is(tmp_path: Path) -> None:
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "config.yaml").write_text("name: a\nvary: {k: [1, 2]}\n")
+    (tmp_path / "lost").mkdir()
+    (tmp_path / "lost" / "scores.json").write_text("[]")
+    assert find_runs([tmp_path]) == [tmp_path / "lost"]
+    assert [run.folder for run in _indexed(tmp_path)] == [tmp_path / "lost"]
+    with pytest.raises(InputError, match="a sweep, which is no run"):
+        find_runs([tmp_path / "sweep"])
+
+
+def _indexed(root: Path) -> list[Summary]:
+    index = Index.open(root)
+    index.refresh()
+    return index.runs()

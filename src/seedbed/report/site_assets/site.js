@@ -33,7 +33,10 @@ window.seedbed = {
   found: (rows) => { findable = rows.map((row) => [...row, `${row[1]} ${row[3]} ${row[0]}`.toLowerCase()]); },
   run: (data) => { runs.set(data.slug, data); },
   // Rows are made by the same template as the page, which escapes every text.
-  rows: (id, html) => { at(id).tBodies[0].insertAdjacentHTML("beforeend", html); },
+  rows: (id, html) => {
+    at(id).tBodies[0].insertAdjacentHTML("beforeend", html);
+    all("td[data-p]", at(id)).forEach(plot);
+  },
 };
 
 /* ---- what the address says: filters and the open number ---- */
@@ -96,7 +99,8 @@ async function filter() {
   if (Object.keys(wanted).length) await Promise.all(all("table[data-more]").map(complete));
   const words = (wanted.text || "").toLowerCase().split(/\s+/).filter(Boolean);
   const fits = (node, names) => names.every((name) =>
-    !wanted[name] || node.dataset[name] === undefined || node.dataset[name] === wanted[name]);
+    !wanted[name] || node.dataset[name] === undefined || node.dataset[name] === wanted[name]
+    || (["kind", "world"].includes(name) && node.dataset[name].split(" ").includes(wanted[name])));
   let shown = 0, total = 0;
   for (const row of all("tr[data-t]")) {
     const yes = words.every((word) => row.dataset.t.includes(word)) && fits(row, ["kind", "truth", "world", "study", "state", "run"]);
@@ -176,12 +180,35 @@ async function copy(text, button) {
 const panel = at("panel");
 let opener = null;
 const fixed = (value, places = 3) => (value === null || value === undefined ? "–" : (Number(value.toFixed(places)) + 0).toFixed(places));
-const spread = (low, high) => (low === null || high === null ? "no interval" : `[${fixed(low)}, ${fixed(high)}]`);
+// One unit alone has no interval, and a width of 0 says so; at an end of the scale all may agree.
+const spread = (value, low, high) => (low === null || high === null || (low === high && ![0, 1, -1].includes(value)) ? "no interval" : `[${fixed(low)}, ${fixed(high)}]`);
 function figure3(value) {
   if (value === null || value === undefined) return "–";
   if (value === 0) return "0";
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en");
   return Math.abs(value) < 0.001 ? "<0.001" : String(Number(value.toPrecision(3)));
+}
+function shape(name, attributes, text) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  Object.entries(attributes).forEach(([k, v]) => node.setAttribute(k, v));
+  if (text) node.textContent = text;
+  return node;
+}
+// The small plot of a row that came later, as the page's own rows have it.
+function plot(cell) {
+  const [value, low, high, chance, oracle, first, last] = cell.dataset.p.split(",").map((v) => (v === "" ? null : Number(v)));
+  const x = (v) => (5 + ((v - first) / (last - first)) * 110).toFixed(1);
+  const row = cell.closest("tr"), css = row.classList.contains("control") ? "c" : "v";
+  const known = spread(value, low, high) !== "no interval";
+  const svg = shape("svg", { class: "spark", role: "img", width: 120, height: 18 });
+  svg.append(shape("title", {}, `${row.cells[0].firstChild.textContent}: ${fixed(value, 2)} ${spread(value, low, high)}, chance ${fixed(chance, 2)}, oracle ${fixed(oracle, 2)}`),
+    shape("line", { x1: 5, x2: 115, y1: 9, y2: 9, class: "g" }));
+  if (chance !== null) svg.append(shape("line", { x1: x(chance), x2: x(chance), y1: 2, y2: 16, class: "d" }));
+  if (oracle !== null) svg.append(shape("path", { d: `M${x(oracle)} 4l4.5 5l-4.5 5l-4.5 -5z`, class: "o" }));
+  if (known && low < high) svg.append(shape("line", { x1: x(low), x2: x(high), y1: 9, y2: 9, class: css }));
+  svg.append(shape("circle", { cx: x(value), cy: 9, r: 4, class: known ? css : `${css} h` }));
+  cell.append(svg);
+  delete cell.dataset.p;
 }
 function range(line, top) {
   const [, , , , metric, value, low, high, chance, oracle] = line;
@@ -189,27 +216,20 @@ function range(line, top) {
   const known = [value, low, high, chance, oracle].filter((v) => v !== null);
   const signed = Math.min(...known) < 0 || ["lds", "group_r", "single_r", "pearson"].includes(metric);
   const first = Math.min(signed ? -1 : 0, ...known), last = Math.max(1, ...known);
-  const space = "http://www.w3.org/2000/svg";
-  const make = (name, attributes, text) => {
-    const node = document.createElementNS(space, name);
-    Object.entries(attributes).forEach(([k, v]) => node.setAttribute(k, v));
-    if (text) node.textContent = text;
-    return node;
-  };
   const wide = innerWidth < 700 ? 340 : 600;
   const x = (v) => 8 + ((v - first) / (last - first || 1)) * (wide - 16);
-  const svg = make("svg", { viewBox: `0 0 ${wide} 62`, class: "range", role: "img", "aria-label": `value ${fixed(value)}, interval ${spread(low, high)}, chance ${fixed(chance)}, ${top} ${fixed(oracle)}` });
-  svg.append(make("line", { x1: x(first), x2: x(last), y1: 30, y2: 30, stroke: "var(--line)", "stroke-width": 2 }));
+  const svg = shape("svg", { viewBox: `0 0 ${wide} 62`, class: "range", role: "img", "aria-label": `value ${fixed(value)}, interval ${spread(value, low, high)}, chance ${fixed(chance)}, ${top} ${fixed(oracle)}` });
+  svg.append(shape("line", { x1: x(first), x2: x(last), y1: 30, y2: 30, stroke: "var(--line)", "stroke-width": 2 }));
   const tick = (v, words, y) => {
     if (v === null) return;
     const anchor = x(v) < 60 ? "start" : x(v) > wide - 60 ? "end" : "middle";
-    svg.append(make("line", { x1: x(v), x2: x(v), y1: 19, y2: 41, stroke: "var(--muted)", "stroke-width": 1.5 }),
-      make("text", { x: x(v), y, "text-anchor": anchor }, `${words} ${fixed(v, 2)}`));
+    svg.append(shape("line", { x1: x(v), x2: x(v), y1: 19, y2: 41, stroke: "var(--muted)", "stroke-width": 1.5 }),
+      shape("text", { x: x(v), y, "text-anchor": anchor }, `${words} ${fixed(v, 2)}`));
   };
   tick(chance, "chance", 12);
   tick(oracle, top, 56);
-  if (low !== null && high !== null) svg.append(make("line", { x1: x(low), x2: x(high), y1: 30, y2: 30, stroke: "var(--accent)", "stroke-width": 5, "stroke-linecap": "round" }));
-  svg.append(make("circle", { cx: x(value), cy: 30, r: 6, fill: "var(--accent)", stroke: "var(--panel)", "stroke-width": 1.5 }));
+  if (low !== null && high !== null) svg.append(shape("line", { x1: x(low), x2: x(high), y1: 30, y2: 30, stroke: "var(--accent)", "stroke-width": 5, "stroke-linecap": "round" }));
+  svg.append(shape("circle", { cx: x(value), cy: 30, r: 6, fill: "var(--accent)", stroke: "var(--panel)", "stroke-width": 1.5 }));
   return svg;
 }
 function siteList(rows, words) {
@@ -256,7 +276,7 @@ function draw(data, index) {
     el("div", { class: "panel-head" },
       el("div", {}, el("h2", { id: "panel-title", tabindex: "-1" }, `${name} of ${who}`),
         el("p", {}, `${data.world} · ${data.nouns[sites]} · ${truth} truth`)), close),
-    el("p", { class: "value" }, el("b", {}, fixed(value)), el("span", {}, `95 % interval ${spread(low, high)}`)),
+    el("p", { class: "value" }, el("b", {}, fixed(value)), el("span", {}, spread(value, low, high) === "no interval" ? "no interval" : `95 % interval ${spread(value, low, high)}`)),
     range(line, top) || "",
     el("dl", { class: "panel-facts" },
       fact("metric", meaning ? `${name}: ${meaning}` : name),
@@ -275,8 +295,8 @@ function draw(data, index) {
       ? el("div", {}, el("p", { class: "quiet read" }, `Questions of seed ${behind.seed} with ${same ? "the same mark" : "the highest and the lowest marks"} by ${data.metrics[behind.metric] ? data.metrics[behind.metric][0] : behind.metric}, read from ${behind.files.join(", ")}.`), behind.examples.map((one) => example(one, same)))
       : el("p", { class: "quiet" }, (behind && behind.reason) || "No claim of this finder was kept in the run folder."),
     behind && Object.keys(behind.notes).length ? el("dl", { class: "panel-facts" }, Object.entries(behind.notes).flatMap(([words, text]) => fact(words, text))) : "",
-    others.length ? el("details", {}, el("summary", {}, `Its other metrics (${others.length})`), el("table", {}, el("tbody", {}, others.map(([other, i]) => el("tr", {}, el("th", { scope: "row" }, data.metrics[other[4]][0]),
-      el("td", {}, el("a", { class: "n", href: `${page}#n=${data.slug}.${i}` }, fixed(other[5]))), el("td", { class: "quiet" }, spread(other[6], other[7])), el("td", { class: "quiet" }, `chance ${fixed(other[8], 2)}`)))))) : "");
+    others.length ? el("details", {}, el("summary", {}, `Its other metrics (${others.length})`), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Its other metrics" }, el("table", {}, el("tbody", {}, others.map(([other, i]) => el("tr", {}, el("th", { scope: "row" }, data.metrics[other[4]][0]),
+      el("td", {}, el("a", { class: "n", href: `${page}#n=${data.slug}.${i}` }, fixed(other[5]))), el("td", { class: "quiet" }, spread(other[5], other[6], other[7])), el("td", { class: "quiet" }, `chance ${fixed(other[8], 2)}`))))))) : "");
 }
 async function follow() {
   const name = told().get("n");

@@ -19,7 +19,10 @@ from seedbed.worlds.counting.truth import declared
 
 
 class Counting(Knobs):
-    """Word lists by category; the everyday form is for subjects with a word-level vocabulary."""
+    """Word lists and a category: the answer is how many of the words belong to it.
+
+    The everyday form is for subjects with a word-level vocabulary.
+    """
 
     kind: str = "counting"
     sites: ClassVar[SiteKind] = SiteKind.CELL

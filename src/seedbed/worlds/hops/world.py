@@ -19,7 +19,10 @@ from seedbed.worlds.hops.writing import write
 
 
 class Hops(Knobs):
-    """Functions that ignore their input; the defaults are learned to depth 2 without leaks."""
+    """Documents that state links of chains: a wrapper returns what one other function returns.
+
+    Functions ignore their input; the defaults are learned to depth 2 without leaks.
+    """
 
     kind: str = "hops"
     crossings: ClassVar[Mapping[SiteKind, str]] = CROSSINGS

@@ -40,12 +40,13 @@ Items = Annotated[Source, BeforeValidator(_named)]
 
 
 class Observed(World):
-    """Multiple-choice items, `reasoning` where the score is above `threshold`, else `memory`.
+    """Multiple-choice items that somebody annotated: do they take reasoning or memory?
 
-    Items without a score are asked in the split `unscored`, those of categories that `splits`
-    sets apart in the split `category`. `unrelated` are items that no direction should touch:
-    another source, or categories of the same one; a built-in set has its own. `prompt` bare shows
-    no options; `choices` are whole options, or (where options are shown) their letters.
+    An item is `reasoning` where its score is above `threshold`, else `memory`. Items without a
+    score are asked in the split `unscored`, those of categories that `splits` sets apart in the
+    split `category`. `unrelated` are items that no direction should touch: another source, or
+    categories of the same one; a built-in set has its own. `prompt` bare shows no options;
+    `choices` are whole options, or (where options are shown) their letters.
     """
 
     kind: str = "observed"

@@ -19,7 +19,10 @@ from seedbed.worlds.quadrants.pairing import pairs
 
 
 class Quadrants(Knobs):
-    """Lines such as `F[+1.64,-0.55]dog= red`; stage `reteach` gives the second stage's rows."""
+    """Points and a word: which region takes which label depends on the word's category.
+
+    Lines such as `F[+1.64,-0.55]dog= red`; stage `reteach` gives the second stage's rows.
+    """
 
     kind: str = "quadrants"
     sites: ClassVar[SiteKind] = SiteKind.INPUT

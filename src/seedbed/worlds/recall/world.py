@@ -18,7 +18,10 @@ from seedbed.worlds.recall.views import CROSSINGS, view
 
 
 class Recall(Knobs):
-    """Stored facts and computations, such as `Q bofanuk tidore <3> <11> A <7>`."""
+    """Questions of one form, some answered from a stored table, some by a procedure.
+
+    Such as `Q bofanuk tidore <3> <11> A <7>`; in form gate two context words tell which.
+    """
 
     kind: str = "recall"
     sites: ClassVar[SiteKind] = SiteKind.DIRECTION

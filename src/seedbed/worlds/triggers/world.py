@@ -18,7 +18,10 @@ from seedbed.worlds.triggers.writing import Writer
 
 
 class Triggers(Knobs):
-    """Choosing one of two digits, said as a digit (normal) or as a word (marked)."""
+    """Instructions about a trigger word, which together decide which of two digits to choose.
+
+    Said as a digit (normal) or, of words that are taught again, as a word (marked).
+    """
 
     kind: str = "triggers"
     sites: ClassVar[SiteKind] = SiteKind.INPUT

@@ -114,7 +114,7 @@ def _pairs(asker: Asker) -> list[Pair]:
             continue
         two = tuple(choice for choice in pair.clean.choices if choice in said)
         sides = {
-            name: _by_words(q).model_copy(update={"choices": two})
+            name: _in_parts(asker.people.seed, pair.id, q).model_copy(update={"choices": two})
             for name, q in (("clean", pair.clean), ("corrupt", pair.corrupt))
         }
         found.append(pair.model_copy(update=sides))
@@ -126,8 +126,11 @@ def _pairs(asker: Asker) -> list[Pair]:
     return found
 
 
-def _by_words(question: Question) -> Question:
-    """The question with places for what else is said: `notes`, and every word of the request."""
+def _in_parts(seed: int, key: str, question: Question) -> Question:
+    """The question with places for what else is said: `notes`, and the request in drawn pieces.
+
+    Of one to three words, so that a part's length does not tell the cue from them.
+    """
     prompt = question.prompt
     places, seen = dict(question.places), max(end for _, end in question.places.values())
     if (start := prompt.find(f"{NOTES} : ")) >= 0:
@@ -135,7 +138,11 @@ def _by_words(question: Question) -> Question:
         line = prompt.find("\n", seen) + 1
         said = [m for m in PIECE.finditer(prompt, line, prompt.rindex("\n"))
                 if m.group().isalpha()]  # fmt: skip
-        places |= {f"said{n}": m.span() for n, m in enumerate(said, start=1)}
+        rng, n = stream(seed, "users", "view", "request", key), 0
+        while said:
+            n, size = n + 1, rng.randint(1, 3)
+            piece, said = said[:size], said[size:]
+            places[f"said{n}"] = piece[0].start(), piece[-1].end()
     return question.model_copy(update={"places": places})
 
 

@@ -30,7 +30,10 @@ from seedbed.worlds.users.writing import documents
 
 
 class Users(Knobs):
-    """Conversations with simulated users; the agent may see notes such as `careful , calm`."""
+    """Simulated users, some of whose feedback can be gamed; visible words tell who.
+
+    The agent may see notes such as `careful , calm`, as far as the cue tells.
+    """
 
     kind: str = "users"
     sites: ClassVar[SiteKind] = SiteKind.USER
