@@ -163,8 +163,9 @@ def run_once(tmp_path_factory: pytest.TempPathFactory) -> RunOnce:
         place = place.parent
 
     def made(values: dict[str, Any]) -> Path:
-        folder = place / values["name"] / "run"
-        with FileLock(place / f"{values['name']}.lock"):
+        name = str(values["name"])
+        folder = place / name / "run"
+        with FileLock(place / f"{name}.lock"):
             if not (folder / "manifest.json").exists():
                 run(Study.model_validate(values), folder, workers=1)
         return folder
