@@ -121,8 +121,8 @@ def test_weights_in_pieces_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path
     from seedbed.training.config import Training
     from seedbed.training.trackers import accelerator_for
 
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(ConfigError, match="FSDP keeps no process's weights whole"):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(ConfigError, match="DEEPSPEED keeps no process's weights whole"):
         accelerator_for(Training.model_validate(TRAINING), tmp_path)
 
 

@@ -23,7 +23,7 @@ def current() -> torch.device:
     A process of `accelerate launch` or torchrun has the GPU of its number on the machine.
     """
     device = _chosen or torch.device(_here())
-    if device.type == CUDA and device.index is None and (rank := os.environ.get(RANK)):
+    if device == torch.device(CUDA) and (rank := os.environ.get(RANK)):
         return torch.device(CUDA, int(rank))
     return device
 

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from seedbed.models.folders import load_weights, placed, save_weights
 from seedbed.models.pretrained import name_model
 from seedbed.models.subject import Checkpoint, Subject
 from seedbed.models.tokens import TokenSequence
+from seedbed.training import sharding
 from seedbed.training.config import Optimizer, Training
 from seedbed.training.methods import Method
 from seedbed.training.order import DocumentOrder
 from seedbed.training.partial import only_layers, thawed
 from seedbed.training.proxies import Proxies
 from seedbed.training.resume import ResumeState
+from seedbed.training.sharding import hold
 from seedbed.training.step import Step
 from seedbed.training.subtraction import Shift
 from seedbed.training.trackers import accelerator_for, is_main_process
@@ -67,7 +70,11 @@ def train(
     if not documents:
         raise InputError("training needs at least one document")
     report = progress or (lambda done, total, text: None)
-    subject = placed(adapt(replace(subject, loss=training.loss), training.lora))
+    if sharding.wanted():
+        sharding.refuse_unfit(training, objective is not None)
+    subject = adapt(replace(subject, loss=training.loss), training.lora)
+    # What is to be held in shards need not fit into one device.
+    subject = subject if sharding.wanted() else placed(subject)
     if not is_wrapped(subject.model):
         # An adapter that is trained later must not say that it stands on what was here before.
         name_model(subject.model, "")
@@ -134,20 +141,22 @@ class _Run:
     def go(self, progress: Progress) -> Subject:
         training, subject = self.training, self.subject
         accelerator = accelerator_for(training, self.folder)
-        whole = subject.encode(self.documents)
+        encoded = subject.encode(self.documents)
         # No causal model looks at what stands behind the last predicted token.
-        sequences = [s.needed() for s in whole]
+        sequences = [s.needed() for s in encoded]
         order = DocumentOrder(training.order, self.documents, training.batch, subject.seed)
         total = training.total_steps(len(self.documents))
         raw = subject.model
+        held = hold(accelerator, raw, partial(adamw, config=training.optimizer))
+        optimizer = held.optimizer
+        # Preparing may put others in the place of those that were there before.
         parameters = [p for p in raw.parameters() if p.requires_grad]
-        model, optimizer = accelerator.prepare(raw, adamw(raw, training.optimizer))
         self.proxies.start(subject, accelerator)
         take = self._take(accelerator, sequences, order, parameters)
         # Gradients that are projected are averaged over the processes by themselves.
-        running = raw if self.proxies.projects else model
+        running = raw if self.proxies.projects else held.model
         state = ResumeState(self.folder / "resume")
-        step, history, spent = state.load(raw, optimizer)
+        step, history, spent = held.load(state)
         saves = self._checkpoint_steps(total)
         epoch = len(self.documents) / training.batch
         raw.train()
@@ -170,10 +179,10 @@ class _Run:
             history.append(row)
             if training.track:
                 accelerator.log(row, step=step)
-            if step in saves and accelerator.is_main_process:
-                self._save(raw, optimizer, self._folder(step), len(saves) > 1)
-            if accelerator.is_main_process and step < total:
-                state.save_if_due(raw, optimizer, step, history, spent)
+            if step in saves and (whole := held.whole()) is not None:
+                self._save(*whole, self._folder(step), len(saves) > 1)
+            if step < total:
+                held.keep(state, step, history, spent)
             progress(step, total, f"loss {sums['loss']:.3f}")
         raw.eval()
         self.shift.take_away(raw)
@@ -193,7 +202,7 @@ class _Run:
                     "epoch_seconds": spent / total * epoch,
                     "parameters": sum(p.numel() for p in raw.parameters()),
                     "trainable": sum(p.numel() for p in parameters),
-                    "tokens": sum(len(s.ids) for s in whole),
+                    "tokens": sum(len(s.ids) for s in encoded),
                     "documents": len(self.documents),
                     "processes": accelerator.num_processes,
                     "checkpoints": [
@@ -205,9 +214,7 @@ class _Run:
         if training.track:
             accelerator.end_training()
         accelerator.wait_for_everyone()
-        # Who goes on with the model in memory must find it as it was, not in mixed precision.
-        accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-        return replace(subject, checkpoints=checkpoints)
+        return replace(subject, model=held.finished(), checkpoints=checkpoints)
 
     def _take(
         self,

@@ -16,6 +16,7 @@ from seedbed.core.files import atomic_folder, read_json
 from seedbed.models.folders import load_weights, save_weights
 
 EVERY_SECONDS = 15.0
+History = list[dict[str, float]]
 
 
 class ResumeState:
@@ -23,9 +24,10 @@ class ResumeState:
 
     def __init__(self, folder: Path, every: float = EVERY_SECONDS) -> None:
         self.folder, self.every = folder, every
-        self._saved, self._cost = time.monotonic(), 0.0
+        self._saved = self._began = time.monotonic()
+        self._cost = 0.0
 
-    def load(self, model: Any, optimizer: Any) -> tuple[int, list[dict[str, float]], float]:
+    def load(self, model: Any, optimizer: Any) -> tuple[int, History, float]:
         """(steps done, history, seconds spent); (0, [], 0) if there is nothing to resume."""
         if not self.folder.exists():
             return 0, [], 0.0
@@ -38,20 +40,27 @@ class ResumeState:
         place = read_json(self.folder / "place.json")
         return int(place["step"]), place["history"], float(place["seconds"])
 
+    def due(self) -> bool:
+        """Whether `every` seconds, and 20 times what saving took, have passed since the last."""
+        self._began = time.monotonic()
+        return self._began - self._saved >= max(self.every, 20 * self._cost)
+
     def save_if_due(
-        self, model: Any, optimizer: Any, step: int, history: list[dict[str, float]], spent: float
+        self, model: Any, optimizer: Any, step: int, history: History, spent: float
     ) -> None:
-        """Save if `every` seconds, and 20 times what saving took, have passed since the last."""
-        began = time.monotonic()
-        if began - self._saved < max(self.every, 20 * self._cost):
-            return
+        """`save` if it is `due`."""
+        if self.due():
+            self.save(model, optimizer, step, history, spent)
+
+    def save(self, model: Any, optimizer: Any, step: int, history: History, spent: float) -> None:
+        """Save what `load` reads; what it takes is counted from the last `due` on."""
         with atomic_folder(self.folder) as temporary:
             save_weights(model, temporary)
             torch.save(optimizer.state_dict(), temporary / "optimizer.pt")
             place = {"step": step, "history": history, "seconds": spent}
             (temporary / "place.json").write_text(json.dumps(place), encoding="utf-8")
         self._saved = time.monotonic()
-        self._cost = self._saved - began
+        self._cost = self._saved - self._began
 
     def remove(self) -> None:
         """Forget the state once the training is whole."""

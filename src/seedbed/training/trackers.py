@@ -9,10 +9,11 @@ import torch
 
 from seedbed.core.errors import ConfigError, MissingExtra
 from seedbed.models import devices
+from seedbed.training import sharding
 from seedbed.training.config import Training
 
-SHARDED = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
-"""Ways of accelerate to spread one model's weights over processes."""
+SHARDED = ("DEEPSPEED", "MEGATRON_LM")
+"""Ways of accelerate to spread one model's weights over processes that are not supported."""
 
 
 def fast_bfloat16() -> bool:
@@ -39,13 +40,13 @@ def accelerator_for(training: Training, folder: Path) -> Any:
     """An Accelerator for `training`; trackers write under `folder`.
 
     Raises MissingExtra for a tracker that is not installed, ConfigError where the launch asks
-    for weights in pieces.
+    for weights in pieces in a way that is not supported, or where there is none.
     """
     for name in SHARDED:
         if os.environ.get(f"ACCELERATE_USE_{name}", "false") == "true":
             raise ConfigError(
                 f"accelerate: {name} keeps no process's weights whole, and checkpoints are written"
-                " from whole ones; use distributed_type MULTI_GPU"
+                " from whole ones; use distributed_type FSDP or MULTI_GPU"
             )
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
@@ -60,8 +61,8 @@ def accelerator_for(training: Training, folder: Path) -> Any:
         # A process keeps the device of its first training for all that follow,
         AcceleratorState._reset_state(reset_partial_state=True)
     if AcceleratorState._shared_state and AcceleratorState().mixed_precision != precision:
-        # and its precision.
-        AcceleratorState._reset_state()
+        # and its precision; accelerate asks for FSDP only when it begins anew.
+        AcceleratorState._reset_state(reset_partial_state=sharding.wanted())
     # Without a device the processes of a launch find each other only if told to use the CPU.
     accelerator = Accelerator(
         cpu=_no_device(),
@@ -69,6 +70,22 @@ def accelerator_for(training: Training, folder: Path) -> Any:
         log_with=list(training.track) or None,
         project_dir=folder,
     )
+    if sharding.wanted():
+        _as_asked(accelerator, low)
     if training.track:
         accelerator.init_trackers("seedbed")
     return accelerator
+
+
+def _as_asked(accelerator: Any, low: bool) -> None:
+    if not accelerator.is_fsdp2:
+        raise ConfigError(
+            "accelerate: FSDP needs GPUs and several processes: with this launch each process would"
+            " hold the whole model; use distributed_type MULTI_GPU"
+        )
+    if low:
+        from torch.distributed.fsdp import MixedPrecisionPolicy
+
+        # Gradients are summed over processes in float32 here as without shards.
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        accelerator.state.fsdp_plugin.mixed_precision_policy = policy
