@@ -15,7 +15,7 @@ from seedbed.core.errors import ConfigError
 from seedbed.core.files import read_json, read_objects, write_rows
 from seedbed.core.rows import Document
 from seedbed.models.adam import STATE, read_adam
-from seedbed.models.adapters import Lora
+from seedbed.models.adapters import Lora, adapt
 from seedbed.models.folders import WEIGHTS, load_subject, trainable_state
 from seedbed.training import loop
 from seedbed.training.config import Optimizer, Training
@@ -109,7 +109,7 @@ def test_what_does_not_go_with_shards_is_said_at_once(
     assert not any(tmp_path.iterdir())
 
 
-def test_a_loss_of_ones_own_does_not_go_with_shards(
+def test_neither_a_loss_of_ones_own_nor_an_adapter_goes_with_shards(
     documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
@@ -120,6 +120,9 @@ def test_a_loss_of_ones_own_does_not_go_with_shards(
 
     with pytest.raises(ConfigError, match="a loss of pairs or labels: it trains"):
         train(fresh(documents), documents, TRAINING, tmp_path, objective=objective)
+    adapted = adapt(fresh(documents), Lora(r=2))
+    with pytest.raises(ConfigError, match="a subject with an adapter: it trains"):
+        train(adapted, documents, TRAINING, tmp_path)
 
 
 def test_shards_that_accelerate_would_not_make_are_not_said_to_be_there(

@@ -20,6 +20,9 @@ app = typer.Typer(
 )
 
 
+_INTERRUPTED = "interrupted; the same command goes on from here"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from seedbed import __version__
@@ -80,7 +83,12 @@ def main() -> None:
             raise
         _fail(f"{error.filename or 'a file'}: cannot write: {error.strerror}", 2)
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on from here", 130)
+        _fail(_INTERRUPTED, 130)
+    except SystemExit as end:
+        # Typer makes an exit of what interrupts a command, and says nothing.
+        if end.code == 130:
+            _fail(_INTERRUPTED, 130)
+        raise
 
 
 def _fail(message: str, code: int) -> None:

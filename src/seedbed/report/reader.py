@@ -55,7 +55,7 @@ class Run:
             if not (path / name).is_file():
                 raise InputError(
                     f"{path}: the run is not finished, there is no {name}; "
-                    f"go on with: seedbed run {path / 'config.yaml'}"
+                    f"go on with: {going_on(path)}"
                 )
 
     @property

@@ -70,7 +70,7 @@ def _standing(run: Path, known: Progress | None) -> dict[str, Any]:
         manifest = row_of(Manifest, read_json(path), path)
         state = STOPPED if manifest.stopped else FINISHED
         return {"state": state, "why": manifest.stopped or "", "seconds": manifest.seconds}
-    go_on = f"go on with: seedbed run {quote(str(run / 'config.yaml'))}"
+    go_on = f"go on with: {going_on(run)}"
     if known is None:
         return {"state": IDLE, "why": f"nothing tells that it runs; {go_on}", "seconds": None}
     age = time.time() - (run / progress.NAME).stat().st_mtime

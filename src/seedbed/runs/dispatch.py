@@ -68,6 +68,10 @@ class Dispatcher:
         with self._lock:
             self._runs.pop(token, None)
 
+    def begin(self) -> None:
+        """Start the launcher, if it is not; raises as `submit` does."""
+        self._started()
+
     def submit(self, token: int, call: Call[T], name: str) -> "Future[T]":
         """Have the call of the run with `token` run; see `Launcher.submit`.
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import yaml
@@ -54,6 +55,12 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     """Write config.yaml: `seedbed run FOLDER/config.yaml` replays the run."""
     text = yaml.dump(config, Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
     write_text(folder / "config.yaml", text)
+
+
+def going_on(folder: Path) -> str:
+    """The command that goes on with the run in `folder`, wherever that lies."""
+    where = quote(str(folder))
+    return f"seedbed run {quote(str(folder / 'config.yaml'))} --out {where}"
 
 
 def now() -> str:

@@ -355,4 +355,4 @@ def _time_of(path: Path) -> str:
 
 
 def _next_step(folder: Path) -> str:
-    return f"there is no {MANIFEST}; go on with: seedbed run {quote(str(folder / CONFIG))}"
+    return f"there is no {MANIFEST}; go on with: {going_on(folder)}"

@@ -112,12 +112,14 @@ class _Runner:
         self.started, self.clock = now(), time.perf_counter()
 
     def go(self) -> Path:
-        self._forget_results()
         study, seeds = self.study, self.study.seeds
-        write_config(self.folder, study.model_dump(mode="json"))
+        learned = [[self.plan.data(s), self.plan.train(s), self.plan.measure(s)] for s in seeds]
         with self.reporter, self.workers:
+            # A place that cannot be started must not cost the results that are here.
+            self.workers.ready(learned)
+            self._forget_results()
+            write_config(self.folder, study.model_dump(mode="json"))
             self._prepare()
-            learned = [[self.plan.data(s), self.plan.train(s), self.plan.measure(s)] for s in seeds]
             directing = DirectionLane(study, self.plan, self.workers, self.folder)
             beside = directing.learning()
             # Sides train beside the study's own subject, so that no worker waits.

@@ -95,6 +95,14 @@ class Workers:
         """So many calls run at once; None: as many as there is room for."""
         return self.dispatcher.workers
 
+    def ready(self, chains: Sequence[Sequence[Task]]) -> None:
+        """Start the launcher if any of the chains is still to be made; raises what the start does.
+
+        So a place that cannot be reached is known before anything is written.
+        """
+        if any(self._take(chain) is None for chain in chains):
+            self.dispatcher.begin()
+
     def run(self, chains: Sequence[Sequence[Task]], told: bool = True) -> list[tuple[Task, Stage]]:
         """Every task with its stage, in the order given; each chain runs in its own order.
 

@@ -61,6 +61,7 @@ def train(
 
     A subject that carries an adapter goes on with it, unless `training.lora` asks for another
     one (see `adapt`), which leaves the subject given as it was.
+    Under FSDP the model given stays in shards, and the one returned is whole, on the CPU.
     Writes history.jsonl (a row a step), summary.json and checkpoints/. If `folder` holds the
     resume state of an interrupted call with the same arguments, goes on from there with the
     same result. Raises InputError if a document is unfit (see encode_document) or unfit for
@@ -71,7 +72,7 @@ def train(
         raise InputError("training needs at least one document")
     report = progress or (lambda done, total, text: None)
     if sharding.wanted():
-        sharding.refuse_unfit(training, objective is not None)
+        sharding.refuse_unfit(training, is_wrapped(subject.model), objective is not None)
     subject = adapt(replace(subject, loss=training.loss), training.lora)
     # What is to be held in shards need not fit into one device.
     subject = subject if sharding.wanted() else placed(subject)

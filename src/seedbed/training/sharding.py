@@ -25,12 +25,16 @@ def wanted() -> bool:
     return os.environ.get("ACCELERATE_USE_FSDP", "false") == "true"
 
 
-def refuse_unfit(training: Training, other_loss: bool) -> None:
-    """Raises ConfigError if FSDP cannot train so; `other_loss`: not by the documents' own."""
+def refuse_unfit(training: Training, adapted: bool, other_loss: bool) -> None:
+    """Raises ConfigError if FSDP cannot train so.
+
+    `adapted`: the subject carries an adapter; `other_loss`: it is not the documents' own.
+    """
     unfit = {
         f"training.method: {training.method.kind}": training.method.kind != "mixed",
         "training.only_layers": bool(training.only_layers),
         "training.lora": training.lora is not None,
+        "a subject with an adapter": adapted,
         "a loss of pairs or labels": other_loss,
         f"fsdp_version: {_said('VERSION', '1')}": _said("VERSION", "1") != "2",
         "fsdp_cpu_ram_efficient_loading": _said("CPU_RAM_EFFICIENT_LOADING", "false") == "true",
