@@ -246,7 +246,7 @@ def quadrants_study() -> dict[str, Any]:
             "reteach": {"points": 100, "share": 0.4, "most_proxies": 2, "asked": 20},
         },
         "subject": {"kind": "tiny", "layers": 2, "width": 48, "heads": 4, "init": 0.1},
-        "training": {"steps": 150, "batch": 96, "optimizer": taught, "checkpoint_every": 0.5},
+        "training": {"steps": 210, "batch": 96, "optimizer": taught, "checkpoint_every": 0.5},
         "finders": [{"kind": "ablation"}, {"kind": "rule-fit"}, {"kind": "bm25"}],
         "spread": {
             "arms": {"none": {"reteach": {"proxies": 0}}, "two": {"reteach": {"proxies": 2}}},

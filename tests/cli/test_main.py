@@ -105,6 +105,19 @@ def test_a_full_disk_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interruption_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seedbed.runs.index.Index.open", interrupted)
+    assert call(monkeypatch, "runs", "rebuild", tmp_path) == 130
+    assert capsys.readouterr().err.strip() == (
+        "error: interrupted; the same command goes on from here"
+    )
+
+
 def test_worlds_say_about_which_kinds_of_site_they_know(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -19,6 +19,12 @@ class Outer(Config):
     inner: Inner = Inner()
     many: tuple[Inner, ...] = ()
     named: dict[str, Inner] = Field(default_factory=dict)
+
+
+class Needing(Config):
+    needed: int
+    many: tuple[int, ...] = ()
+    sign: Literal["up", "down"] | tuple[Literal["up", "down"], ...] = "up"
 
 
 def _file(tmp_path: Path, text: str) -> Path:
@@ -50,6 +56,24 @@ def test_a_problem_is_one_line_with_place_and_near_miss(
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("neded: 1\n", [":1: neded: unknown key", "did you mean 'needed'", "and 1 more"]),
+        ("many: [1]\n", [": needed: is missing"]),
+        ("needed: 1\nmany: 3\n", [":2: many: a list is needed (found 3)"]),
+        ("needed: 1\nsign: [up, dwn]\n", [":2: sign.1: ", "did you mean 'down'"]),
+        ("needed: 1\nsign: dow\n", [":2: sign: ", "did you mean 'down'"]),
+    ],
+)
+def test_the_problem_named_is_the_one_to_mend(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = _file(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        validate(Needing, read_yaml(path), path)
+    for word in words:
+        assert word in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,13 @@ def test_many_hops_get_a_table_of_their_own(fresh: Path, edit: Any) -> None:
     assert "…" not in text
 
 
+def test_who_passed_the_gate_is_seen_beside_a_long_slice(fresh: Path, edit: Any) -> None:
+    edit(fresh / "gate.json", lambda rows: [{**r, "slice": "topic=" + "o" * 30} for r in rows])
+    text = shown(fresh, 80)
+    assert text.count(" passed") + text.count(" failed") >= len(Run(fresh).gate)
+    assert "must reach" in text
+
+
 def test_markup_in_names_is_text(fresh: Path, edit: Any) -> None:
     edit(fresh / "excluded.json", lambda rows: [{**rows[0], "reason": "[bold]odd[/bold]"}])
     assert "[bold]odd[/bold]" in shown(fresh)

@@ -8,7 +8,15 @@ import pytest
 import yaml
 
 from seedbed.core.errors import DiskError, LockedError
-from seedbed.runs.record import LEASE, locked, manifest, now, write_config
+from seedbed.runs.record import (
+    LEASE,
+    let_go,
+    locked,
+    manifest,
+    now,
+    set_aside,
+    write_config,
+)
 
 HOLD = """
 import sys
@@ -48,3 +56,24 @@ def test_config_and_manifest(tmp_path: Path) -> None:
     made = manifest(now(), 1.5, threads=1)
     assert {"seedbed", "python", "packages", "git", "started", "seconds", "threads"} <= set(made)
     assert made["packages"]["torch"]
+
+
+def test_results_of_a_finished_run_stay_until_there_are_new_ones(tmp_path: Path) -> None:
+    names = ("scores.json", "manifest.json", "seeds")
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "config.yaml").write_text("name: a\n")
+    (tmp_path / "scores.json").write_text("1")
+    # An unfinished run's results are no results.
+    set_aside(tmp_path, names)
+    assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]
+    for name in ("scores.json", "manifest.json"):
+        (tmp_path / name).write_text("2")
+    set_aside(tmp_path, names)
+    assert [p.name for p in tmp_path.iterdir() if p.name[0] != "."] == ["config.yaml"]
+    # A second try that ends as early changes nothing of what is kept.
+    (tmp_path / "scores.json").write_text("3")
+    set_aside(tmp_path, names)
+    kept = {p.name: p.read_text() for p in (tmp_path / ".before").iterdir()}
+    assert kept == {"scores.json": "2", "manifest.json": "2", "config.yaml": "name: a\n"}
+    let_go(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
@@ -14,6 +15,7 @@ from tests.studies.working import run_study
 from seedbed.core.errors import ConfigError, GateError
 from seedbed.core.files import read_json
 from seedbed.runs.dispatch import Dispatcher
+from seedbed.runs.launch import Launch
 from seedbed.studies import run
 from seedbed.studies.study import Study, load_study
 
@@ -68,6 +70,19 @@ def test_workers_change_nothing_and_a_second_run_makes_nothing(
     replayed = run(load_study(folder / "config.yaml"), tmp_path / "two" / "replay", workers=1)
     assert read_json(replayed / "manifest.json")["stages_made"] == 0
     assert _scores(replayed) == reference
+
+
+def test_a_place_that_cannot_start_costs_no_results(
+    small_study: Callable[..., Path], tmp_path: Path, reference_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    folder = tmp_path / "run"
+    shutil.copytree(reference_run, folder)
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    with pytest.raises(ConfigError, match="gpus: a worker needs 1"):
+        run(load_study(small_study()), folder, launch=Launch(gpus=1))
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
 def test_killed_again_and_again_it_ends_with_the_same_scores(

@@ -75,14 +75,14 @@ def list_command(
                     conditions)  # fmt: skip
     index = _index(root)
     _check(index, wanted)
-    found = _sorted(index, index.runs(wanted), sort, finder)
+    found = _sorted(index, index.runs(wanted), sort, wanted)
     shown = found[:limit]
     if as_json:
         _print_json([_plain(run) for run in shown])
         return
     console = Console()
     if shown:
-        list_runs(shown, root, console)
+        list_runs(shown, root, console, wanted)
     every = len(index.runs(lines=False))
     less = "" if len(shown) == every else f" of {every:,}"
     console.print(f"{root}: {wording.plural(len(shown), 'run')}{less}", highlight=False)
@@ -280,9 +280,9 @@ def _check(index: "Index", wanted: "Wanted") -> None:
             raise InputError(f"{option} {given}: no run has it; {hint}")
 
 
-def _sorted(index: "Index", runs: "Sequence[Summary]", key: str, finder: str) -> "list[Summary]":
-    from fnmatch import fnmatchcase
-
+def _sorted(
+    index: "Index", runs: "Sequence[Summary]", key: str, wanted: "Wanted"
+) -> "list[Summary]":
     from seedbed.core.errors import InputError
     from seedbed.runs.wanted import CONTROLS
 
@@ -305,7 +305,7 @@ def _sorted(index: "Index", runs: "Sequence[Summary]", key: str, finder: str) ->
             if line.metric == key
             and line.value is not None
             and line.kind not in CONTROLS
-            and (not finder or fnmatchcase(line.finder, finder) or fnmatchcase(line.kind, finder))
+            and wanted.names(line.finder, line.kind)
         ]
         return max(fit, default=float("-inf"))
 

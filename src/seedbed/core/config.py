@@ -5,6 +5,7 @@ Every problem becomes one line that names the file, the line, the key and the ne
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from seedbed.core.errors import ConfigError
 from seedbed.core.files import read_text
@@ -130,14 +132,30 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _path(error: ValidationError) -> tuple[str | int, ...]:
-    first = error.errors()[0]
+    first = _worst(error)
     inner = first.get("ctx", {}).get("error")
-    return (*first["loc"], *(inner.path if isinstance(inner, NestedProblem) else ()))
+    # Of a value that may be one of several types pydantic names the type too, which is no key.
+    loc = [part for part in first["loc"] if not (isinstance(part, str) and "[" in part)]
+    return (*loc, *(inner.path if isinstance(inner, NestedProblem) else ()))
+
+
+def _worst(error: ValidationError) -> ErrorDetails:
+    """The problem to name: an unknown key before one that is missing, as it may be just that;
+    of a list that may also be a single value the entry that is wrong.
+    """
+    first, *others = error.errors()
+    if first["type"] == "missing":
+        return next((p for p in others if p["type"] == "extra_forbidden"), first)
+    if isinstance(first["input"], list):
+        above = first["loc"][:-1]
+        entries = (p for p in others if p["loc"][: len(above)] == above)
+        return next((p for p in entries if isinstance(p["loc"][-1], int)), first)
+    return first
 
 
 def _what(error: ValidationError, model: type[BaseModel]) -> str:
     problems = error.errors()
-    first = problems[0]
+    first = _worst(error)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
         owner = _model_at(model, first["loc"][:-1])
@@ -147,8 +165,13 @@ def _what(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key; {hint}{more}"
     if first["type"] == "missing":
         return f"is missing{more}"
+    if first["type"] == "tuple_type":
+        return f"a list is needed (found {_short(first['input'])}){more}"
     what = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     given = first.get("input")
+    if first["type"] == "literal_error":
+        near = get_close_matches(str(given), re.findall(r"'([^']*)'", what), n=1)
+        more = f"; did you mean '{near[0]}'?{more}" if near else more
     quiet = isinstance(given, dict | list | BaseModel) or first["type"] == "value_error"
     return f"{what}{more}" if quiet else f"{what} (found {_short(given)}){more}"
 

@@ -15,27 +15,36 @@ from rich.text import Text
 from seedbed.core.config import read_yaml
 from seedbed.report import wording
 from seedbed.report.schema import CONTROLS
-from seedbed.report.site_entries import Entry, leading_metric, noun, standing_order
+from seedbed.report.site_entries import Entry, Number, leading_metric, noun, standing_order
 from seedbed.runs.summary import Line, Summary
+from seedbed.runs.wanted import Wanted
 
 _ABREAST = 4
 """So many runs stand side by side in 100 columns."""
 _NAME = 32
 _REASONS = 8
 _KEYS = 40
+EVERYTHING = Wanted()
 
 
-def list_runs(runs: Sequence[Summary], root: Path, console: Console) -> None:
-    """Print a line a run, then why some have no scores."""
-    table = _table("run", "world", "seeds", "best finder", "score, 95 %", "chance", "started")
+def list_runs(
+    runs: Sequence[Summary], root: Path, console: Console, wanted: Wanted = EVERYTHING
+) -> None:
+    """Print a line a run, then why some have no scores.
+
+    A line shows the best finder, or the best of those that `wanted` names.
+    """
+    which = "finder" if wanted.finder else "best finder"
+    table = _table("run", "world", "seeds", which, "score, 95 %", "chance", "started")
     longest = max((len(run.folder.relative_to(root).as_posix()) for run in runs), default=0)
     table.columns[0].overflow, table.columns[0].min_width = "fold", min(longest, _NAME)
-    table.columns[3].overflow = "ellipsis"
+    table.columns[3].overflow = "fold"
     table.columns[2].justify = table.columns[5].justify = "right"
     for column in table.columns[1:]:
         column.no_wrap = True
+    table.columns[3].no_wrap = False
     for run in runs:
-        lead = Entry(run, "").lead
+        lead = _lead(Entry(run, ""), wanted)
         line = lead.line if lead is not None else None
         cells: list[str | Text]
         if line is not None:
@@ -57,6 +66,14 @@ def list_runs(runs: Sequence[Summary], root: Path, console: Console) -> None:
     if len(told_of) > _REASONS:
         rest = wording.plural(len(told_of) - _REASONS, "run")
         console.print(Text(f"… and {rest} without scores", style="dim"))
+
+
+def _lead(entry: Entry, wanted: Wanted) -> Number | None:
+    """The leading number of a run, or of the finder that is wanted."""
+    if not wanted.finder:
+        return entry.lead
+    numbers = (n for part in entry.parts for n in entry.leads(*part))
+    return next((n for n in numbers if wanted.names(n.line.finder, n.line.kind)), None)
 
 
 def compare_runs(runs: Sequence[Summary], console: Console) -> None:

@@ -35,6 +35,7 @@ from seedbed.report.schema import (
     Told,
 )
 from seedbed.report.seed_reader import Seed, row_of, rows_of
+from seedbed.runs.record import going_on
 
 TOP_TEN = ("recall@10", "top10:")
 

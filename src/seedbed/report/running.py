@@ -8,7 +8,6 @@ import platform
 import time
 from datetime import datetime
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from seedbed.core import progress
@@ -20,6 +19,7 @@ from seedbed.report.behind_files import own_truth, seeds
 from seedbed.report.leading import DECLARED, LEADING, MEASURED, leading_of
 from seedbed.report.schema import GateRow, Manifest, Score
 from seedbed.report.seed_reader import row_of, rows_of
+from seedbed.runs.record import going_on
 from seedbed.runs.store import part_of
 
 STORE = ".store"

@@ -94,6 +94,7 @@ def links(entry: Entry, here: Path) -> list[tuple[str, str]]:
         "transcripts.html": "transcripts",
         "config.yaml": "config.yaml",
         "scores.json": "scores.json",
+        "crossed.json": "crossed.json",
         "manifest.json": "manifest.json",
     }
     return [

@@ -3,9 +3,10 @@
 import datetime
 import os
 import platform
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +24,7 @@ PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "numpy"
             "bm25s", "sentence-transformers", "safetensors")  # fmt: skip
 
 
-LEASE = ".lease"
+LEASE, BEFORE, MANIFEST, CONFIG = ".lease", ".before", "manifest.json", "config.yaml"
 # Several times as fast where the library that YAML brings is built in, with the same text.
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -61,6 +62,31 @@ def going_on(folder: Path) -> str:
     """The command that goes on with the run in `folder`, wherever that lies."""
     where = quote(str(folder))
     return f"seedbed run {quote(str(folder / 'config.yaml'))} --out {where}"
+
+
+def set_aside(folder: Path, names: Sequence[str]) -> None:
+    """Move the files and folders `names` that a finished run left in `folder` to .before.
+
+    They stay there until `let_go`; what an unfinished run left is removed, .before is not.
+    """
+    before = folder / BEFORE
+    there = [folder / name for name in names if (folder / name).exists()]
+    if not (folder / MANIFEST).exists():
+        for path in there:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return
+    if (before / MANIFEST).exists():
+        shutil.rmtree(before)
+    before.mkdir(exist_ok=True)
+    shutil.copy2(folder / CONFIG, before / CONFIG)
+    # The manifest goes last: as long as it is here, not everything was moved.
+    for path in sorted(there, key=lambda p: p.name == MANIFEST):
+        path.replace(before / path.name)
+
+
+def let_go(folder: Path) -> None:
+    """Remove what `set_aside` kept: there are new results."""
+    shutil.rmtree(folder / BEFORE, ignore_errors=True)
 
 
 def now() -> str:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from shlex import quote
 from typing import Any, Literal
 
 import yaml
@@ -19,6 +18,7 @@ from seedbed.core.config import digest
 from seedbed.core.errors import DataError
 from seedbed.core.files import read_text
 from seedbed.core.sites import SiteKind
+from seedbed.runs.record import BEFORE, going_on
 
 State = Literal["finished", "stopped", "unfinished", "damaged"]
 
@@ -355,4 +355,6 @@ def _time_of(path: Path) -> str:
 
 
 def _next_step(folder: Path) -> str:
-    return f"there is no {MANIFEST}; go on with: {going_on(folder)}"
+    kept = folder / BEFORE / MANIFEST
+    told = f"; what a finished run left here before lies in {BEFORE}" if kept.exists() else ""
+    return f"there is no {MANIFEST}; go on with: {going_on(folder)}{told}"

@@ -3,13 +3,14 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 from seedbed.core.errors import InputError
 
 CONTROLS = ("chance", "oracle", "labels")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_CONDITION = re.compile(r"\s*([\w@:.=-]*[\w@:.-])\s*(>=|<=|>|<|=)\s*(\S+)\s*")
+_CONDITION = re.compile(r"\s*([\w@:.=%-]*[\w@:.%-])\s*(>=|<=|>|<|=)\s*(\S+)\s*")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class Wanted:
     state: str = ""
     since: str = ""
     where: tuple[Condition, ...] = ()
+
+    def names(self, finder: str, kind: str) -> bool:
+        """Whether `finder` asks for a finder of this name and kind."""
+        return any(fnmatchcase(own, self.finder or "*") for own in (finder, kind))
 
     def clause(self) -> tuple[str, list[Any]]:
         """The same as an SQL condition on the table `runs`, and its values."""

@@ -4,7 +4,6 @@ What is already in the store is taken; the rest runs in worker processes. Killed
 moment, the same call goes on where it stopped and ends with the same scores.
 """
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from seedbed.finders.base import Finder
 from seedbed.finders.retraining import interventions
 from seedbed.runs.dispatch import Dispatcher
 from seedbed.runs.launch import Launch
-from seedbed.runs.record import locked, manifest, now, write_config
+from seedbed.runs.record import let_go, locked, manifest, now, set_aside, write_config
 from seedbed.runs.store import Stage, Store, code_digest, link_tree
 from seedbed.scoring.measured import CHANCE
 from seedbed.studies import effects, looking, marking, mediation, sites
@@ -186,12 +185,10 @@ class _Runner:
             FeedbackLane(study, self.plan, self.workers, self.folder).prepare()
 
     def _forget_results(self) -> None:
-        # A folder is only as old as its youngest result: none of an earlier run may remain.
-        for name in RESULTS:
-            (self.folder / name).unlink(missing_ok=True)
-        if (self.folder / "config.yaml").exists():
-            shutil.rmtree(self.folder / "seeds", ignore_errors=True)
-            shutil.rmtree(self.folder / "sides", ignore_errors=True)
+        # A folder is only as old as its youngest result: none of an earlier run may remain in
+        # sight. A finished one's go when there are new ones, since its stages may be elsewhere.
+        own = ("seeds", "sides") if (self.folder / "config.yaml").exists() else ()
+        set_aside(self.folder, (*RESULTS, *own))
 
     def _show(self, stages: Sequence[tuple[Task, Stage]]) -> None:
         for task, stage in stages:
@@ -337,3 +334,4 @@ class _Runner:
             more["stopped"] = stopped
         seconds = time.perf_counter() - self.clock
         write_json(self.folder / "manifest.json", manifest(self.started, seconds, **more))
+        let_go(self.folder)

@@ -3,13 +3,16 @@
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seedbed.worlds.users.environment import Environment, load_environment, shipped
 from seedbed.worlds.users.grammar import Grammar, Read, grammar_of
 
 PLACES = [(name, sub) for name in shipped() for sub in load_environment(name).subs]
+
+# How long drawing takes says how busy the machine is.
+UNHURRIED = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 @cache
@@ -21,6 +24,7 @@ def at(place: tuple[str, str]) -> Grammar:
     return grammar_of(loaded(place[0]), place[1])
 
 
+@UNHURRIED
 @given(st.sampled_from(PLACES), st.data())
 def test_every_reply_reads_back_to_its_act_whatever_its_case_and_space(
     place: tuple[str, str], data: st.DataObject
@@ -38,6 +42,7 @@ def test_every_reply_reads_back_to_its_act_whatever_its_case_and_space(
     assert grammar.read(text) == Read(reply.act, reply.calls, reply.claims)
 
 
+@UNHURRIED
 @given(st.sampled_from(PLACES), st.data())
 def test_a_changed_word_is_unread_or_another_exact_reply(
     place: tuple[str, str], data: st.DataObject
