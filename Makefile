@@ -5,11 +5,15 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: install demo test check bench docs clean
+.PHONY: install demo matrix test check bench docs clean
 
 install: .venv/.install
 demo: .venv/.install
 	$(BIN)/seedbed run studies/hops.yaml
+
+# Every kind of finder on every world, one seed; an empty cell ends it with an error.
+matrix: .venv/.dev
+	$(BIN)/seedbed matrix studies/matrix.yaml --size smoke --seeds 0
 
 test: .venv/.dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist worksteal
@@ -21,7 +25,7 @@ check: .venv/.dev
 	$(BIN)/lint-imports
 
 bench: .venv/.bench
-	for name in attribution scoring steering states simulation kto; do \
+	for name in attribution scoring steering states simulation kto launching; do \
 	  $(BIN)/python benchmarks/$$name.py --json runs/bench/$$name.json || exit 1; \
 	done
 
