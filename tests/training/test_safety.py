@@ -72,7 +72,7 @@ def test_a_file_of_the_users_own(agent: AgentMaker, tmp_path: Path) -> None:
     ("line", "says"),
     [
         ('{"messages": []}', "messages"),
-        ('{"mesages": []}', "messages: is missing"),
+        ('{"mesages": []}', "mesages: unknown key; did you mean 'messages'?"),
         ('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}',
          "the last one must be the assistant's"),
         ('{"messages": [{"role": "user", "content": "<end>"},'

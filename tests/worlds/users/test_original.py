@@ -236,7 +236,7 @@ def line_of(folder: Path, file: str, text: str) -> str:
     ("did {id_prompt}", "did {id_promt}", "content: >", "did you mean {id_prompt"),
     ("only with yes or no.", "only.\n  valid_tokens: ['yes', '5']", "['yes', '5']",
      "chance of 'yes' is not supported"),
-    ("    - Helper\n", "", "agent_name:", "valid tuple"),
+    ("    - Helper\n", "", "agent_name:", "a list is needed"),
 ])  # fmt: skip
 def test_what_does_not_fit_the_master_names_its_line(
     write: Write, old: str, new: str, at: str, what: str
