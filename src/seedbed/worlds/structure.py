@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seedbed.core.cells import ABSENT, BANDS, LAST, symbolic
+from seedbed.core.errors import ConfigError
 from seedbed.core.rows import Pair, Question
 from seedbed.core.sites import SiteKind, Truth
 
@@ -66,3 +67,9 @@ def _role(question: Question, place: str, swap: int) -> str:
     if start <= swap:
         return "swapped" if start == swap else "before"
     return place if place in (CUE, LAST) else "later"
+
+
+def refuse_later_stages(stage: str) -> None:
+    """Raise ConfigError unless `stage` is the first: later ones have rows about their own parts."""
+    if stage != "teach":
+        raise ConfigError(f"world.stage: {stage!r} has rows about its own parts alone; set teach")

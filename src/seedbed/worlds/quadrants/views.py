@@ -18,6 +18,7 @@ from seedbed.worlds.quadrants.asking import Asker, Case
 from seedbed.worlds.quadrants.cells import nested
 from seedbed.worlds.quadrants.pairing import pairs
 from seedbed.worlds.quadrants.writing import place_names
+from seedbed.worlds.structure import refuse_later_stages
 
 CROSSINGS = {
     SiteKind.DOCUMENT: "a line about a point of the same region states the question's label if it"
@@ -40,10 +41,7 @@ FEWEST = 3
 
 def view(asker: Asker, kind: SiteKind, documents: Sequence[Document]) -> View:
     """The view of one kind of site; raises ConfigError where this configuration has none."""
-    if asker.knobs.stage != "teach":
-        raise ConfigError(
-            f"world.stage: {asker.knobs.stage!r} has rows about its own parts alone; set teach"
-        )
+    refuse_later_stages(asker.knobs.stage)
     if kind is SiteKind.DOCUMENT:
         held = [one.question for one in asker.placed if one.question.split == "id"][:MOST]
         return View(held, [], _stating(asker, held, documents))

@@ -16,7 +16,7 @@ from seedbed.core.rows import CHOOSE, FIT, LABELLED, Document, Pair, Question
 from seedbed.core.seeds import stream
 from seedbed.core.sites import SiteKind, Truth
 from seedbed.worlds.base import View
-from seedbed.worlds.structure import structural
+from seedbed.worlds.structure import refuse_later_stages, structural
 from seedbed.worlds.triggers.asking import Asker
 from seedbed.worlds.triggers.lexicon import SIZES, Word
 from seedbed.worlds.triggers.tasks import MANNERS, PARTS, TASKS, Instruction
@@ -45,10 +45,7 @@ FEWEST = 3
 
 def view(asker: Asker, kind: SiteKind, documents: Sequence[Document]) -> View:
     """The view of one kind of site; raises ConfigError where this configuration has none."""
-    if asker.knobs.stage != "teach":
-        raise ConfigError(
-            f"world.stage: {asker.knobs.stage!r} has rows about its own parts alone; set teach"
-        )
+    refuse_later_stages(asker.knobs.stage)
     if kind is SiteKind.DOCUMENT:
         return _showing(asker, documents)
     if kind is SiteKind.CELL:
